@@ -1,0 +1,54 @@
+// The embedded data store: an imaging store that speaks S3 and AWS HealthImaging over HTTP. It is a
+// server: it knows nothing of the gateway, and the gateway talks to it as to a cloud.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/env.h"
+#include "http/http.h"
+
+namespace isthmus::datastore {
+
+struct AccessKey {
+  std::string access_key_id;
+  std::string secret_access_key;
+};
+
+struct DataStoreOptions {
+  FileSystem::Path directory;              // blobs/, catalogue.sqlite, catalogue.lock
+  FileSystem::Path worker_program;         // isthmus-import-worker; files are examined in its processes
+  std::vector<AccessKey> access_keys;      // who may call, by SigV4; none: everybody (tests only)
+  std::string region = "us-east-1";
+  std::string account_id = "123456789012";
+  std::size_t import_workers = 2;          // processes
+  Milliseconds file_timeout{30'000};       // one file in a worker, then that file fails
+  std::uint64_t worker_memory_bytes = 1 * GiB;  // address space of a worker, above what it starts with
+  Milliseconds clock_skew{900'000};        // of a signed request
+  // Quotas (contracts/healthimaging/quotas.json); 0: no limit.
+  std::int64_t max_files_per_job = 5000;
+  std::uint64_t max_bytes_per_job = 10'000'000'000;
+  std::int64_t max_concurrent_jobs = 100;
+  std::int64_t max_datastores = 100;
+  double start_jobs_per_second = 0;        // 0: not throttled
+};
+
+class DataStore {
+ public:
+  virtual ~DataStore() = default;
+  // Both APIs on one handler: HealthImaging by its paths, everything else is S3 path-style.
+  virtual http::Handler& handler() = 0;
+  // Makes bucket and data store when they are not there (by name), and gives the data store's id.
+  virtual Result<std::string> provision(const std::string& bucket, const std::string& datastore_name) = 0;
+  // Import jobs are worked on from here on; those of an earlier run go on first.
+  virtual void start() = 0;
+  // Ends after the file in hand. Safe twice and before start().
+  virtual void stop() = 0;
+};
+
+// "datastore.locked" (permanent) when another process has it; "datastore.io" (fatal).
+Result<std::unique_ptr<DataStore>> open_data_store(Env& env, DataStoreOptions options);
+
+}  // namespace isthmus::datastore

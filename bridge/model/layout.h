@@ -1,0 +1,41 @@
+// Every file name and object key that we make, and their parsers. Made of our own ids only: nothing
+// that came from outside is ever part of a path.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/ids.h"
+
+namespace isthmus {
+
+// A key in a bucket: no leading slash, characters [A-Za-z0-9._/-] when we made it.
+struct ObjectKey {
+  std::string text;
+  bool operator==(const ObjectKey&) const = default;
+  auto operator<=>(const ObjectKey&) const = default;
+};
+
+namespace layout {
+
+// "<prefix>/<batch id>/in/": what an import job of this batch reads. `prefix` may be empty; a slash
+// at its end does not count.
+std::string batch_prefix(std::string_view prefix, const BatchId& batch);
+// "<prefix>/<batch id>/in/<instance id>.dcm"
+ObjectKey staged_object(std::string_view prefix, const BatchId& batch, const InstanceId& instance);
+// The instance id in a key that staged_object made; nothing otherwise.
+std::optional<InstanceId> instance_of(const ObjectKey& key);
+// "<prefix>/<batch id>/out/<import job id>/": where a job leaves its output.
+std::string job_output_prefix(std::string_view prefix, const BatchId& batch, const ImportJobId& job);
+// "isthmus-<import job id>": the name a job is found by after a crash.
+std::string job_name(const ImportJobId& job);
+
+// "<first two hex digits of the id's random end>/<instance id>.dcm", and the name while receiving.
+std::string spool_file(const InstanceId& instance);
+std::string spool_part(const InstanceId& instance);
+// The instance id in a plain file name of either kind.
+std::optional<InstanceId> instance_of_spool_name(std::string_view name);
+
+}  // namespace layout
+}  // namespace isthmus

@@ -1,0 +1,82 @@
+// The state tables of DESIGN.md section 5. They produce the SQL CHECKs, docs/STATES.md and the
+// exhaustive test; no other code decides what may follow what.
+#pragma once
+
+#include <array>
+#include <optional>
+#include <span>
+#include <string_view>
+
+namespace isthmus {
+
+enum class DeliveryState { waiting, staged, imported, rejected, quarantined };
+enum class DeliveryEvent {
+  object_confirmed,
+  outcome_imported,
+  outcome_rejected,
+  outcome_unaccounted,
+  attempts_exhausted,
+  input_unusable,
+  batch_abandoned,
+  retry_ordered,
+};
+
+enum class BatchState { open, sealed, staged, submitted, settled, reconciled, stuck, abandoned };
+enum class BatchEvent {
+  seal,
+  all_staged,
+  emptied,
+  job_started,
+  job_ended,
+  job_failed,
+  outcomes_recorded,
+  give_up,
+  retry_ordered,
+};
+
+enum class ImportJobState { intended, running, succeeded, failed, lost };
+enum class ImportJobEvent { started, ended_well, ended_badly, not_found };
+
+template <typename State, typename Event>
+struct Transition {
+  State from;
+  Event event;
+  State to;
+};
+
+// The whole tables, in document order.
+std::span<const Transition<DeliveryState, DeliveryEvent>> delivery_transitions();
+std::span<const Transition<BatchState, BatchEvent>> batch_transitions();
+std::span<const Transition<ImportJobState, ImportJobEvent>> import_job_transitions();
+
+// The next state; nothing when the table does not have the pair.
+std::optional<DeliveryState> next(DeliveryState from, DeliveryEvent event);
+std::optional<BatchState> next(BatchState from, BatchEvent event);
+std::optional<ImportJobState> next(ImportJobState from, ImportJobEvent event);
+
+// Enumerators as they stand in SQL, JSON, logs and speech, and back.
+std::string_view to_string(DeliveryState state);
+std::string_view to_string(DeliveryEvent event);
+std::string_view to_string(BatchState state);
+std::string_view to_string(BatchEvent event);
+std::string_view to_string(ImportJobState state);
+std::string_view to_string(ImportJobEvent event);
+std::optional<DeliveryState> delivery_state_from(std::string_view text);
+std::optional<BatchState> batch_state_from(std::string_view text);
+std::optional<ImportJobState> import_job_state_from(std::string_view text);
+
+std::span<const DeliveryState> all_delivery_states();
+std::span<const DeliveryEvent> all_delivery_events();
+std::span<const BatchState> all_batch_states();
+std::span<const BatchEvent> all_batch_events();
+std::span<const ImportJobState> all_import_job_states();
+std::span<const ImportJobEvent> all_import_job_events();
+
+// No table row leaves these: done, nothing more will happen by itself or by order.
+bool is_final(DeliveryState state);
+bool is_final(BatchState state);
+// A person is asked: rejected and quarantined deliveries, stuck batches.
+bool asks_for_person(DeliveryState state);
+bool asks_for_person(BatchState state);
+
+}  // namespace isthmus

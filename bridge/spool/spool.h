@@ -1,0 +1,59 @@
+// Where received bytes live durably until every destination has them.
+#pragma once
+
+#include <memory>
+
+#include "base/env.h"
+#include "ledger/ledger.h"
+#include "model/instance.h"
+
+namespace isthmus {
+
+class Admission;
+
+// What is known of an instance when its bytes are complete; the spool adds size, digests and place.
+struct Identified {
+  Identity identity;
+  std::string transfer_syntax_uid;
+  std::uint64_t dataset_offset_bytes = 0;  // length of preamble and file meta that were appended first
+};
+
+// An instance being received, not yet promised to anyone. Destroyed without commit(), it leaves nothing
+// behind. One thread at a time.
+class IncomingInstance {
+ public:
+  virtual ~IncomingInstance() = default;
+  virtual const InstanceId& id() const = 0;
+  // The next bytes of the Part 10 file: first preamble, "DICM" and file meta, then the data set.
+  // dataset_begins() is called once between the two.
+  // "spool.full" (transient) when admission closed or the disk is full; "spool.io" (transient) when
+  // this file could not be written: it is given up, others are not concerned.
+  virtual Result<void> append(ByteSpan bytes) = 0;
+  virtual void dataset_begins() = 0;
+  // Returns when bytes, directory entry and row would survive a power cut. Once. Same identity and
+  // digest known already: success with Receipt::known, and these bytes are dropped.
+  virtual Result<Receipt> commit(const Identified& identified) = 0;
+};
+
+// Any thread, many at once.
+class Spool {
+ public:
+  virtual ~Spool() = default;
+  // "spool.full" (transient) when admission is closed, before anything is written.
+  virtual Result<std::unique_ptr<IncomingInstance>> begin(const Origin& origin) = 0;
+  // The Part 10 file. "spool.not_found" (permanent) when the bytes are gone.
+  virtual Result<std::unique_ptr<ByteSource>> open(const SpoolRef& ref) = 0;
+  // Gives the space back, durably. Freeing what is gone succeeds.
+  virtual Result<void> free(const SpoolRef& ref) = 0;
+  // Once, before begin(): discards part files and files without a row, which nobody was promised.
+  // Never touches anything that has a row. Gives how many were discarded.
+  virtual Result<std::size_t> recover() = 0;
+  // Bytes of instances held.
+  virtual Result<std::uint64_t> used_bytes() = 0;
+};
+
+// One file per instance under `directory`. `ledger` and `admission` must outlive it.
+Result<std::unique_ptr<Spool>> open_file_spool(Env& env, FileSystem::Path directory, Ledger& ledger,
+                                               Admission& admission);
+
+}  // namespace isthmus
