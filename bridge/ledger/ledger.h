@@ -180,6 +180,7 @@ class Ledger {
   // --- reconciler -----------------------------------------------------------------------------
   // The job whose output settles this batch.
   virtual Result<ImportJob> settling_job(const BatchId& batch) = 0;
+  // Every member of a batch, whatever the batch's state (the batcher asks of open ones, too).
   virtual Result<std::vector<Expected>> expected(const BatchId& batch,
                                                  std::string_view object_prefix) = 0;
   // All outcomes of a settled batch, exactly one for each member, in one transaction; the batch becomes

@@ -30,6 +30,9 @@ struct Expected {
   DeliveryId delivery;
   ObjectKey key;
   Uid sop_instance_uid;
+  // Imports so far that did not account for it, since the last retry order. Failed uploads are not
+  // counted here: trouble with the bucket must not use up what a late manifest needs.
+  std::int64_t attempts = 0;
 };
 
 struct Outcome {

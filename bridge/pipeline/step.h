@@ -60,6 +60,7 @@ struct SubmitterOptions {
 struct WatcherOptions {
   Milliseconds first_poll{1'000};
   Milliseconds longest_poll{60'000};  // the interval doubles up to this
+  std::int64_t attempts = 10;         // as SubmitterOptions: set both from one setting
   Backoff backoff;
 };
 struct ReconcilerOptions {
