@@ -48,7 +48,8 @@ std::unique_ptr<ByteSource> source_of(Bytes bytes);
 // before. `whole` must outlive it and is not to be read by anyone else meanwhile.
 std::unique_ptr<ByteSource> slice_of(ByteSource& whole, std::uint64_t offset, std::uint64_t length);
 
-// Everything a source still has, if that is at most `limit` bytes; else "body.too_large" (permanent).
+// Everything a source still has, if that is at most `limit` bytes; else "body.too_large"
+// (permanent).
 Result<std::string> read_all(ByteSource& source, std::uint64_t limit);
 
 }  // namespace isthmus

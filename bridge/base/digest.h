@@ -60,7 +60,9 @@ class Md5 {
 };
 
 Digest sha256(ByteSpan bytes);
-inline Digest sha256(std::string_view text) { return sha256(as_bytes(text)); }
+inline Digest sha256(std::string_view text) {
+  return sha256(as_bytes(text));
+}
 std::array<std::byte, 16> md5(ByteSpan bytes);
 Digest hmac_sha256(ByteSpan key, ByteSpan message);
 // CRC-32 (IEEE 802.3, as zlib) and CRC-32C (Castagnoli), continuing from `so_far`.

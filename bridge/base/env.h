@@ -1,5 +1,6 @@
-// The outside world as values passed in: time, disk, randomness, log, metrics. Everything that has a
-// fake in tests comes from here and from http::Transport; nothing else may call the system for it.
+// The outside world as values passed in: time, disk, randomness, log, metrics. Everything that has
+// a fake in tests comes from here and from http::Transport; nothing else may call the system for
+// it.
 #pragma once
 
 #include <chrono>
@@ -110,8 +111,8 @@ Clock& system_clock();
 FileSystem& posix_files();
 Entropy& system_entropy();
 
-// A source that reads a file from `offset` for `length` bytes, and shares ownership of nothing: it owns
-// the open file.
+// A source that reads a file from `offset` for `length` bytes, and shares ownership of nothing: it
+// owns the open file.
 std::unique_ptr<ByteSource> source_of_file(std::unique_ptr<File> file, std::uint64_t offset,
                                            std::uint64_t length);
 

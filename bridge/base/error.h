@@ -1,5 +1,6 @@
-// What went wrong, as a value. An error here is data: it chooses an instance's next state, is kept in
-// a row, and becomes a DIMSE or HTTP status, so it carries what those need and nothing of the patient.
+// What went wrong, as a value. An error here is data: it chooses an instance's next state, is kept
+// in a row, and becomes a DIMSE or HTTP status, so it carries what those need and nothing of the
+// patient.
 #pragma once
 
 #include <chrono>

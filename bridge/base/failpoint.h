@@ -1,5 +1,5 @@
-// Places where the crash suite makes the process die. One list of all of them: failpoints.def. Each is
-// a relaxed atomic load when nothing is armed, so they stay in release builds.
+// Places where the crash suite makes the process die. One list of all of them: failpoints.def. Each
+// is a relaxed atomic load when nothing is armed, so they stay in release builds.
 #pragma once
 
 #include <functional>
@@ -30,11 +30,11 @@ bool failpoints_armed();
 void reach_failpoint(Failpoint point);
 }  // namespace detail
 
-#define FAILPOINT(name)                                                               \
-  do {                                                                                \
-    if (::isthmus::detail::failpoints_armed()) {                                      \
-      ::isthmus::detail::reach_failpoint(::isthmus::Failpoint::name);                 \
-    }                                                                                 \
+#define FAILPOINT(name)                                               \
+  do {                                                                \
+    if (::isthmus::detail::failpoints_armed()) {                      \
+      ::isthmus::detail::reach_failpoint(::isthmus::Failpoint::name); \
+    }                                                                 \
   } while (false)
 
 }  // namespace isthmus

@@ -52,7 +52,8 @@ using ImportJobId = Id<struct ImportJobTag>;
 class Uid {
  public:
   Uid() = default;
-  // Nothing when the rules are broken. Trailing NUL or space padding is not part of a UID: strip first.
+  // Nothing when the rules are broken. Trailing NUL or space padding is not part of a UID: strip
+  // first.
   static std::optional<Uid> parse(std::string_view text);
 
   const std::string& text() const { return text_; }

@@ -1,5 +1,6 @@
 // Events, one per line: a stable name and key=value fields. No patient data, no secrets: fields are
-// ids, sizes, counts, states, codes. `error` means that a person must act (OPERATIONS.md has the recipe).
+// ids, sizes, counts, states, codes. `error` means that a person must act (OPERATIONS.md has the
+// recipe).
 #pragma once
 
 #include <concepts>
@@ -16,8 +17,8 @@ enum class LogLevel { debug, info, warn, error };
 
 struct LogField {
   template <typename Number>
-    requires(std::integral<Number> || std::floating_point<Number>)
-  LogField(std::string_view field_key, Number field_value)
+  requires(std::integral<Number> || std::floating_point<Number>)
+      LogField(std::string_view field_key, Number field_value)
       : key(field_key), value(number_text(field_value)) {}
   LogField(std::string_view field_key, bool field_value)
       : key(field_key), value(field_value ? "true" : "false") {}
@@ -38,7 +39,8 @@ struct LogField {
 class Log {
  public:
   virtual ~Log() = default;
-  // `name` is dotted and stable: "delivery.staged". Any thread. Values are escaped: a line stays a line.
+  // `name` is dotted and stable: "delivery.staged". Any thread. Values are escaped: a line stays a
+  // line.
   virtual void event(LogLevel level, std::string_view name,
                      std::initializer_list<LogField> fields) = 0;
 

@@ -1,5 +1,5 @@
-// Counters, gauges and histograms in Prometheus' text form (prometheus-cpp behind our types). A name
-// ends in its unit; labels are bounded sets that we chose, never values from outside.
+// Counters, gauges and histograms in Prometheus' text form (prometheus-cpp behind our types). A
+// name ends in its unit; labels are bounded sets that we chose, never values from outside.
 #pragma once
 
 #include <functional>
@@ -39,7 +39,8 @@ class Histogram {
 class Metrics {
  public:
   virtual ~Metrics() = default;
-  virtual Counter& counter(std::string_view name, std::string_view help, MetricLabels labels = {}) = 0;
+  virtual Counter& counter(std::string_view name, std::string_view help,
+                           MetricLabels labels = {}) = 0;
   virtual Gauge& gauge(std::string_view name, std::string_view help, MetricLabels labels = {}) = 0;
   // Buckets are seconds, from 1 ms to 60 s.
   virtual Histogram& histogram(std::string_view name, std::string_view help,

@@ -11,8 +11,8 @@
 
 namespace isthmus {
 
-// Ends the process with a message on stderr. For what cannot be; input from outside is checked, never
-// asserted. Stays on in release builds.
+// Ends the process with a message on stderr. For what cannot be; input from outside is checked,
+// never asserted. Stays on in release builds.
 [[noreturn]] void assertion_failed(const char* expression, const char* file, int line);
 #define ASSERT(condition) \
   ((condition) ? void(0) : ::isthmus::assertion_failed(#condition, __FILE__, __LINE__))
@@ -23,9 +23,9 @@ class [[nodiscard]] Result {
   using value_type = T;
 
   template <typename U = T>
-    requires(std::constructible_from<T, U &&> && !std::same_as<std::remove_cvref_t<U>, Result> &&
-             !std::same_as<std::remove_cvref_t<U>, Error>)
-  Result(U&& value) : state_(std::in_place_index<0>, std::forward<U>(value)) {}
+  requires(std::constructible_from<T, U&&> && !std::same_as<std::remove_cvref_t<U>, Result> &&
+           !std::same_as<std::remove_cvref_t<U>, Error>) Result(U&& value)
+      : state_(std::in_place_index<0>, std::forward<U>(value)) {}
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
 
   bool ok() const { return state_.index() == 0; }
@@ -74,19 +74,19 @@ void ignore(const Result<T>&, [[maybe_unused]] const char* why) {}
 #define ISTHMUS_CONCAT(a, b) ISTHMUS_CONCAT2(a, b)
 
 // Returns the error of `expression` to the caller, if it has one.
-#define TRY(expression)                                        \
-  do {                                                         \
-    if (auto try_result = (expression); !try_result.ok()) {    \
-      return std::move(try_result).error();                    \
-    }                                                          \
+#define TRY(expression)                                     \
+  do {                                                      \
+    if (auto try_result = (expression); !try_result.ok()) { \
+      return std::move(try_result).error();                 \
+    }                                                       \
   } while (false)
 
 // TRY_ASSIGN(const Digest digest, file.digest()): the value, or the error to the caller.
 #define TRY_ASSIGN(declaration, ...) \
   TRY_ASSIGN_(ISTHMUS_CONCAT(try_result_, __COUNTER__), declaration, __VA_ARGS__)
-#define TRY_ASSIGN_(name, declaration, ...)            \
-  auto name = (__VA_ARGS__);                           \
-  if (!name.ok()) return std::move(name).error();      \
+#define TRY_ASSIGN_(name, declaration, ...)       \
+  auto name = (__VA_ARGS__);                      \
+  if (!name.ok()) return std::move(name).error(); \
   declaration = std::move(name).value()
 
 }  // namespace isthmus

@@ -37,7 +37,8 @@ class Thread {
 class Wakeup {
  public:
   void notify();
-  // Returns at once when notified since the last call; else waits up to `duration`. True if notified.
+  // Returns at once when notified since the last call; else waits up to `duration`. True if
+  // notified.
   bool wait_for(Milliseconds duration);
 
  private:
@@ -46,8 +47,8 @@ class Wakeup {
   bool notified_ = false;
 };
 
-// A queue with a limit. push waits for room (false once closed), try_push does not; pop waits for an
-// item and gives nothing when closed and empty.
+// A queue with a limit. push waits for room (false once closed), try_push does not; pop waits for
+// an item and gives nothing when closed and empty.
 template <typename T>
 class BoundedQueue {
  public:
@@ -112,7 +113,7 @@ class BoundedQueue {
   bool closed_ = false;
 };
 
-// N threads that run jobs from one bounded queue. stop() finishes what was taken and drops the rest;
+// N threads that run jobs from one bounded queue. stop() runs what was queued, then refuses more;
 // it may be called twice and before start.
 class WorkerPool {
  public:

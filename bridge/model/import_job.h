@@ -10,8 +10,8 @@
 
 namespace isthmus {
 
-// The row written before a job is started. The same intent always means the same job: it carries the
-// idempotency token.
+// The row written before a job is started. The same intent always means the same job: it carries
+// the idempotency token.
 struct ImportIntent {
   ImportJobId id;
   BatchId batch;

@@ -19,15 +19,16 @@ struct SpoolRef {
 
 // Who sent it and by which way in. AE titles are trimmed; they are labels, never trusted.
 struct Origin {
-  std::string receiver;         // "dimse", "stow", "orthanc"
+  std::string receiver;  // "dimse", "stow", "orthanc"
   std::string calling_ae_title;
   std::string called_ae_title;
-  std::string peer_address;     // "192.0.2.7"
-  std::string association_id;   // our correlation id, also in Error Comments
+  std::string peer_address;    // "192.0.2.7"
+  std::string association_id;  // our correlation id, also in Error Comments
   bool operator==(const Origin&) const = default;
 };
 
-// What the head of the data set says. patient_id is only held in memory: the ledger keeps a keyed hash.
+// What the head of the data set says. patient_id is only held in memory: the ledger keeps a keyed
+// hash.
 struct Identity {
   Uid sop_class_uid;
   Uid sop_instance_uid;
@@ -45,8 +46,8 @@ struct Arrival {
   std::string transfer_syntax_uid;
   std::uint64_t size_bytes = 0;            // the whole Part 10 file
   std::uint64_t dataset_offset_bytes = 0;  // where the data set begins (after group 0002)
-  Digest dataset_digest;                   // of the data set exactly as received: decides "known already"
-  Digest file_digest;                      // of the whole Part 10 file: what the bucket must hold
+  Digest dataset_digest;  // of the data set exactly as received: decides "known already"
+  Digest file_digest;     // of the whole Part 10 file: what the bucket must hold
   SpoolRef spool_ref;
   WallTime received_at;
 };
@@ -68,12 +69,12 @@ struct Instance {
   SpoolRef spool_ref;
   WallTime received_at;
   std::optional<InstanceId> conflicts_with;  // the first instance with this UID and other bytes
-  bool identity_conflict = false;            // … and another patient or study: a patient-safety event
-  std::optional<WallTime> freed_at;          // its spool bytes were given back
+  bool identity_conflict = false;    // … and another patient or study: a patient-safety event
+  std::optional<WallTime> freed_at;  // its spool bytes were given back
 };
 
-// The answer of a commit. `known` means: same identity and same bytes were stored before; `id` is that
-// earlier instance and no new row was made.
+// The answer of a commit. `known` means: same identity and same bytes were stored before; `id` is
+// that earlier instance and no new row was made.
 struct Receipt {
   InstanceId id;
   bool known = false;

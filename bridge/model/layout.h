@@ -27,11 +27,12 @@ ObjectKey staged_object(std::string_view prefix, const BatchId& batch, const Ins
 // The instance id in a key that staged_object made; nothing otherwise.
 std::optional<InstanceId> instance_of(const ObjectKey& key);
 // "<prefix>/<batch id>/out/<import job id>/": where a job leaves its output.
-std::string job_output_prefix(std::string_view prefix, const BatchId& batch, const ImportJobId& job);
+std::string job_output_prefix(std::string_view prefix, const BatchId& batch,
+                              const ImportJobId& job);
 // "isthmus-<import job id>": the name a job is found by after a crash.
 std::string job_name(const ImportJobId& job);
 
-// "<first two hex digits of the id's random end>/<instance id>.dcm", and the name while receiving.
+// "<last two digits of the id>/<instance id>.dcm", and the name while receiving.
 std::string spool_file(const InstanceId& instance);
 std::string spool_part(const InstanceId& instance);
 // The instance id in a plain file name of either kind.

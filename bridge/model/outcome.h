@@ -38,11 +38,11 @@ struct Expected {
 struct Outcome {
   DeliveryId delivery;
   OutcomeKind kind = OutcomeKind::unaccounted;
-  std::string reason_code;  // "ValidationException"; empty when imported
-  std::string reason;       // the service's own words, cut at 500 characters
-  std::string image_set_id;                 // imported only
+  std::string reason_code;   // "ValidationException"; empty when imported
+  std::string reason;        // the service's own words, cut at 500 characters
+  std::string image_set_id;  // imported only
   std::optional<std::int64_t> image_set_version;
-  std::optional<bool> primary;              // nothing when the service does not say
+  std::optional<bool> primary;  // nothing when the service does not say
   std::vector<OutcomeWarning> warnings;
 };
 

@@ -1,0 +1,177 @@
+#include "model/transitions.h"
+
+namespace isthmus {
+namespace {
+
+using D = DeliveryState;
+using DE = DeliveryEvent;
+using B = BatchState;
+using BE = BatchEvent;
+using J = ImportJobState;
+using JE = ImportJobEvent;
+
+constexpr std::array kDelivery{
+    Transition<D, DE>{D::waiting, DE::object_confirmed, D::staged},
+    Transition<D, DE>{D::staged, DE::outcome_imported, D::imported},
+    Transition<D, DE>{D::staged, DE::outcome_rejected, D::rejected},
+    Transition<D, DE>{D::staged, DE::outcome_unaccounted, D::waiting},
+    Transition<D, DE>{D::waiting, DE::attempts_exhausted, D::quarantined},
+    Transition<D, DE>{D::staged, DE::attempts_exhausted, D::quarantined},
+    Transition<D, DE>{D::waiting, DE::input_unusable, D::quarantined},
+    Transition<D, DE>{D::staged, DE::input_unusable, D::quarantined},
+    Transition<D, DE>{D::staged, DE::batch_abandoned, D::waiting},
+    Transition<D, DE>{D::rejected, DE::retry_ordered, D::waiting},
+    Transition<D, DE>{D::quarantined, DE::retry_ordered, D::waiting},
+};
+
+constexpr std::array kBatch{
+    Transition<B, BE>{B::open, BE::seal, B::sealed},
+    Transition<B, BE>{B::sealed, BE::all_staged, B::staged},
+    Transition<B, BE>{B::sealed, BE::emptied, B::abandoned},
+    Transition<B, BE>{B::staged, BE::job_started, B::submitted},
+    Transition<B, BE>{B::submitted, BE::job_ended, B::settled},
+    Transition<B, BE>{B::submitted, BE::job_failed, B::staged},
+    Transition<B, BE>{B::settled, BE::outcomes_recorded, B::reconciled},
+    Transition<B, BE>{B::sealed, BE::give_up, B::stuck},
+    Transition<B, BE>{B::staged, BE::give_up, B::stuck},
+    Transition<B, BE>{B::submitted, BE::give_up, B::stuck},
+    Transition<B, BE>{B::settled, BE::give_up, B::stuck},
+    Transition<B, BE>{B::stuck, BE::retry_ordered, B::abandoned},
+};
+
+constexpr std::array kImportJob{
+    Transition<J, JE>{J::intended, JE::started, J::running},
+    Transition<J, JE>{J::running, JE::ended_well, J::succeeded},
+    Transition<J, JE>{J::running, JE::ended_badly, J::failed},
+    Transition<J, JE>{J::running, JE::not_found, J::lost},
+    Transition<J, JE>{J::intended, JE::not_found, J::lost},
+};
+
+constexpr std::array kDeliveryStates{D::waiting, D::staged, D::imported, D::rejected,
+                                     D::quarantined};
+constexpr std::array kDeliveryEvents{
+    DE::object_confirmed,   DE::outcome_imported, DE::outcome_rejected, DE::outcome_unaccounted,
+    DE::attempts_exhausted, DE::input_unusable,   DE::batch_abandoned,  DE::retry_ordered};
+constexpr std::array kBatchStates{B::open,    B::sealed,     B::staged, B::submitted,
+                                  B::settled, B::reconciled, B::stuck,  B::abandoned};
+constexpr std::array kBatchEvents{
+    BE::seal,       BE::all_staged,        BE::emptied, BE::job_started,  BE::job_ended,
+    BE::job_failed, BE::outcomes_recorded, BE::give_up, BE::retry_ordered};
+constexpr std::array kImportJobStates{J::intended, J::running, J::succeeded, J::failed, J::lost};
+constexpr std::array kImportJobEvents{JE::started, JE::ended_well, JE::ended_badly, JE::not_found};
+
+constexpr std::array<std::string_view, 5> kDeliveryStateNames{"waiting", "staged", "imported",
+                                                              "rejected", "quarantined"};
+constexpr std::array<std::string_view, 8> kDeliveryEventNames{
+    "object_confirmed",   "outcome_imported", "outcome_rejected", "outcome_unaccounted",
+    "attempts_exhausted", "input_unusable",   "batch_abandoned",  "retry_ordered"};
+constexpr std::array<std::string_view, 8> kBatchStateNames{
+    "open", "sealed", "staged", "submitted", "settled", "reconciled", "stuck", "abandoned"};
+constexpr std::array<std::string_view, 9> kBatchEventNames{
+    "seal",       "all_staged",        "emptied", "job_started",  "job_ended",
+    "job_failed", "outcomes_recorded", "give_up", "retry_ordered"};
+constexpr std::array<std::string_view, 5> kImportJobStateNames{"intended", "running", "succeeded",
+                                                               "failed", "lost"};
+constexpr std::array<std::string_view, 4> kImportJobEventNames{"started", "ended_well",
+                                                               "ended_badly", "not_found"};
+
+template <typename State, typename Event, std::size_t Size>
+std::optional<State> find(const std::array<Transition<State, Event>, Size>& table, State from,
+                          Event event) {
+  for (const auto& row : table) {
+    if (row.from == from && row.event == event) return row.to;
+  }
+  return std::nullopt;
+}
+
+template <typename State, std::size_t Size>
+std::optional<State> parse(const std::array<std::string_view, Size>& names, std::string_view text) {
+  for (std::size_t i = 0; i < Size; ++i) {
+    if (names[i] == text) return static_cast<State>(i);
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::span<const Transition<D, DE>> delivery_transitions() {
+  return kDelivery;
+}
+std::span<const Transition<B, BE>> batch_transitions() {
+  return kBatch;
+}
+std::span<const Transition<J, JE>> import_job_transitions() {
+  return kImportJob;
+}
+
+std::optional<D> next(D from, DE event) {
+  return find(kDelivery, from, event);
+}
+std::optional<B> next(B from, BE event) {
+  return find(kBatch, from, event);
+}
+std::optional<J> next(J from, JE event) {
+  return find(kImportJob, from, event);
+}
+
+std::string_view to_string(D state) {
+  return kDeliveryStateNames[static_cast<std::size_t>(state)];
+}
+std::string_view to_string(DE event) {
+  return kDeliveryEventNames[static_cast<std::size_t>(event)];
+}
+std::string_view to_string(B state) {
+  return kBatchStateNames[static_cast<std::size_t>(state)];
+}
+std::string_view to_string(BE event) {
+  return kBatchEventNames[static_cast<std::size_t>(event)];
+}
+std::string_view to_string(J state) {
+  return kImportJobStateNames[static_cast<std::size_t>(state)];
+}
+std::string_view to_string(JE event) {
+  return kImportJobEventNames[static_cast<std::size_t>(event)];
+}
+std::optional<D> delivery_state_from(std::string_view text) {
+  return parse<D>(kDeliveryStateNames, text);
+}
+std::optional<B> batch_state_from(std::string_view text) {
+  return parse<B>(kBatchStateNames, text);
+}
+std::optional<J> import_job_state_from(std::string_view text) {
+  return parse<J>(kImportJobStateNames, text);
+}
+
+std::span<const D> all_delivery_states() {
+  return kDeliveryStates;
+}
+std::span<const DE> all_delivery_events() {
+  return kDeliveryEvents;
+}
+std::span<const B> all_batch_states() {
+  return kBatchStates;
+}
+std::span<const BE> all_batch_events() {
+  return kBatchEvents;
+}
+std::span<const J> all_import_job_states() {
+  return kImportJobStates;
+}
+std::span<const JE> all_import_job_events() {
+  return kImportJobEvents;
+}
+
+bool is_final(D state) {
+  return state == D::imported;
+}
+bool is_final(B state) {
+  return state == B::reconciled || state == B::abandoned;
+}
+bool asks_for_person(D state) {
+  return state == D::rejected || state == D::quarantined;
+}
+bool asks_for_person(B state) {
+  return state == B::stuck;
+}
+
+}  // namespace isthmus

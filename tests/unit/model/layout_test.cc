@@ -1,0 +1,42 @@
+#include "model/layout.h"
+
+#include <gtest/gtest.h>
+
+#include "support/test_env.h"
+
+namespace isthmus {
+namespace {
+
+TEST(Layout, ObjectKeysGoBothWays) {
+  test::TestEnv env;
+  const auto batch = BatchId::make(env);
+  const auto instance = InstanceId::make(env);
+
+  for (const auto* prefix : {"", "site-a", "site-a/"}) {
+    const ObjectKey key = layout::staged_object(prefix, batch, instance);
+    EXPECT_EQ(layout::instance_of(key), instance);
+    EXPECT_TRUE(key.text.starts_with(layout::batch_prefix(prefix, batch)));
+    EXPECT_EQ(key.text.find("//"), std::string::npos);
+    EXPECT_FALSE(key.text.starts_with("/"));
+  }
+}
+
+TEST(Layout, OtherKeysNameNoInstance) {
+  for (const auto* key : {"", "a/readme.txt", "a/123.dcm", "in/"}) {
+    EXPECT_EQ(layout::instance_of(ObjectKey{key}), std::nullopt);
+  }
+}
+
+TEST(Layout, SpoolNamesGoBothWays) {
+  test::TestEnv env;
+  const auto instance = InstanceId::make(env);
+  const std::string name = layout::spool_file(instance);
+
+  EXPECT_EQ(layout::instance_of_spool_name(name.substr(name.find('/') + 1)), instance);
+  const std::string part = layout::spool_part(instance);
+  EXPECT_EQ(layout::instance_of_spool_name(part.substr(part.find('/') + 1)), instance);
+  EXPECT_EQ(layout::instance_of_spool_name("lost+found"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace isthmus

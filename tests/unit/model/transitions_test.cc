@@ -1,0 +1,68 @@
+#include "model/transitions.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+namespace isthmus {
+namespace {
+
+template <typename State, typename Event>
+void every_pair_is_the_table_or_nothing(std::span<const State> states,
+                                        std::span<const Event> events,
+                                        std::span<const Transition<State, Event>> table) {
+  std::size_t legal = 0;
+  for (const State state : states) {
+    for (const Event event : events) {
+      std::optional<State> expected;
+      for (const auto& row : table) {
+        if (row.from == state && row.event == event) expected = row.to;
+      }
+      EXPECT_EQ(next(state, event), expected) << to_string(state) << " " << to_string(event);
+      legal += expected.has_value() ? 1 : 0;
+    }
+  }
+  EXPECT_EQ(legal, table.size()) << "a pair stands twice in the table";
+}
+
+TEST(Transitions, EveryPairOfEveryMachine) {
+  every_pair_is_the_table_or_nothing(all_delivery_states(), all_delivery_events(),
+                                     delivery_transitions());
+  every_pair_is_the_table_or_nothing(all_batch_states(), all_batch_events(), batch_transitions());
+  every_pair_is_the_table_or_nothing(all_import_job_states(), all_import_job_events(),
+                                     import_job_transitions());
+}
+
+// I2: what is neither final nor asks for a person can go on.
+TEST(Transitions, NoStateIsADeadEnd) {
+  for (const DeliveryState state : all_delivery_states()) {
+    bool leaves = false;
+    for (const auto& row : delivery_transitions()) leaves = leaves || row.from == state;
+    EXPECT_EQ(leaves, !is_final(state)) << to_string(state);
+  }
+  for (const BatchState state : all_batch_states()) {
+    bool leaves = false;
+    for (const auto& row : batch_transitions()) leaves = leaves || row.from == state;
+    EXPECT_EQ(leaves, !is_final(state)) << to_string(state);
+  }
+}
+
+TEST(Transitions, NamesGoBothWays) {
+  std::set<std::string_view> names;
+  for (const DeliveryState state : all_delivery_states()) {
+    EXPECT_EQ(delivery_state_from(to_string(state)), state);
+  }
+  for (const BatchState state : all_batch_states()) {
+    EXPECT_EQ(batch_state_from(to_string(state)), state);
+  }
+  for (const ImportJobState state : all_import_job_states()) {
+    EXPECT_EQ(import_job_state_from(to_string(state)), state);
+  }
+  for (const BatchEvent event : all_batch_events()) {
+    EXPECT_TRUE(names.insert(to_string(event)).second);
+  }
+  EXPECT_EQ(batch_state_from("nonsense"), std::nullopt);
+}
+
+}  // namespace
+}  // namespace isthmus
