@@ -1,7 +1,6 @@
 // One thread per step: runs it, waits for its date or a wakeup, runs it again.
 #pragma once
 
-#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -24,8 +23,6 @@ class Runner {
 
  private:
   struct Worker;
-  void run(Worker& worker);
-
   Env& env_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::atomic<bool> stopping_{false};
