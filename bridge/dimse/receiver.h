@@ -15,18 +15,19 @@ namespace isthmus {
 
 struct DimseOptions {
   std::string address = "127.0.0.1";
-  std::uint16_t port = 11112;               // 0: any free one; see port()
-  std::vector<std::string> ae_titles;       // called AE titles we answer to; empty: any
+  std::uint16_t port = 11112;                  // 0: any free one; see port()
+  std::vector<std::string> ae_titles;          // called AE titles we answer to; empty: any
   std::vector<std::string> calling_ae_titles;  // empty: any
-  std::size_t max_associations = 64;        // beyond: A-ASSOCIATE-RJ, transient, local limit exceeded
-  std::size_t max_connections = 1024;       // sockets that wait for their A-ASSOCIATE-RQ included
-  std::uint32_t max_pdu_bytes = 131072;     // announced; 4096 to 131072
-  Milliseconds artim_timeout{15'000};       // PS3.8 section 9.1.5
-  Milliseconds idle_timeout{600'000};       // between messages of an association
-  Milliseconds pdu_timeout{60'000};         // between PDUs of one message
+  std::size_t max_associations = 64;     // beyond: A-ASSOCIATE-RJ, transient, local limit exceeded
+  std::size_t max_connections = 1024;    // sockets that wait for their A-ASSOCIATE-RQ included
+  std::uint32_t max_pdu_bytes = 131072;  // announced; 4096 to 131072
+  Milliseconds artim_timeout{15'000};    // PS3.8 section 9.1.5
+  Milliseconds idle_timeout{600'000};    // between messages of an association
+  Milliseconds pdu_timeout{60'000};      // between PDUs of one message
   std::uint64_t max_instance_bytes = 4 * GiB;
-  bool tcp_quick_ack = true;                // re-arm TCP_QUICKACK after each read (MEASURED section 12)
-  bool accept_unknown_sop_classes = true;   // abstract syntaxes that are not a known non-storage service
+  bool tcp_quick_ack = true;  // re-arm TCP_QUICKACK after each read (MEASURED section 12)
+  bool accept_unknown_sop_classes =
+      true;  // abstract syntaxes that are not a known non-storage service
   std::vector<std::string> extra_sop_classes;
 };
 
