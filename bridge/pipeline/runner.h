@@ -1,6 +1,7 @@
 // One thread per step: runs it, waits for its date or a wakeup, runs it again.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <vector>
 
@@ -23,6 +24,8 @@ class Runner {
 
  private:
   struct Worker;
+  void run(Worker& worker);
+
   Env& env_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::atomic<bool> stopping_{false};

@@ -1,6 +1,6 @@
-// A pipeline worker: run_once() does one bounded piece of work and says when to call it again. Threads,
-// the simulation and tests call the same function. All progress is in the ledger: a step may be
-// destroyed at any moment.
+// A pipeline worker: run_once() does one bounded piece of work and says when to call it again.
+// Threads, the simulation and tests call the same function. All progress is in the ledger: a step
+// may be destroyed at any moment.
 #pragma once
 
 #include <memory>
@@ -24,8 +24,8 @@ class Step {
  public:
   virtual ~Step() = default;
   virtual std::string_view name() const = 0;  // "stager"
-  // Errors are about the step's own means (ledger, disk); what happened to one instance or batch is in
-  // its row. A fatal error stops the process; after any other the runner waits and calls again.
+  // Errors are about the step's own means (ledger, disk); what happened to one instance or batch is
+  // in its row. A fatal error stops the process; after any other the runner waits and calls again.
   virtual Result<NextRun> run_once() = 0;
 };
 
@@ -45,16 +45,16 @@ struct Backoff {
 };
 
 struct BatcherOptions {
-  Milliseconds quiet{10'000};      // seal when nothing joined for this long
-  Milliseconds max_age{300'000};   // … or when it is this old
+  Milliseconds quiet{10'000};     // seal when nothing joined for this long
+  Milliseconds max_age{300'000};  // … or when it is this old
 };
 struct StagerOptions {
-  std::size_t uploads = 4;         // at a time
-  std::int64_t attempts = 20;      // then quarantine
+  std::size_t uploads = 4;     // at a time
+  std::int64_t attempts = 20;  // then quarantine
   Backoff backoff;
 };
 struct SubmitterOptions {
-  std::int64_t attempts = 10;      // failed starts or failed jobs of one batch, then it is stuck
+  std::int64_t attempts = 10;  // failed starts or failed jobs of one batch, then it is stuck
   Backoff backoff;
 };
 struct WatcherOptions {
@@ -64,7 +64,8 @@ struct WatcherOptions {
   Backoff backoff;
 };
 struct ReconcilerOptions {
-  std::int64_t attempts = 5;          // imports of one instance that did not account for it, then quarantine
+  std::int64_t attempts =
+      5;  // imports of one instance that did not account for it, then quarantine
   Milliseconds output_patience{600'000};  // how long a late manifest is waited for
   Backoff backoff;
 };

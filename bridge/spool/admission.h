@@ -1,19 +1,21 @@
 // Whether more may be received: decided from atomics, so that a receiver can ask at any moment.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <cstdint>
 #include <mutex>
-#include <string>
+#include <string_view>
 
 #include "base/env.h"
 
 namespace isthmus {
 
 struct AdmissionOptions {
-  FileSystem::Path directory;              // whose file system is watched
-  std::uint64_t reserve_bytes = 2 * GiB;   // below this much free space, less what is in flight: closed
-  std::uint64_t resume_bytes = 2560 * MiB; // opens again only above this (hysteresis)
+  FileSystem::Path directory;  // whose file system is watched
+  std::uint64_t reserve_bytes =
+      2 * GiB;  // below this much free space, less what is in flight: closed
+  std::uint64_t resume_bytes = 2560 * MiB;  // opens again only from this on (hysteresis)
 };
 
 enum class AdmissionState {
@@ -24,31 +26,49 @@ enum class AdmissionState {
 };
 std::string_view to_string(AdmissionState state);
 
-// Any thread.
+// Any thread. Metrics: spool_admission_state, spool_free_bytes, spool_in_flight_bytes,
+// spool_refused_total{reason}.
 class Admission {
  public:
   Admission(Env& env, AdmissionOptions options);
 
   AdmissionState state() const { return state_.load(std::memory_order_acquire); }
   bool is_open() const { return state() == AdmissionState::open; }
-  // "spool.full" (transient) or "spool.closed" (transient), with what an operator should do.
+  // May a new instance begin? "spool.full" (transient) or "spool.closed" (transient), with what an
+  // operator should do. Counts what it refuses; no I/O.
   Result<void> check() const;
-  // Bytes that receivers are writing right now; they count against the free space.
+  // May an instance that was begun go on? The watermark alone does not stop it, nor does stopping:
+  // it was let in while there was a reserve. It ends with "spool.full" once half of the reserve is
+  // gone too, so that the ledger can go on writing, and with "spool.closed" when the state is
+  // failed.
+  Result<void> check_continue() const;
+  // Bytes of instances being received: a promise of the same amount still to come, so they count
+  // against the free space although much of them is on disk already.
   void in_flight(std::int64_t change_bytes);
   std::int64_t in_flight_bytes() const { return in_flight_bytes_.load(std::memory_order_relaxed); }
   // Measures the disk and decides anew; called every second or so, and after a write found it full.
+  // When the disk cannot be measured, the state stays and a warning is logged.
   void refresh();
   // For good: "stopping" or "failed". "failed" wins.
   void close(AdmissionState why);
+  // As of the last refresh.
   std::uint64_t free_bytes() const { return free_bytes_.load(std::memory_order_relaxed); }
 
  private:
+  Result<void> refuse(AdmissionState reason) const;
+  void enter(AdmissionState next);  // with mutex_ held
+
   Env& env_;
-  AdmissionOptions options_;
+  const AdmissionOptions options_;
   std::atomic<AdmissionState> state_{AdmissionState::open};
   std::atomic<std::int64_t> in_flight_bytes_{0};
   std::atomic<std::uint64_t> free_bytes_{0};
-  std::mutex refresh_mutex_;
+  std::atomic<bool> reserve_is_short_{false};
+  std::mutex mutex_;  // state changes
+  Gauge& state_gauge_;
+  Gauge& free_gauge_;
+  Gauge& in_flight_gauge_;
+  std::array<Counter*, 4> refused_{};  // by state
 };
 
 }  // namespace isthmus

@@ -15,11 +15,12 @@ class Admission;
 struct Identified {
   Identity identity;
   std::string transfer_syntax_uid;
-  std::uint64_t dataset_offset_bytes = 0;  // length of preamble and file meta that were appended first
+  std::uint64_t dataset_offset_bytes =
+      0;  // length of preamble and file meta that were appended first
 };
 
-// An instance being received, not yet promised to anyone. Destroyed without commit(), it leaves nothing
-// behind. One thread at a time.
+// An instance being received, not yet promised to anyone. Destroyed without commit(), it leaves
+// nothing behind. One thread at a time.
 class IncomingInstance {
  public:
   virtual ~IncomingInstance() = default;

@@ -1,0 +1,204 @@
+// Puts the instances of sealed batches into the bucket, N at a time, and notes each when the store
+// has confirmed its checksum. Killed between the two, the same bytes are put under the same key
+// again.
+#include <atomic>
+#include <mutex>
+#include <string>
+
+#include "base/failpoint.h"
+#include "base/thread.h"
+#include "pipeline/dates.h"
+
+namespace isthmus {
+namespace {
+
+constexpr std::size_t kRoundsPerRun = 16;  // uploads of each uploader before batches are concluded
+
+// One run's work, shared by its uploaders.
+struct Run {
+  std::vector<StagingItem> items;
+  std::atomic<std::size_t> taken{0};
+  std::atomic<std::size_t> failures_in_a_row{0};
+  std::atomic<bool> any_staged{false};
+  std::atomic<bool> bucket_is_out{false};
+  std::mutex mutex;
+  std::optional<Error> broken;  // the step's own means failed: nobody takes another item
+};
+
+class Stager final : public Step {
+ public:
+  Stager(Env& env, Ledger& ledger, Spool& spool, Destination& destination, StagerOptions options)
+      : env_(env),
+        ledger_(ledger),
+        spool_(spool),
+        destination_(destination),
+        options_(options),
+        staged_(env.metrics.counter("deliveries_staged_total", "Instances put into the bucket.",
+                                    {{"destination", destination.name}})),
+        staged_bytes_(env.metrics.counter("staged_bytes_total", "Bytes put into the bucket.",
+                                          {{"destination", destination.name}})),
+        failed_(env.metrics.counter("staging_failures_total", "Uploads that failed.",
+                                    {{"destination", destination.name}})),
+        quarantined_(env.metrics.counter("staging_quarantined_total",
+                                         "Instances given up on while staging.",
+                                         {{"destination", destination.name}})) {}
+
+  std::string_view name() const override { return "stager"; }
+
+  Result<NextRun> run_once() override {
+    const std::size_t uploaders = std::max<std::size_t>(options_.uploads, 1);
+    const std::size_t limit = uploaders * kRoundsPerRun;
+    const bool paused = env_.clock.steady_now() < paused_until_;
+    Run run;
+    if (!paused) {
+      TRY_ASSIGN(run.items, ledger_.staging_items(destination_.name, env_.clock.wall_now(), limit));
+      upload_all(run, uploaders);
+      if (run.broken) return *run.broken;
+      note_outage(run);
+    }
+    TRY(conclude());
+    if (env_.clock.steady_now() < paused_until_) {
+      return NextRun{std::min(paused_until_ - env_.clock.steady_now(), kIdle)};
+    }
+    if (run.items.size() == limit) return NextRun{};
+    TRY_ASSIGN(const std::optional<WallTime> next, ledger_.next_staging_at(destination_.name));
+    return run_at(env_.clock.wall_now(), next);
+  }
+
+ private:
+  void upload_all(Run& run, std::size_t uploaders) {
+    const std::size_t wanted = std::min(uploaders, run.items.size());
+    std::vector<Thread> threads;
+    for (std::size_t i = 1; i < wanted; ++i) {
+      threads.emplace_back(env_, "uploader", [this, &run] { upload_some(run); });
+    }
+    upload_some(run);  // the step's own thread is one of them; ~Thread waits for the others
+  }
+
+  void upload_some(Run& run) {
+    while (!run.bucket_is_out) {
+      {
+        const std::lock_guard lock(run.mutex);
+        if (run.broken) return;
+      }
+      const std::size_t index = run.taken++;
+      if (index >= run.items.size()) return;
+      if (Result<void> done = stage(run.items[index], run); !done.ok()) {
+        const std::lock_guard lock(run.mutex);
+        if (!run.broken || done.error().fate == Fate::fatal) run.broken = done.error();
+      }
+    }
+  }
+
+  // Errors are about our own means; what the bucket or the spool said is in the delivery's row.
+  Result<void> stage(const StagingItem& item, Run& run) {
+    const SteadyTime start = env_.clock.steady_now();
+    const Result<StoredObject> stored = put(item);
+    if (!stored.ok()) return refused(item, stored.error(), run);
+    FAILPOINT(stager_object_put);
+    run.failures_in_a_row = 0;
+    run.any_staged = true;
+    const Result<void> noted = ledger_.mark_staged(item.delivery, stored->etag);
+    TRY_ASSIGN(const bool ours, still_ours(env_, noted, name(), item.delivery.text()));
+    if (!ours) return {};
+    FAILPOINT(stager_noted);
+    staged_.add();
+    staged_bytes_.add(static_cast<double>(item.size_bytes));
+    env_.log.info("delivery.staged", {{"delivery", item.delivery.text()},
+                                      {"instance", item.instance.text()},
+                                      {"batch", item.batch.text()},
+                                      {"destination", destination_.name},
+                                      {"size_bytes", item.size_bytes},
+                                      {"took_ms", took_ms(env_, start)}});
+    return {};
+  }
+
+  Result<StoredObject> put(const StagingItem& item) {
+    TRY_ASSIGN(std::shared_ptr<ByteSource> bytes, spool_.open(item.spool_ref));
+    const ObjectKey key =
+        layout::staged_object(destination_.object_prefix, item.batch, item.instance);
+    return destination_.store.put(key, std::move(bytes), item.file_digest);
+  }
+
+  Result<void> refused(const StagingItem& item, const Error& error, Run& run) {
+    if (error.fate == Fate::fatal) return error;
+    failed_.add();
+    // These say that our own copy is damaged or gone: it will not get better. Everything else,
+    // denied access too, is trouble of the destination, and ends when somebody mends it.
+    if (error.code == "store.bad_digest" || error.code == "spool.not_found") {
+      return quarantine(item, DeliveryEvent::input_unusable, error);
+    }
+    if (++run.failures_in_a_row >= std::max<std::size_t>(options_.uploads, 2)) {
+      run.bucket_is_out = true;
+    }
+    const std::int64_t attempt = item.attempts + 1;
+    if (attempt >= options_.attempts) {
+      return quarantine(item, DeliveryEvent::attempts_exhausted, error);
+    }
+    const WallTime next = retry_date(env_, options_.backoff, attempt, error);
+    env_.log.warn("delivery.staging_failed", {{"delivery", item.delivery.text()},
+                                              {"instance", item.instance.text()},
+                                              {"destination", destination_.name},
+                                              {"attempt", attempt},
+                                              {"code", error.code},
+                                              {"next", to_rfc3339(next)}});
+    const Result<void> postponed = ledger_.postpone(item.delivery, error, next);
+    TRY(still_ours(env_, postponed, name(), item.delivery.text()));
+    return {};
+  }
+
+  Result<void> quarantine(const StagingItem& item, DeliveryEvent event, const Error& error) {
+    const Result<void> moved = ledger_.quarantine(item.delivery, event, error);
+    TRY_ASSIGN(const bool ours, still_ours(env_, moved, name(), item.delivery.text()));
+    if (!ours) return {};
+    quarantined_.add();
+    env_.log.error("delivery.quarantined", {{"delivery", item.delivery.text()},
+                                            {"instance", item.instance.text()},
+                                            {"destination", destination_.name},
+                                            {"event", to_string(event)},
+                                            {"code", error.code},
+                                            {"reason", error.message}});
+    return {};
+  }
+
+  // When upload after upload fails it is the bucket, not the instances: wait, before an outage of
+  // an evening uses up the attempts of everything that is queued. Only a hint, so it need not be a
+  // column.
+  void note_outage(const Run& run) {
+    if (run.any_staged) outages_in_a_row_ = 0;
+    if (!run.bucket_is_out) return;
+    const Milliseconds pause = options_.backoff.delay(++outages_in_a_row_, env_.entropy);
+    paused_until_ = env_.clock.steady_now() + pause;
+    env_.log.warn("stager.paused", {{"destination", destination_.name}, {"for_ms", pause.count()}});
+  }
+
+  Result<void> conclude() {
+    TRY_ASSIGN(const std::vector<BatchId> batches, ledger_.conclude_staging(destination_.name));
+    for (const BatchId& batch : batches) {
+      FAILPOINT(stager_batch_staged);
+      env_.log.info("batch.staged", {{"batch", batch.text()}, {"destination", destination_.name}});
+    }
+    return {};
+  }
+
+  Env& env_;
+  Ledger& ledger_;
+  Spool& spool_;
+  Destination& destination_;
+  const StagerOptions options_;
+  Counter& staged_;
+  Counter& staged_bytes_;
+  Counter& failed_;
+  Counter& quarantined_;
+  std::int64_t outages_in_a_row_ = 0;
+  SteadyTime paused_until_{};
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_stager(Env& env, Ledger& ledger, Spool& spool, Destination& destination,
+                                  StagerOptions options) {
+  return std::make_unique<Stager>(env, ledger, spool, destination, options);
+}
+
+}  // namespace isthmus

@@ -1,0 +1,210 @@
+// Starts import jobs over staged batches, at the pace and within the job slots of the service.
+//
+// A job must not be started twice. So the intent with its token is durable before the call; and
+// when an earlier call with this intent may have arrived (the process died, the answer was lost)
+// the service is asked for a job of that name before the call is made again, with the same token.
+#include <set>
+#include <string>
+
+#include "base/failpoint.h"
+#include "pipeline/dates.h"
+
+namespace isthmus {
+namespace {
+
+constexpr std::size_t kBatchesPerRun = 100;
+constexpr Milliseconds kFirstPoll{1'000};  // after the start; then the watcher's intervals
+
+// Keeps within "so many calls a second, so many at once". In memory: after a restart the burst may
+// be had once more, which costs a throttled call at worst.
+class TokenBucket {
+ public:
+  TokenBucket(double per_second, std::int64_t burst, SteadyTime now)
+      : per_ms_(std::max(per_second, 0.001) / 1000.0),
+        most_(static_cast<double>(std::max<std::int64_t>(burst, 1))),
+        tokens_(most_),
+        filled_at_(now) {}
+
+  // How long until a call may be made; 0 is now.
+  Milliseconds wait(SteadyTime now) {
+    const auto passed = static_cast<double>((now - filled_at_).count());
+    tokens_ = std::min(most_, tokens_ + passed * per_ms_);
+    filled_at_ = now;
+    if (tokens_ >= 1.0) return Milliseconds{0};
+    return Milliseconds{static_cast<std::int64_t>((1.0 - tokens_) / per_ms_) + 1};
+  }
+  void take() { tokens_ -= 1.0; }
+
+ private:
+  const double per_ms_;
+  const double most_;
+  double tokens_;
+  SteadyTime filled_at_;
+};
+
+class Submitter final : public Step {
+ public:
+  Submitter(Env& env, Ledger& ledger, Destination& destination, SubmitterOptions options)
+      : env_(env),
+        ledger_(ledger),
+        destination_(destination),
+        options_(options),
+        calls_(destination.service.limits().starts_per_second,
+               destination.service.limits().start_burst, env.clock.steady_now()),
+        started_(env.metrics.counter("jobs_started_total", "Import jobs started.",
+                                     {{"destination", destination.name}})),
+        failed_(env.metrics.counter("job_start_failures_total", "Calls to start a job that failed.",
+                                    {{"destination", destination.name}})),
+        stuck_(env.metrics.counter("batch_stuck_total", "Batches given up on.",
+                                   {{"destination", destination.name}, {"step", "submitter"}})) {}
+
+  std::string_view name() const override { return "submitter"; }
+
+  Result<NextRun> run_once() override {
+    const WallTime now = env_.clock.wall_now();
+    TRY_ASSIGN(const std::vector<Batch> due,
+               ledger_.due_batches(destination_.name, BatchState::staged, now, kBatchesPerRun));
+    for (const Batch& batch : due) {
+      TRY_ASSIGN(const Milliseconds wait, turn());
+      if (wait.count() > 0) return NextRun{std::min(wait, kIdle)};
+      TRY(submit(batch));
+    }
+    if (due.size() == kBatchesPerRun) return NextRun{};
+    TRY_ASSIGN(const std::optional<WallTime> next,
+               ledger_.next_batch_at(destination_.name, BatchState::staged));
+    return run_at(env_.clock.wall_now(), next);
+  }
+
+ private:
+  // How long until there is a job slot and a call to be had.
+  Result<Milliseconds> turn() {
+    const SteadyTime now = env_.clock.steady_now();
+    if (now < throttled_until_) return throttled_until_ - now;
+    const ImportLimits limits = destination_.service.limits();
+    const std::int64_t slots = std::max<std::int64_t>(limits.jobs_at_once, 1);
+    TRY_ASSIGN(const std::int64_t in_flight, ledger_.jobs_in_flight(destination_.name));
+    if (in_flight >= slots) {
+      // Intents that never became a job are among them, and it is this step that goes on with
+      // those: only batches that are out with the service hold a slot.
+      const auto limit = static_cast<std::size_t>(slots);
+      TRY_ASSIGN(const std::vector<Batch> out,
+                 ledger_.batches(destination_.name, BatchState::submitted, limit));
+      if (out.size() >= limit) return kIdle;  // the end of a job is a wakeup
+    }
+    return calls_.wait(now);
+  }
+
+  Result<void> submit(const Batch& batch) {
+    Result<ImportIntent> intent = ledger_.intend(batch.id, destination_.object_prefix);
+    if (!intent.ok()) {
+      TRY(still_ours(env_, std::move(intent).error(), name(), batch.id.text()));
+      return {};
+    }
+    FAILPOINT(submitter_intended);
+    TRY_ASSIGN(const bool inherited, ledger_.intent_is_inherited(intent->id));
+    if (inherited || unanswered_.contains(intent->id)) {
+      unanswered_.insert(intent->id);
+      const auto found = destination_.service.find(*intent);
+      if (!found.ok()) return not_asked(batch, *intent, found.error());
+      if (found->has_value()) return note(batch, *intent, **found, "found");
+    }
+    return start(batch, *intent);
+  }
+
+  Result<void> start(const Batch& batch, const ImportIntent& intent) {
+    unanswered_.insert(intent.id);
+    calls_.take();
+    const Result<RemoteJob> job = destination_.service.start(intent);
+    if (!job.ok()) return refused(batch, intent, job.error());
+    FAILPOINT(submitter_started);
+    return note(batch, intent, *job, "started");
+  }
+
+  Result<void> note(const Batch& batch, const ImportIntent& intent, const RemoteJob& job,
+                    std::string_view how) {
+    const WallTime next_poll = env_.clock.wall_now() + kFirstPoll;
+    TRY(ledger_.job_started(intent.id, job, next_poll));
+    FAILPOINT(submitter_noted);
+    unanswered_.erase(intent.id);
+    started_.add();
+    env_.log.info("import.started", {{"job", intent.id.text()},
+                                     {"remote_job", job.id},
+                                     {"batch", batch.id.text()},
+                                     {"destination", destination_.name},
+                                     {"members", batch.members},
+                                     {"size_bytes", batch.size_bytes},
+                                     {"how", how}});
+    return {};
+  }
+
+  // The service would not say whether there is a job. Attempts do not count here: giving up leads a
+  // person to order another job, while this one may be running. But when we may not even ask, only
+  // a person can mend it.
+  Result<void> not_asked(const Batch& batch, const ImportIntent& intent, const Error& error) {
+    if (error.fate == Fate::fatal) return error;
+    if (error.fate == Fate::permanent) return give_up(batch, intent, error);
+    return postpone(batch, error);
+  }
+
+  Result<void> refused(const Batch& batch, const ImportIntent& intent, const Error& error) {
+    if (error.fate == Fate::fatal) return error;
+    failed_.add();
+    if (error.fate == Fate::permanent) return give_up(batch, intent, error);
+    // Being asked to slow down is about all our calls, not about this batch.
+    const bool used_up = batch.attempts + 1 >= options_.attempts;
+    if (!used_up || error.code == "import.throttled") return postpone(batch, error);
+    const auto found = destination_.service.find(intent);
+    if (!found.ok()) return not_asked(batch, intent, found.error());
+    if (found->has_value()) return note(batch, intent, **found, "found");
+    return give_up(batch, intent, error);
+  }
+
+  Result<void> postpone(const Batch& batch, const Error& error) {
+    const WallTime next = retry_date(env_, options_.backoff, batch.attempts + 1, error);
+    if (error.code == "import.throttled") {
+      throttled_until_ = env_.clock.steady_now() + (next - env_.clock.wall_now());
+    }
+    env_.log.warn("import.start_failed", {{"batch", batch.id.text()},
+                                          {"destination", destination_.name},
+                                          {"attempt", batch.attempts + 1},
+                                          {"code", error.code},
+                                          {"next", to_rfc3339(next)}});
+    TRY(still_ours(env_, ledger_.postpone_batch(batch.id, error, next), name(), batch.id.text()));
+    return {};
+  }
+
+  Result<void> give_up(const Batch& batch, const ImportIntent& intent, const Error& error) {
+    const Result<void> moved = ledger_.advance(batch.id, BatchEvent::give_up, &error);
+    TRY_ASSIGN(const bool ours, still_ours(env_, moved, name(), batch.id.text()));
+    if (!ours) return {};
+    unanswered_.erase(intent.id);
+    stuck_.add();
+    env_.log.error("batch.stuck", {{"batch", batch.id.text()},
+                                   {"destination", destination_.name},
+                                   {"step", name()},
+                                   {"code", error.code},
+                                   {"reason", error.message}});
+    return {};
+  }
+
+  Env& env_;
+  Ledger& ledger_;
+  Destination& destination_;
+  const SubmitterOptions options_;
+  TokenBucket calls_;
+  Counter& started_;
+  Counter& failed_;
+  Counter& stuck_;
+  // Calls of this process whose answer never came: the job may exist.
+  std::set<ImportJobId> unanswered_;
+  SteadyTime throttled_until_{};
+};
+
+}  // namespace
+
+std::unique_ptr<Step> make_submitter(Env& env, Ledger& ledger, Destination& destination,
+                                     SubmitterOptions options) {
+  return std::make_unique<Submitter>(env, ledger, destination, options);
+}
+
+}  // namespace isthmus

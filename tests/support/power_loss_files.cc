@@ -1,0 +1,487 @@
+#include "support/power_loss_files.h"
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <random>
+#include <set>
+
+namespace isthmus::test {
+namespace {
+
+constexpr std::size_t kPageBytes = 4096;
+constexpr std::uint64_t kTotalBytes = 1024 * GiB;
+
+Error not_found(const FileSystem::Path& path) {
+  return permanent_error("disk.not_found", "There is no " + path.filename().string() + ".");
+}
+
+Error power_is_off() {
+  return permanent_error("disk.io", "The power is off.");
+}
+
+}  // namespace
+
+std::string_view to_string(FileOperation operation) {
+  static constexpr std::array<std::string_view, 12> kTexts{
+      "open",   "append",         "write_at",           "read_at", "sync", "rename",
+      "remove", "sync_directory", "create_directories", "exists",  "list", "space"};
+  return kTexts.at(static_cast<std::size_t>(operation));
+}
+
+// A file or a directory, as it is and as a power cut would leave it.
+struct PowerLossFiles::Node {
+  bool is_directory = false;
+  // A directory's entries.
+  std::map<std::string, NodePtr> entries;
+  std::map<std::string, NodePtr> durable_entries;
+  // A file's bytes. Pages that are not dirty are as durable as they will ever be.
+  Bytes data;
+  Bytes durable_data;
+  std::set<std::size_t> dirty_pages;
+  int links = 0;  // names it has now
+
+  void mark_dirty(std::size_t from, std::size_t to) {
+    for (std::size_t page = from / kPageBytes; page * kPageBytes < to; ++page) {
+      dirty_pages.insert(page);
+    }
+  }
+  // Copies one page, as far as `into` is long.
+  void write_page(std::size_t page, Bytes& into) const {
+    const std::size_t start = page * kPageBytes;
+    const std::size_t end = std::min({start + kPageBytes, data.size(), into.size()});
+    if (start < end) std::memcpy(into.data() + start, data.data() + start, end - start);
+  }
+  // What a disk may hold of a file whose pages were on their way: the new length, the old, or one
+  // between, and each page old, new, or, where there was none before, zeros.
+  void tear(std::mt19937_64& random) {
+    if (dirty_pages.empty()) return;
+    const std::size_t shortest = std::min(durable_data.size(), data.size());
+    const std::size_t longest = std::max(durable_data.size(), data.size());
+    const bool whole = random() % 3 == 0;
+    durable_data.resize(whole ? data.size() : shortest + random() % (longest - shortest + 1));
+    for (const std::size_t page : dirty_pages) {
+      if (random() % 2 == 0) write_page(page, durable_data);
+    }
+  }
+};
+
+// One change to directories: an entry appears (to), disappears (from), or both: a rename.
+struct PowerLossFiles::EntryChange {
+  NodePtr node;
+  NodePtr from_directory;
+  std::string from_name;
+  NodePtr to_directory;
+  std::string to_name;
+
+  bool touches(const NodePtr& directory) const {
+    return from_directory == directory || to_directory == directory;
+  }
+  void make_durable() const {
+    if (from_directory) {
+      const auto entry = from_directory->durable_entries.find(from_name);
+      if (entry != from_directory->durable_entries.end() && entry->second == node) {
+        from_directory->durable_entries.erase(entry);
+      }
+    }
+    if (to_directory) to_directory->durable_entries[to_name] = node;
+  }
+};
+
+class PowerLossFile final : public File {
+ public:
+  PowerLossFile(PowerLossFiles& files, PowerLossFiles::NodePtr node, FileSystem::Path path,
+                bool writable)
+      : files_(files),
+        node_(std::move(node)),
+        path_(std::move(path)),
+        writable_(writable),
+        boot_(files.boots_) {}
+
+  Result<void> append(ByteSpan bytes) override {
+    const std::lock_guard lock(files_.mutex_);
+    return write(FileOperation::append, node_->data.size(), bytes);
+  }
+
+  Result<void> write_at(std::uint64_t offset, ByteSpan bytes) override {
+    const std::lock_guard lock(files_.mutex_);
+    return write(FileOperation::write_at, static_cast<std::size_t>(offset), bytes);
+  }
+
+  Result<std::size_t> read_at(std::uint64_t offset, MutableByteSpan into) const override {
+    const std::lock_guard lock(files_.mutex_);
+    if (auto error = refuse(FileOperation::read_at, false)) return *error;
+    if (offset >= node_->data.size()) return std::size_t{0};
+    const auto start = static_cast<std::size_t>(offset);
+    const std::size_t length = std::min(into.size(), node_->data.size() - start);
+    if (length > 0) std::memcpy(into.data(), node_->data.data() + start, length);
+    return length;
+  }
+
+  Result<void> sync() override {
+    const std::lock_guard lock(files_.mutex_);
+    if (auto error = refuse(FileOperation::sync, true)) {
+      if (alive()) node_->dirty_pages.clear();  // dropped: clean in memory, never on disk
+      return *error;
+    }
+    if (!files_.ignore_file_syncs_) {
+      node_->durable_data.resize(node_->data.size());
+      for (const std::size_t page : node_->dirty_pages) {
+        node_->write_page(page, node_->durable_data);
+      }
+      node_->dirty_pages.clear();
+    }
+    files_.done(FileOperation::sync, path_);
+    return {};
+  }
+
+  Result<std::uint64_t> size() const override {
+    const std::lock_guard lock(files_.mutex_);
+    if (!alive()) return power_is_off();
+    return static_cast<std::uint64_t>(node_->data.size());
+  }
+
+ private:
+  using Node = PowerLossFiles::Node;
+
+  bool alive() const { return files_.on_ && files_.boots_ == boot_; }
+
+  std::optional<Error> refuse(FileOperation operation, bool changes) const {
+    if (!alive()) return power_is_off();
+    return files_.refuse(operation, changes);
+  }
+
+  Result<void> write(FileOperation operation, std::size_t offset, ByteSpan bytes) {
+    if (auto error = refuse(operation, true)) return *error;
+    if (!writable_) return permanent_error("disk.io", "The file was opened for reading only.");
+    const std::size_t old_size = node_->data.size();
+    std::size_t length = bytes.size();
+    const std::size_t growth =
+        offset + length > old_size ? offset + length - old_size : std::size_t{0};
+    const bool is_full = growth > files_.free_bytes_;
+    if (is_full) length -= std::min(length, growth - static_cast<std::size_t>(files_.free_bytes_));
+    const std::size_t end = offset + length;
+    if (end > old_size) {
+      files_.free_bytes_ -= end - old_size;
+      node_->data.resize(end);
+    }
+    if (length > 0) std::memcpy(node_->data.data() + offset, bytes.data(), length);
+    node_->mark_dirty(std::min(offset, old_size), end);
+    files_.largest_write_bytes_ = std::max(files_.largest_write_bytes_, length);
+    if (is_full) return transient_error("disk.full", "The disk is full.");
+    files_.done(operation, path_);
+    return {};
+  }
+
+  PowerLossFiles& files_;
+  const PowerLossFiles::NodePtr node_;
+  const FileSystem::Path path_;
+  const bool writable_;
+  const std::uint64_t boot_;
+};
+
+PowerLossFiles::PowerLossFiles() : root_(std::make_shared<Node>()), free_bytes_(kTotalBytes) {
+  root_->is_directory = true;
+}
+PowerLossFiles::~PowerLossFiles() = default;
+
+Error PowerLossFiles::disk_io_error() {
+  return permanent_error("disk.io", "The disk failed on demand of the test.");
+}
+
+// --- the FileSystem
+// --------------------------------------------------------------------------------
+
+Result<std::unique_ptr<File>> PowerLossFiles::open(const Path& path, Mode mode) {
+  const std::lock_guard lock(mutex_);
+  NodePtr node = find(path);
+  const bool creates = !node && mode != Mode::read_only;
+  if (auto error = refuse(FileOperation::open, creates)) return *error;
+  if (node && mode == Mode::create_new) {
+    return permanent_error("disk.exists", "There is a " + path.filename().string() + " already.");
+  }
+  if (node && node->is_directory) return permanent_error("disk.io", "A directory is no file.");
+  if (!node) {
+    const NodePtr directory = parent_of(path);
+    if (!creates || !directory) return not_found(path);
+    node = std::make_shared<Node>();
+    change_entry({node, nullptr, {}, directory, path.filename().string()});
+  }
+  done(FileOperation::open, path);
+  return std::unique_ptr<File>(
+      std::make_unique<PowerLossFile>(*this, node, path, mode != Mode::read_only));
+}
+
+Result<void> PowerLossFiles::rename(const Path& from, const Path& to) {
+  const std::lock_guard lock(mutex_);
+  if (auto error = refuse(FileOperation::rename, true)) return *error;
+  const NodePtr node = find(from);
+  const NodePtr target = parent_of(to);
+  if (!node || !target) return not_found(node ? to : from);
+  change_entry({node, parent_of(from), from.filename().string(), target, to.filename().string()});
+  done(FileOperation::rename, from, to);
+  return {};
+}
+
+Result<void> PowerLossFiles::remove(const Path& path) {
+  const std::lock_guard lock(mutex_);
+  if (auto error = refuse(FileOperation::remove, true)) return *error;
+  const NodePtr node = find(path);
+  if (!node) return not_found(path);
+  if (node->is_directory) return permanent_error("disk.io", "A directory is no file.");
+  change_entry({node, parent_of(path), path.filename().string(), nullptr, {}});
+  done(FileOperation::remove, path);
+  return {};
+}
+
+Result<void> PowerLossFiles::sync_directory(const Path& directory) {
+  const std::lock_guard lock(mutex_);
+  const NodePtr node = find(directory);
+  const auto error = refuse(FileOperation::sync_directory, true);
+  if (!on_) return *error;
+  if (!error && (!node || !node->is_directory)) return not_found(directory);
+  if (error || !ignore_directory_syncs_) {
+    std::vector<EntryChange> rest;
+    for (EntryChange& change : pending_) {
+      if (!node || !change.touches(node)) {
+        rest.push_back(std::move(change));
+        continue;
+      }
+      if (error) continue;  // dropped: never on disk
+      // A rename out of another directory takes the entry's own, still pending creation with it.
+      std::erase_if(rest, [&](const EntryChange& earlier) {
+        return change.from_directory && earlier.to_directory == change.from_directory &&
+               earlier.to_name == change.from_name && earlier.node == change.node;
+      });
+      change.make_durable();
+    }
+    pending_ = std::move(rest);
+  }
+  if (error) return *error;
+  done(FileOperation::sync_directory, directory);
+  return {};
+}
+
+Result<void> PowerLossFiles::create_directories(const Path& directory) {
+  const std::lock_guard lock(mutex_);
+  if (auto error = refuse(FileOperation::create_directories, true)) return *error;
+  NodePtr node = root_;
+  for (const Path& part : directory.lexically_normal().relative_path()) {
+    if (part.empty() || part == ".") continue;
+    NodePtr& entry = node->entries[part.string()];
+    if (!entry) {
+      entry = std::make_shared<Node>();
+      entry->is_directory = true;
+      entry->links = 1;
+      node->durable_entries[part.string()] = entry;
+    }
+    if (!entry->is_directory) return permanent_error("disk.exists", "A file stands in the way.");
+    node = entry;
+  }
+  done(FileOperation::create_directories, directory);
+  return {};
+}
+
+Result<bool> PowerLossFiles::exists(const Path& path) {
+  const std::lock_guard lock(mutex_);
+  if (auto error = refuse(FileOperation::exists, false)) return *error;
+  done(FileOperation::exists, path);
+  return find(path) != nullptr;
+}
+
+Result<std::vector<std::string>> PowerLossFiles::list(const Path& directory) {
+  const std::lock_guard lock(mutex_);
+  if (auto error = refuse(FileOperation::list, false)) return *error;
+  const NodePtr node = find(directory);
+  if (!node || !node->is_directory) return not_found(directory);
+  std::vector<std::string> names;
+  for (const auto& [name, entry] : node->entries) names.push_back(name);
+  done(FileOperation::list, directory);
+  return names;
+}
+
+Result<SpaceInfo> PowerLossFiles::space(const Path& directory) {
+  const std::lock_guard lock(mutex_);
+  if (auto error = refuse(FileOperation::space, false)) return *error;
+  if (!find(directory)) return not_found(directory);
+  done(FileOperation::space, directory);
+  return SpaceInfo{kTotalBytes, free_bytes_};
+}
+
+// --- power
+// -----------------------------------------------------------------------------------------
+
+void PowerLossFiles::cut_power(PowerCut cut_now) {
+  const std::lock_guard lock(mutex_);
+  cut(cut_now);
+}
+
+void PowerLossFiles::power_on() {
+  const std::lock_guard lock(mutex_);
+  on_ = true;
+}
+
+bool PowerLossFiles::is_on() const {
+  const std::lock_guard lock(mutex_);
+  return on_;
+}
+
+void PowerLossFiles::cut_power_at(std::uint64_t nth_change, PowerCut cut_later) {
+  const std::lock_guard lock(mutex_);
+  cut_at_change_ = changes_ + nth_change;
+  cut_then_ = cut_later;
+}
+
+std::uint64_t PowerLossFiles::changes() const {
+  const std::lock_guard lock(mutex_);
+  return changes_;
+}
+
+void PowerLossFiles::cut(PowerCut cut_now) {
+  if (!on_) return;
+  on_ = false;
+  ++boots_;
+  cut_at_change_.reset();
+  faults_.clear();
+  std::mt19937_64 random(cut_now.keep_some_seed.value_or(0));
+  if (cut_now.keep_some_seed) {
+    for (const EntryChange& change : pending_) {
+      if (random() % 2 == 0) change.make_durable();
+    }
+  }
+  pending_.clear();
+  std::vector<NodePtr> directories{root_};
+  while (!directories.empty()) {
+    const NodePtr directory = directories.back();
+    directories.pop_back();
+    directory->entries = directory->durable_entries;
+    for (auto& [name, node] : directory->entries) {
+      node->links = 1;
+      if (node->is_directory) {
+        directories.push_back(node);
+        continue;
+      }
+      if (cut_now.keep_some_seed) node->tear(random);
+      free_bytes_ += node->data.size();
+      node->data = node->durable_data;
+      free_bytes_ -= std::min<std::uint64_t>(free_bytes_, node->data.size());
+      node->dirty_pages.clear();
+    }
+  }
+}
+
+// --- faults
+// ----------------------------------------------------------------------------------------
+
+void PowerLossFiles::fail_next(FileOperation operation, Error error, std::size_t skip) {
+  const std::lock_guard lock(mutex_);
+  faults_.insert_or_assign(operation, Fault{std::move(error), skip});
+}
+
+void PowerLossFiles::set_free_bytes(std::uint64_t free_bytes) {
+  const std::lock_guard lock(mutex_);
+  free_bytes_ = free_bytes;
+}
+
+void PowerLossFiles::ignore_file_syncs(bool ignore_them) {
+  const std::lock_guard lock(mutex_);
+  ignore_file_syncs_ = ignore_them;
+}
+
+void PowerLossFiles::ignore_directory_syncs(bool ignore_them) {
+  const std::lock_guard lock(mutex_);
+  ignore_directory_syncs_ = ignore_them;
+}
+
+std::vector<LoggedOperation> PowerLossFiles::operations() const {
+  const std::lock_guard lock(mutex_);
+  return log_;
+}
+
+std::size_t PowerLossFiles::count(FileOperation operation) const {
+  const std::lock_guard lock(mutex_);
+  const auto found = counts_.find(operation);
+  return found == counts_.end() ? 0 : found->second;
+}
+
+void PowerLossFiles::forget_operations() {
+  const std::lock_guard lock(mutex_);
+  log_.clear();
+  counts_.clear();
+}
+
+std::size_t PowerLossFiles::largest_write_bytes() const {
+  const std::lock_guard lock(mutex_);
+  return largest_write_bytes_;
+}
+
+// --- inside
+// ----------------------------------------------------------------------------------------
+
+std::optional<Error> PowerLossFiles::refuse(FileOperation operation, bool changes) {
+  if (!on_) return power_is_off();
+  if (changes) {
+    ++changes_;
+    if (cut_at_change_ && changes_ >= *cut_at_change_) {
+      cut(cut_then_);
+      return power_is_off();
+    }
+  }
+  const auto fault = faults_.find(operation);
+  if (fault == faults_.end()) return std::nullopt;
+  if (fault->second.skip > 0) {
+    --fault->second.skip;
+    return std::nullopt;
+  }
+  Error error = std::move(fault->second.error);
+  faults_.erase(fault);
+  return error;
+}
+
+void PowerLossFiles::done(FileOperation operation, const Path& path, const Path& target) {
+  ++counts_[operation];
+  log_.push_back({operation, path, target});
+}
+
+PowerLossFiles::NodePtr PowerLossFiles::find(const Path& path) const {
+  NodePtr node = root_;
+  for (const Path& part : path.lexically_normal().relative_path()) {
+    if (part.empty() || part == ".") continue;
+    const auto entry = node->entries.find(part.string());
+    if (entry == node->entries.end()) return nullptr;
+    node = entry->second;
+  }
+  return node;
+}
+
+PowerLossFiles::NodePtr PowerLossFiles::parent_of(const Path& path) const {
+  NodePtr directory = find(path.lexically_normal().parent_path());
+  return directory && directory->is_directory ? directory : nullptr;
+}
+
+// Takes effect at once for whoever looks, and waits for its directory's sync to survive.
+void PowerLossFiles::change_entry(EntryChange change) {
+  if (change.from_directory) {
+    change.from_directory->entries.erase(change.from_name);
+    --change.node->links;
+  }
+  if (change.to_directory) {
+    NodePtr& entry = change.to_directory->entries[change.to_name];
+    if (entry && entry != change.node) {
+      --entry->links;
+      release(entry);
+    }
+    entry = change.node;
+    ++change.node->links;
+  }
+  release(change.node);
+  pending_.push_back(std::move(change));
+}
+
+// Gives a file's space back once nothing names it. (Its bytes stay: the cut may bring the name
+// back.)
+void PowerLossFiles::release(const NodePtr& node) {
+  if (node->links == 0) free_bytes_ += node->data.size();
+}
+
+}  // namespace isthmus::test
