@@ -34,10 +34,11 @@ class [[nodiscard]] Result {
   // The value or the error; asking for the wrong one is a bug and ends the process.
   T& value() & { return ASSERT(ok()), *std::get_if<0>(&state_); }
   const T& value() const& { return ASSERT(ok()), *std::get_if<0>(&state_); }
-  T&& value() && { return ASSERT(ok()), std::move(*std::get_if<0>(&state_)); }
+  // By value, so that `for (const auto& x : list().value())` does not walk over what is gone.
+  T value() && { return ASSERT(ok()), std::move(*std::get_if<0>(&state_)); }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
-  T&& operator*() && { return std::move(*this).value(); }
+  T operator*() && { return std::move(*this).value(); }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
 
