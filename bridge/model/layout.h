@@ -2,6 +2,7 @@
 // that came from outside is ever part of a path.
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -32,7 +33,11 @@ std::string job_output_prefix(std::string_view prefix, const BatchId& batch,
 // "isthmus-<import job id>": the name a job is found by after a crash.
 std::string job_name(const ImportJobId& job);
 
-// "<last two digits of the id>/<instance id>.dcm", and the name while receiving.
+// The spool's folders "00" to "ff". Instances made within the same 4 seconds share one.
+constexpr std::size_t kSpoolFolders = 256;
+std::string spool_folder(std::size_t index);
+// "<folder>/<instance id>.dcm", and the name while receiving.
+constexpr std::string_view kSpoolPartSuffix = ".part";
 std::string spool_file(const InstanceId& instance);
 std::string spool_part(const InstanceId& instance);
 // The instance id in a plain file name of either kind.

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "support/test_env.h"
 
 namespace isthmus {
@@ -25,6 +27,24 @@ TEST(Layout, OtherKeysNameNoInstance) {
   for (const auto* key : {"", "a/readme.txt", "a/123.dcm", "in/"}) {
     EXPECT_EQ(layout::instance_of(ObjectKey{key}), std::nullopt);
   }
+}
+
+TEST(Layout, InstancesThatArriveTogetherShareASpoolFolder) {
+  test::TestEnv env;
+  const auto folder_now = [&] {
+    return layout::spool_file(InstanceId::make(env)).substr(0, 3);
+  };
+  std::set<std::string> together, over_time, all;
+
+  for (int i = 0; i < 100; ++i) together.insert(folder_now());
+  for (std::size_t i = 0; i < layout::kSpoolFolders; ++i) {
+    over_time.insert(folder_now());
+    env.clock.advance(Milliseconds(4096));
+    all.insert(layout::spool_folder(i) + "/");
+  }
+
+  EXPECT_EQ(together.size(), 1u);
+  EXPECT_EQ(over_time, all);
 }
 
 TEST(Layout, SpoolNamesGoBothWays) {
