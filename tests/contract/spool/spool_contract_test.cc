@@ -1,0 +1,268 @@
+// What every spool promises (spool/spool.h), on every spool and every disk.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "base/thread.h"
+#include "spool/admission.h"
+#include "spool/spool.h"
+#include "support/incoming.h"
+#include "support/intake_ledger.h"
+#include "support/matchers.h"
+#include "support/power_loss_files.h"
+#include "support/test_env.h"
+
+namespace isthmus::test {
+namespace {
+
+enum class Disk { memory, real };
+
+class SpoolContract : public ::testing::TestWithParam<Disk> {
+ protected:
+  SpoolContract() { restart(); }
+
+  // As after a crash: what was being received is gone with the process.
+  void restart() {
+    spool.reset();
+    admission = std::make_unique<Admission>(
+        env, AdmissionOptions{.directory = directory, .reserve_bytes = 0, .resume_bytes = 0});
+    EXPECT_THAT(env.env().files.create_directories(directory), IsOk());
+    auto opened = open_file_spool(env, directory, ledger, *admission);
+    ASSERT_THAT(opened, IsOk());
+    spool = std::move(opened).value();
+  }
+
+  std::set<std::string> files_on_disk() {
+    std::set<std::string> files;
+    for (const std::string& folder : env.env().files.list(directory).value()) {
+      for (const std::string& name : env.env().files.list(directory / folder).value()) {
+        files.insert(folder + "/" + name);
+      }
+    }
+    return files;
+  }
+  Arrival arrival_of(const Receipt& receipt) {
+    for (const Arrival& arrival : ledger.arrivals()) {
+      if (arrival.id == receipt.id) return arrival;
+    }
+    ADD_FAILURE() << "no row for " << receipt.id.text();
+    return {};
+  }
+
+  PowerLossFiles memory;
+  TestEnv env{1, GetParam() == Disk::memory ? static_cast<FileSystem&>(memory) : posix_files()};
+  const FileSystem::Path directory = env.folder() / "spool";
+  IntakeLedger ledger;
+  std::unique_ptr<Admission> admission;
+  std::unique_ptr<Spool> spool;
+};
+
+TEST_P(SpoolContract, GivesBackWhatWasCommittedByteForByte) {
+  std::uint64_t number = 0;
+  for (const std::size_t size : {std::size_t{1}, std::size_t{20'000}, std::size_t{256 * KiB - 1},
+                                 std::size_t{256 * KiB}, std::size_t{3 * MiB + 17}}) {
+    for (const std::size_t piece :
+         {std::size_t{997}, std::size_t{128 * KiB}, std::size_t{4 * MiB}}) {
+      const Sent sent = make_sent(++number, size);
+
+      ASSERT_OK_AND_ASSIGN(const Receipt receipt, send(*spool, sent, piece));
+
+      EXPECT_FALSE(receipt.known);
+      EXPECT_TRUE(stored(*spool, arrival_of(receipt).spool_ref) == sent.whole())
+          << size << " bytes in pieces of " << piece;
+    }
+  }
+}
+
+TEST_P(SpoolContract, TellsTheLedgerWhatItHas) {
+  const Sent sent = make_sent(7, 100'000);
+
+  Origin origin;
+  origin.receiver = "stow";
+  origin.peer_address = "192.0.2.7";
+  ASSERT_OK_AND_ASSIGN(const auto incoming, spool->begin(origin));
+  ASSERT_THAT(append_all(*incoming, sent), IsOk());
+  ASSERT_OK_AND_ASSIGN(const Receipt receipt, incoming->commit(sent.identified));
+
+  const Arrival arrival = arrival_of(receipt);
+  EXPECT_EQ(arrival.id, incoming->id());
+  EXPECT_EQ(arrival.size_bytes, sent.whole().size());
+  EXPECT_EQ(arrival.dataset_offset_bytes, sent.head.size());
+  EXPECT_EQ(arrival.dataset_digest, sha256(sent.dataset));
+  EXPECT_EQ(arrival.file_digest, sha256(sent.whole()));
+  EXPECT_EQ(arrival.identity.sop_instance_uid, sent.identified.identity.sop_instance_uid);
+  EXPECT_EQ(arrival.transfer_syntax_uid, sent.identified.transfer_syntax_uid);
+  EXPECT_EQ(arrival.origin, origin);
+  EXPECT_EQ(arrival.received_at, env.clock.wall_now());
+}
+
+TEST_P(SpoolContract, WhatIsDestroyedWithoutCommitLeavesNothing) {
+  for (const std::size_t size : {std::size_t{10}, std::size_t{1 * MiB}}) {
+    ASSERT_OK_AND_ASSIGN(auto incoming, spool->begin({}));
+    ASSERT_THAT(append_all(*incoming, make_sent(1, size)), IsOk());
+
+    incoming.reset();
+
+    EXPECT_THAT(files_on_disk(), ::testing::IsEmpty());
+    EXPECT_EQ(admission->in_flight_bytes(), 0);
+  }
+  EXPECT_THAT(ledger.arrivals(), ::testing::IsEmpty());
+}
+
+TEST_P(SpoolContract, SameIdentityAndBytesAreKnownAndKeptOnce) {
+  const Sent sent = make_sent(1, 50'000);
+  ASSERT_OK_AND_ASSIGN(const Receipt first, send(*spool, sent));
+  const auto files_before = files_on_disk();
+
+  ASSERT_OK_AND_ASSIGN(const Receipt second, send(*spool, sent));
+
+  EXPECT_TRUE(second.known);
+  EXPECT_EQ(second.id, first.id);
+  EXPECT_EQ(files_on_disk(), files_before);
+  EXPECT_EQ(spool->used_bytes().value(), sent.whole().size());
+  EXPECT_TRUE(stored(*spool, arrival_of(first).spool_ref) == sent.whole());
+}
+
+TEST_P(SpoolContract, OnlyTheDataSetDecidesWhatIsKnown) {
+  Sent sent = make_sent(1, 50'000);
+  ASSERT_THAT(send(*spool, sent), IsOk());
+  sent.head += "other file meta";
+  sent.identified.dataset_offset_bytes = sent.head.size();
+
+  ASSERT_OK_AND_ASSIGN(const Receipt receipt, send(*spool, sent));
+
+  EXPECT_TRUE(receipt.known);
+}
+
+TEST_P(SpoolContract, BeginsNothingWhileAdmissionIsClosed) {
+  admission->close(AdmissionState::stopping);
+
+  EXPECT_THAT(spool->begin({}), FailsWith("spool.closed", Fate::transient));
+  EXPECT_THAT(files_on_disk(), ::testing::IsEmpty());
+}
+
+TEST_P(SpoolContract, AnInstanceBegunBeforeStoppingIsStillCommitted) {
+  const Sent sent = make_sent(1, 300'000);
+  ASSERT_OK_AND_ASSIGN(const auto incoming, spool->begin({}));
+  ASSERT_THAT(append_all(*incoming, sent), IsOk());
+  admission->close(AdmissionState::stopping);
+
+  EXPECT_THAT(incoming->commit(sent.identified), IsOk());
+}
+
+TEST_P(SpoolContract, RefusesADataSetThatBeginsElsewhere) {
+  Sent sent = make_sent(1, 1000);
+  sent.identified.dataset_offset_bytes += 1;
+
+  EXPECT_THAT(send(*spool, sent), FailsWith("spool.dataset_offset", Fate::permanent));
+  EXPECT_THAT(files_on_disk(), ::testing::IsEmpty());
+}
+
+TEST_P(SpoolContract, FreeingGivesTheBytesBackAndMayBeRepeated) {
+  ASSERT_OK_AND_ASSIGN(const Receipt gone, send(*spool, make_sent(1, 5000)));
+  const Sent kept_sent = make_sent(2, 5000);
+  ASSERT_OK_AND_ASSIGN(const Receipt kept, send(*spool, kept_sent));
+  const SpoolRef ref = arrival_of(gone).spool_ref;
+
+  EXPECT_THAT(spool->free(ref), IsOk());
+  EXPECT_THAT(spool->open(ref), FailsWith("spool.not_found", Fate::permanent));
+  EXPECT_THAT(spool->free(ref), IsOk());
+
+  EXPECT_EQ(spool->used_bytes().value(), kept_sent.whole().size());
+  EXPECT_TRUE(stored(*spool, arrival_of(kept).spool_ref) == kept_sent.whole());
+}
+
+TEST_P(SpoolContract, ReferencesItNeverMadeLeadNowhere) {
+  ASSERT_THAT(env.env().files.open(env.folder() / "secret", FileSystem::Mode::create_new), IsOk());
+  for (const char* text :
+       {"", "/", "../secret", "00/../../secret", "/etc/passwd", "00/secret.dcm",
+        "zz/0123456789abcdef0123456789abcdef.dcm", "ff/0123456789abcdef0123456789abcdef.dcm"}) {
+    EXPECT_THAT(spool->open({text}), FailsWith("spool.not_found")) << text;
+    EXPECT_THAT(spool->free({text}), IsOk()) << text;
+  }
+  EXPECT_TRUE(env.env().files.exists(env.folder() / "secret").value());
+}
+
+TEST_P(SpoolContract, ReadingCanStartAgain) {
+  const Sent sent = make_sent(1, 100'000);
+  ASSERT_OK_AND_ASSIGN(const Receipt receipt, send(*spool, sent));
+  ASSERT_OK_AND_ASSIGN(const auto source, spool->open(arrival_of(receipt).spool_ref));
+  ASSERT_THAT(read_all(*source, 1 * MiB), IsOk());
+
+  ASSERT_THAT(source->rewind(), IsOk());
+
+  EXPECT_EQ(source->size(), sent.whole().size());
+  EXPECT_TRUE(read_all(*source, 1 * MiB).value() == sent.whole());
+}
+
+TEST_P(SpoolContract, RecoveryKeepsWhatHasARowAndDiscardsTheRest) {
+  const Sent kept_sent = make_sent(1, 60'000);
+  ASSERT_OK_AND_ASSIGN(const Receipt kept, send(*spool, kept_sent));
+  ASSERT_OK_AND_ASSIGN(const Receipt lost, send(*spool, make_sent(2, 60'000)));
+  const SpoolRef lost_ref = arrival_of(lost).spool_ref;
+  ledger.forget(lost.id);
+
+  restart();
+  ASSERT_OK_AND_ASSIGN(const std::size_t discarded, spool->recover());
+
+  EXPECT_EQ(discarded, 1u);
+  EXPECT_THAT(spool->open(lost_ref), FailsWith("spool.not_found"));
+  EXPECT_TRUE(stored(*spool, arrival_of(kept).spool_ref) == kept_sent.whole());
+  EXPECT_EQ(spool->used_bytes().value(), kept_sent.whole().size());
+  EXPECT_EQ(spool->recover().value(), 0u);
+}
+
+TEST_P(SpoolContract, WhatTheLedgerRefusesIsNotKept) {
+  ledger.fail_next_record(transient_error("ledger.full", "No space."));
+
+  EXPECT_THAT(send(*spool, make_sent(1, 5000)), FailsWith("ledger.full", Fate::transient));
+
+  EXPECT_THAT(files_on_disk(), ::testing::IsEmpty());
+  EXPECT_EQ(spool->used_bytes().value(), 0u);
+}
+
+TEST_P(SpoolContract, BytesWhoseRowMayExistAreKeptForTheRestartToDecide) {
+  const Sent sent = make_sent(1, 5000);
+  ledger.fail_next_record(fatal_error("ledger.io", "Who knows."), /*row_stays=*/true);
+  ASSERT_THAT(send(*spool, sent), FailsWith("ledger.io", Fate::fatal));
+
+  restart();
+
+  EXPECT_EQ(spool->recover().value(), 0u);
+  ASSERT_OK_AND_ASSIGN(const Receipt receipt, send(*spool, sent));
+  EXPECT_TRUE(receipt.known);
+  EXPECT_TRUE(stored(*spool, arrival_of(receipt).spool_ref) == sent.whole());
+}
+
+TEST_P(SpoolContract, ManyReceiveAtOnce) {
+  constexpr std::uint64_t kThreads = 8, kEach = 12;
+  std::vector<std::optional<Receipt>> receipts(kThreads * kEach);
+  {
+    std::vector<Thread> threads;
+    for (std::uint64_t t = 0; t < kThreads; ++t) {
+      threads.emplace_back(env, "sender", [&, t] {
+        for (std::uint64_t i = 0; i < kEach; ++i) {
+          auto receipt = send(*spool, make_sent(t * kEach + i, 10'000 * (i + 1)));
+          if (receipt.ok()) receipts[t * kEach + i] = *receipt;
+        }
+      });
+    }
+  }
+
+  for (std::uint64_t n = 0; n < receipts.size(); ++n) {
+    ASSERT_TRUE(receipts[n]) << n;
+    EXPECT_TRUE(stored(*spool, arrival_of(*receipts[n]).spool_ref) ==
+                make_sent(n, 10'000 * (n % kEach + 1)).whole());
+  }
+  EXPECT_EQ(files_on_disk().size(), receipts.size());
+  EXPECT_EQ(admission->in_flight_bytes(), 0);
+}
+
+INSTANTIATE_TEST_SUITE_P(FileSpool, SpoolContract, ::testing::Values(Disk::memory, Disk::real),
+                         [](const auto& which) {
+                           return which.param == Disk::memory ? "InMemory" : "OnDisk";
+                         });
+
+}  // namespace
+}  // namespace isthmus::test
