@@ -21,8 +21,8 @@ struct FileMeta {
   std::string receiving_ae_title;  // empty: left out
 };
 
-// Preamble of zeros, "DICM" and group 0002 in Explicit VR Little Endian, values padded to even length
-// (PS3.10 section 7.1; standards/05-file-meta.md). The data set follows directly.
+// Preamble of zeros, "DICM" and group 0002 in Explicit VR Little Endian, values padded to even
+// length (PS3.10 section 7.1; standards/05-file-meta.md). The data set follows directly.
 Bytes make_file_header(const FileMeta& meta);
 
 struct FileHead {
@@ -32,8 +32,8 @@ struct FileHead {
   std::uint64_t dataset_offset_bytes = 0;
 };
 
-// Reads preamble and group 0002 from the head of a file. The end of group 2 is found by tag, not by its
-// length, never past 64 KiB. "dicom.not_part10", "dicom.no_transfer_syntax", "dicom.unreadable"
+// Reads preamble and group 0002 from the head of a file. The end of group 2 is found by tag, not by
+// its length, never past 64 KiB. "dicom.not_part10", "dicom.no_transfer_syntax", "dicom.unreadable"
 // (permanent).
 Result<FileHead> read_file_head(ByteSpan head);
 

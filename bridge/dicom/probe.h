@@ -1,5 +1,5 @@
-// The identity of a data set from the head of its stream, without parsing the rest: fed piece by piece,
-// iterative, bounded. Never a recursive parse, never an allocation from a declared length.
+// The identity of a data set from the head of its stream, without parsing the rest: fed piece by
+// piece, iterative, bounded. Never a recursive parse, never an allocation from a declared length.
 #pragma once
 
 #include <memory>
@@ -13,10 +13,10 @@
 namespace isthmus::dicom {
 
 struct ProbeLimits {
-  std::uint64_t head_bytes = 16 * MiB;     // looked at (after inflating), before giving up
+  std::uint64_t head_bytes = 16 * MiB;  // looked at (after inflating), before giving up
   std::uint32_t elements = 100'000;
   std::uint32_t nesting = 64;
-  std::uint32_t inflate_ratio = 1'100;     // deflated data sets: out/in beyond the first MiB
+  std::uint32_t inflate_ratio = 1'100;  // deflated data sets: out/in beyond the first MiB
 };
 
 // One data set (no file meta). One thread at a time.
@@ -30,7 +30,8 @@ class Probe {
   virtual State feed(ByteSpan bytes) = 0;
   // After the last byte. The identity with valid UIDs, or an Error:
   // "dicom.unreadable" (not a data set in this syntax, truncated, too deep, too many elements),
-  // "dicom.missing_uid", "dicom.invalid_uid" — all permanent; the message names tag and rule, no values.
+  // "dicom.missing_uid", "dicom.invalid_uid" — all permanent; the message names tag and rule, no
+  // values.
   virtual Result<Identity> finish() = 0;
 };
 

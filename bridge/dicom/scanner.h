@@ -1,5 +1,5 @@
-// Walks every element of a data set without recursion and within limits: what must pass before DCMTK,
-// whose parser is recursive and trusts lengths, may see the bytes (MEASURED.md section 10).
+// Walks every element of a data set without recursion and within limits: what must pass before
+// DCMTK, whose parser is recursive and trusts lengths, may see the bytes (MEASURED.md section 10).
 #pragma once
 
 #include <cstdint>
@@ -20,8 +20,17 @@ struct ScanReport {
   std::uint64_t elements = 0;
   std::uint32_t deepest_nesting = 0;
   bool has_pixel_data = false;
+  std::uint64_t pixel_data_offset =
+      0;                            // of (7FE0,0010) in the data set (inflated, if it is deflated)
+  std::uint64_t padding_bytes = 0;  // zeros behind the last element: not part of the data set
+  std::uint64_t fragments = 0;      // of encapsulated pixel data, without the offset table
+  // The Basic Offset Table of encapsulated pixel data is there, and is empty or points at
+  // fragments.
+  bool offset_table_valid = true;
+  std::uint64_t frames_in_offset_table = 0;
 };
 
+// The ratio and inflated_bytes are for deflated syntaxes; DEFLATE itself stays below 1,032 : 1.
 // A whole data set in the given transfer syntax from a source positioned at its first byte.
 // "dicom.unreadable", "dicom.too_deep", "dicom.too_many_elements", "dicom.truncated",
 // "dicom.inflate_bomb" (permanent); the message says at which byte and tag.
