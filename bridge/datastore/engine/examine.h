@@ -1,0 +1,68 @@
+// One DICOM file, looked at for an import: is it acceptable, what is it, and its metadata document by
+// HealthImaging's rules. Runs in isthmus-import-worker, an expendable process, because a parser that
+// others wrote reads a stranger's bytes here; the data store talks to it in lines of JSON.
+//
+// The worker: `isthmus-import-worker [--memory-bytes N] [--cpu-seconds N]`. N bytes of address space
+// above what it starts with; N seconds of processor time *per file*. A request on stdin, one line:
+//
+//   {"path":"/abs/blob","offset":0,"length":12345,"id":"any text"}
+//
+// offset (0) and length (the rest) may be left out, and so may id, which is copied into the answer. The
+// answer on stdout, one line, nothing else ever; it lives until stdin ends. When it dies instead of
+// answering (limits, or a crash), that file alone failed: start another. stderr has no patient data.
+//
+// Refused: the file becomes a line of failure.ndjson.
+//
+//   {"ok":false,"exceptionType":"ValidationException","message":"DICOM attribute … does not exist",
+//    "code":"dicom.missing_uid"}
+//
+// exceptionType is ValidationException (the file) or InternalServerException (us: it cannot be read,
+// or needs more memory than allowed). message is plain words without values of the data set; code is
+// one of base's stable error codes (dicom.*, disk.*, worker.*).
+//
+// Accepted:
+//
+//   {"ok":true,
+//    "transferSyntaxUID":"1.2.840.10008.1.2.4.201",
+//    "identity":{"sopClassUID":"…","sopInstanceUID":"…","studyInstanceUID":"…",
+//                "seriesInstanceUID":"…"},                  valid UIDs, padding stripped
+//    "grouping":{"study":{"StudyDate":…,"AccessionNumber":…,"PatientID":…,"StudyInstanceUID":…,
+//                         "StudyID":…},
+//                "series":{"SeriesInstanceUID":…,"SeriesNumber":…}},
+//                                     each a string without padding, or null when empty or absent
+//    "tags":{"PatientID":…,"PatientName":…,"PatientBirthDate":…,"PatientSex":…,
+//            "StudyInstanceUID":…,"StudyID":…,"StudyDescription":…,"StudyDate":…,"StudyTime":…,
+//            "AccessionNumber":…,"SeriesInstanceUID":…,"SeriesNumber":…,"Modality":…,
+//            "BodyPartExamined":…,"SeriesDescription":…,"InstanceNumber":…},   as in grouping
+//    "rows":512,"columns":512,"frames":1,         0 when the object has no such attribute; frames is 1
+//                                                 for an image that does not say, 0 without pixels
+//    "hasPixelData":true,
+//    "datasetOffset":1024,                        of the data set in the file: behind group 0002
+//    "metadata":{"patient":{…},"study":{…},"series":{…},"instance":{…},"DICOMVRs":{…}},
+//    "warnings":[{"code":45330,"type":"INVALID_OFFSET_TABLE","message":"…"}]}
+//
+// metadata's members are what HealthImaging calls "DICOM" at each level, and "DICOMVRs" of the instance
+// (private and unknown elements only, those inside sequences too): keyword keys, or eight hex digits
+// ("00191001") where there is no keyword; values as contracts/healthimaging/README.md section 4 says.
+// Left out: pixel data, group lengths. A value longer than 4 MiB is null, with a warning of type
+// ELEMENTS_DISCARDED. Text is UTF-8; bytes that SpecificCharacterSet cannot explain became U+FFFD.
+// warnings has at most one entry of each type, with the codes of warning-codes.json (documented
+// decimals).
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+
+#include "base/bytes.h"
+
+namespace isthmus::datastore {
+
+struct ExamineLimits {
+  std::uint64_t value_bytes = 4 * MiB;      // longer values are left out of the metadata
+  std::uint64_t metadata_bytes = 128 * MiB;  // a data set with more than that besides pixels is refused
+};
+
+// The answer for a whole Part 10 file, without "id". Does not throw but for want of memory.
+nlohmann::json examine(ByteSource& file, const ExamineLimits& limits = {});
+
+}  // namespace isthmus::datastore
