@@ -376,6 +376,28 @@ struct SearchImageSetsResponse {
 // parse_request<GetDatastoreRequest>(incoming).
 template <typename Request>
 Result<Request> parse_request(const Incoming& incoming);
+template <>
+Result<CreateDatastoreRequest> parse_request(const Incoming& incoming);
+template <>
+Result<GetDatastoreRequest> parse_request(const Incoming& incoming);
+template <>
+Result<ListDatastoresRequest> parse_request(const Incoming& incoming);
+template <>
+Result<DeleteDatastoreRequest> parse_request(const Incoming& incoming);
+template <>
+Result<StartDICOMImportJobRequest> parse_request(const Incoming& incoming);
+template <>
+Result<GetDICOMImportJobRequest> parse_request(const Incoming& incoming);
+template <>
+Result<ListDICOMImportJobsRequest> parse_request(const Incoming& incoming);
+template <>
+Result<GetImageSetRequest> parse_request(const Incoming& incoming);
+template <>
+Result<ListImageSetVersionsRequest> parse_request(const Incoming& incoming);
+template <>
+Result<GetImageSetMetadataRequest> parse_request(const Incoming& incoming);
+template <>
+Result<SearchImageSetsRequest> parse_request(const Incoming& incoming);
 
 Call to_call(const CreateDatastoreRequest& request);
 Call to_call(const GetDatastoreRequest& request);
@@ -394,6 +416,26 @@ Call to_call(const SearchImageSetsRequest& request);
 // parse_response<GetDatastoreResponse>(body).
 template <typename Response>
 Result<Response> parse_response(std::string_view body);
+template <>
+Result<CreateDatastoreResponse> parse_response(std::string_view body);
+template <>
+Result<GetDatastoreResponse> parse_response(std::string_view body);
+template <>
+Result<ListDatastoresResponse> parse_response(std::string_view body);
+template <>
+Result<DeleteDatastoreResponse> parse_response(std::string_view body);
+template <>
+Result<StartDICOMImportJobResponse> parse_response(std::string_view body);
+template <>
+Result<GetDICOMImportJobResponse> parse_response(std::string_view body);
+template <>
+Result<ListDICOMImportJobsResponse> parse_response(std::string_view body);
+template <>
+Result<GetImageSetResponse> parse_response(std::string_view body);
+template <>
+Result<ListImageSetVersionsResponse> parse_response(std::string_view body);
+template <>
+Result<SearchImageSetsResponse> parse_response(std::string_view body);
 
 std::string print(const CreateDatastoreResponse& response);
 std::string print(const GetDatastoreResponse& response);

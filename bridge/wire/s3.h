@@ -165,11 +165,8 @@ bool valid_bucket_name(std::string_view name);
 // --- headers
 // --------------------------------------------------------------------------------------
 // "\"abc\"" → "abc", and back. Weak validators lose their "W/".
-std::string unquoted(std::string_view etag);
-std::string quoted(std::string_view etag);
-// "Fri, 24 May 2013 00:00:00 GMT" (RFC 9110 section 5.6.7), and back.
-std::string to_http_date(WallTime time);
-std::optional<WallTime> from_http_date(std::string_view text);
+std::string from_etag_header(std::string_view etag);
+std::string to_etag_header(std::string_view etag);
 
 struct ByteRange {
   std::uint64_t offset = 0;
