@@ -121,10 +121,13 @@ struct Request {
   Milliseconds timeout{60'000};  // for the whole exchange, no progress counting
 };
 
-// Sends one request. An HTTP error status is a Response, not an Error. Errors, all transient:
-// "http.connect", "http.timeout", "http.closed" (the connection ended in the middle); and
-// "http.bad_url" (permanent). Any thread, many at once. The response body may be read after the
-// call.
+// Sends one request. An HTTP error status is a Response, not an Error, and a redirect is not
+// followed. Errors: "http.connect", "http.timeout", "http.closed" (the connection ended in the
+// middle), all transient; "http.bad_url", "http.bad_header" and "http.too_large" (an answer of
+// untold length that does not end), all permanent; and whatever reading request.body gave. Any
+// thread, many at once. The response has a body, if an empty one, that may be read after the call;
+// its read() can give the transient errors too, and its rewind() "http.not_rewindable" (permanent)
+// once more was read of it than is kept.
 class Transport {
  public:
   virtual ~Transport() = default;

@@ -16,6 +16,9 @@ class Loopback : public Transport {
 
   Result<Response> send(Request request) override {
     TRY_ASSIGN(const Url url, parse_url(request.url));
+    if (!rules::safe(request.headers)) {
+      return permanent_error("http.bad_header", "A header to send holds a line end or a control.");
+    }
     Head head;
     head.method = request.method;
     head.target = std::string(url.target);
@@ -30,12 +33,16 @@ class Loopback : public Transport {
     }
     try {
       TRY_ASSIGN(Response response, run(head, request.body.get()));
-      if (rules::complete(response, head.method)) return response;
+      if (rules::complete(response, head.method)) {
+        if (!response.body) response.body = source_of(std::string());
+        return response;
+      }
     } catch (const std::exception&) {
       // Answered as the server answers a handler that throws.
     }
     Response broken = text_response(500, "text/plain", "The request could not be worked on.\n");
     rules::complete(broken, head.method);
+    if (!broken.body) broken.body = source_of(std::string());
     return broken;
   }
 

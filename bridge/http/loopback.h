@@ -1,5 +1,5 @@
-// A transport that calls a handler of the same process: the embedded data store's client code runs the
-// way it runs against a cloud, without a socket.
+// A transport that calls a handler of the same process: the embedded data store's client code runs
+// the way it runs against a cloud, without a socket.
 #pragma once
 
 #include "http/http.h"

@@ -6,17 +6,19 @@
 namespace isthmus::http {
 
 struct RetryPolicy {
-  int attempts = 4;                     // in all
-  Milliseconds first_backoff{200};      // doubles each time, full jitter
+  int attempts = 4;                 // in all
+  Milliseconds first_backoff{200};  // doubles each time, full jitter
   Milliseconds longest_backoff{10'000};
-  Milliseconds budget{60'000};          // no try starts after this
+  Milliseconds budget{60'000};  // no try starts after this
 };
 
-// Called before each try, with the body rewound: signing belongs here, because its date must be fresh.
+// Called before each try, with the body rewound: signing belongs here, because its date must be
+// fresh.
 using BeforeTry = std::function<Result<void>(Request&)>;
 
 // Tries again on transport errors and on 429, 500, 502, 503, 504, and 402 when its error name is a
-// throttle; honours Retry-After (seconds or date) up to the budget. The last answer is returned as is.
+// throttle; honours Retry-After (seconds or date) up to the budget. The last answer is returned as
+// is.
 class RetryingTransport : public Transport {
  public:
   RetryingTransport(Env& env, Transport& next, RetryPolicy policy, BeforeTry before_try);

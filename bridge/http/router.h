@@ -12,8 +12,8 @@ namespace isthmus::http {
 using PathParameters = std::map<std::string, std::string, std::less<>>;
 using RouteAction = std::function<std::unique_ptr<Exchange>(const Head&, const PathParameters&)>;
 
-// Templates are of segments: "/datastore/{datastoreId}/imageSet/{imageSetId}". A parameter matches one
-// segment; "{key+}" as the last matches the rest, slashes included. First match in order of
+// Templates are of segments: "/datastore/{datastoreId}/imageSet/{imageSetId}". A parameter matches
+// one segment; "{key+}" as the last matches the rest, slashes included. First match in order of
 // registration. 404 when no template matches, 405 with Allow when only the method does not.
 class Router : public Handler {
  public:

@@ -1,7 +1,7 @@
-// The HTTP server (Boost.Beast): one listener in front of a Handler, with strict framing and limits,
-// and back-pressure to the socket. Content-Length with Transfer-Encoding, doubled or overflowing
-// Content-Length and malformed chunks are refused with 400 and the connection is closed (RFC 9112
-// sections 6.1, 6.3, 7.1).
+// The HTTP server (Boost.Beast): one listener in front of a Handler, with strict framing and
+// limits, and back-pressure to the socket. Content-Length with Transfer-Encoding, doubled or
+// overflowing Content-Length and malformed chunks are refused with 400 and the connection is closed
+// (RFC 9112 sections 6.1, 6.3, 7.1).
 #pragma once
 
 #include "http/http.h"
@@ -10,14 +10,14 @@ namespace isthmus::http {
 
 struct ServerOptions {
   std::string address = "127.0.0.1";
-  std::uint16_t port = 0;                           // 0: any free one; see port()
-  std::size_t connections = 256;                    // beyond: accepted, answered 503, closed
-  std::size_t threads = 8;                          // requests worked on at once
-  std::uint64_t header_bytes = 32 * KiB;            // beyond: 431
-  std::uint64_t body_bytes = 5 * GiB + 64 * MiB;    // beyond: 413
-  Milliseconds header_timeout{15'000};              // from the first byte of a request to its last header
-  Milliseconds body_idle_timeout{60'000};           // between two pieces of a body
-  Milliseconds keep_alive_timeout{75'000};          // between two requests
+  std::uint16_t port = 0;                         // 0: any free one; see port()
+  std::size_t connections = 256;                  // beyond: accepted, answered 503, closed
+  std::size_t threads = 8;                        // requests worked on at once
+  std::uint64_t header_bytes = 32 * KiB;          // beyond: 431
+  std::uint64_t body_bytes = 5 * GiB + 64 * MiB;  // beyond: 413
+  Milliseconds header_timeout{15'000};      // from the first byte of a request to its last header
+  Milliseconds body_idle_timeout{60'000};   // between two pieces of a body
+  Milliseconds keep_alive_timeout{75'000};  // between two requests
 };
 
 class Server {

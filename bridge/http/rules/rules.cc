@@ -53,7 +53,7 @@ bool token_character(char c) {
          std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
 }
 
-bool safe(const std::pair<std::string, std::string>& field) {
+bool safe_field(const std::pair<std::string, std::string>& field) {
   const auto printable = [](char c) { return c == '\t' || static_cast<unsigned char>(c) >= 32; };
   return !field.first.empty() && std::ranges::all_of(field.first, token_character) &&
          std::ranges::all_of(field.second, printable) &&
@@ -158,8 +158,12 @@ std::optional<std::string> origin_form(std::string_view target) {
   return std::nullopt;
 }
 
+bool safe(const Headers& headers) {
+  return std::ranges::all_of(headers.all(), safe_field);
+}
+
 bool complete(Response& response, std::string_view method) {
-  if (!std::ranges::all_of(response.headers.all(), safe)) return false;
+  if (!safe(response.headers)) return false;
   response.headers.remove("Transfer-Encoding");
   response.headers.remove("Connection");
   if (response.status == 204 || response.status == 304) {

@@ -34,6 +34,9 @@ std::optional<Refusal> judge(int minor, const Headers& headers, Framing& framing
 // Nothing for what is neither.
 std::optional<std::string> origin_form(std::string_view target);
 
+// Whether every field is a token and a value without line ends or other controls: what may be sent.
+bool safe(const Headers& headers);
+
 // Sets Content-Length (RFC 9110 section 8.6), and takes the body away where there may be none.
 // Gives false when a header would break the framing of the answer itself.
 bool complete(Response& response, std::string_view method);
