@@ -7,6 +7,15 @@
 #include <limits>
 
 namespace isthmus::dicom {
+namespace {
+
+constexpr std::uint64_t kMaxTrailerBytes = 16;
+
+bool is_zero(ByteSpan bytes) {
+  return std::all_of(bytes.begin(), bytes.end(), [](std::byte b) { return b == std::byte{}; });
+}
+
+}  // namespace
 
 struct Inflater::Stream {
   z_stream z{};
@@ -54,8 +63,9 @@ Result<void> Inflater::feed(ByteSpan bytes, const std::function<bool(ByteSpan)>&
           fmt::format("The deflated data set is broken, at byte {}.", in_bytes_));
     }
   }
-  if (ended_ &&
-      std::any_of(bytes.begin(), bytes.end(), [](std::byte b) { return b != std::byte{}; })) {
+  // Some writers leave the trailer of another container (CRC and length) or an odd byte there.
+  if (ended_) behind_bytes_ += bytes.size();
+  if (behind_bytes_ > kMaxTrailerBytes && !is_zero(bytes)) {
     return permanent_error(
         "dicom.unreadable",
         fmt::format("Bytes follow the end of the deflated data set, at byte {}.", in_bytes_));

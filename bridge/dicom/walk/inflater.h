@@ -38,6 +38,7 @@ class Inflater {
   std::array<std::byte, 16 * KiB> out_;
   std::uint64_t in_bytes_ = 0;
   std::uint64_t out_bytes_ = 0;
+  std::uint64_t behind_bytes_ = 0;  // after the end mark
   bool ended_ = false;
 };
 

@@ -100,10 +100,7 @@ void Walker::step(ByteSpan& bytes) {
   if (left < 8) {
     // Behind the last element of the whole there may be a few zeros; elsewhere nothing fits.
     if (frames_.size() == 1) return begin_padding();
-    if (frames_.back().limit == frames_.front().end) {
-      return fail("dicom.truncated", "The data set ends within a sequence", 0, position_);
-    }
-    return broken("There is no room for an element");
+    return no_room();
   }
   if (!fill_head(bytes, head_need_)) return;
   process_head();
@@ -131,7 +128,11 @@ void Walker::take_value(ByteSpan& bytes) {
 
 void Walker::take_padding(ByteSpan& bytes) {
   if (!all_zero(bytes)) {
-    return fail("dicom.unreadable", "Bytes that are no element follow the data set", 0, position_);
+    const bool cut = padding_from_ + 8 > limits_.size_bytes;
+    return fail(cut ? "dicom.truncated" : "dicom.unreadable",
+                cut ? "The data set ends within an element"
+                    : "Bytes that are no element follow the data set",
+                0, position_);
   }
   position_ += bytes.size();
   bytes = {};
@@ -264,7 +265,7 @@ std::optional<ElementHead> Walker::read_element_head() {
       return head;
     }
     if (left_in_frame() < 12) {
-      broken("There is no room for an element", head.tag);
+      no_room();
       return std::nullopt;
     }
     if (wait_for_twelve()) return std::nullopt;
@@ -273,6 +274,15 @@ std::optional<ElementHead> Walker::read_element_head() {
   }
   head.length = length == kUndefined32 ? kUndefinedLength : length;
   return head;
+}
+
+// Less is left than the head of an element takes.
+void Walker::no_room() {
+  if (frames_.back().limit == frames_.front().end) {
+    fail("dicom.truncated", "The data set ends within an element or sequence", 0, position_);
+  } else {
+    broken("There is no room for an element");
+  }
 }
 
 // True when step() has to come again with more bytes of the head.

@@ -118,6 +118,7 @@ class Walker {
   void begin_value(const ElementHead& head);
   void consume_head(std::size_t count);
   bool wait_for_twelve();
+  void no_room();
   bool check_fits(const ElementHead& head);
   bool count_element();
   bool give_up_guess();
