@@ -1,0 +1,22 @@
+// The ledger's schema, as numbered migrations. A migration that was released is never edited: files
+// in the field were made by it (tests/unit/ledger/schema_v1.sql holds version 1 as it was
+// released).
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/env.h"
+#include "sql/sql.h"
+
+namespace isthmus {
+
+// `env` gives randomness to the migration that makes the key for patient identifiers; it must
+// outlive the list.
+std::vector<sql::Migration> ledger_migrations(Env& env);
+
+// Version 1's script. STRICT tables; states, their CHECKs and the triggers that refuse a change of
+// state come from model/transitions.h.
+std::string ledger_schema_v1();
+
+}  // namespace isthmus

@@ -1,0 +1,151 @@
+// The ledger on SQLite. One class; its calls are grouped by who makes them: intake.cc, batching.cc,
+// importing.cc, sweeping.cc, people.cc, checking.cc.
+#pragma once
+
+#include <atomic>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ledger/ledger.h"
+#include "ledger/sqlite/committer.h"
+#include "ledger/sqlite/readers.h"
+#include "sql/lock_file.h"
+
+namespace isthmus {
+
+class SqliteLedger final : public Ledger {
+ public:
+  // See open_sqlite_ledger. `migrations` is a parameter for the tests of upgrades.
+  static Result<std::unique_ptr<SqliteLedger>> open(Env& env, LedgerOptions options,
+                                                    std::span<const sql::Migration> migrations);
+  ~SqliteLedger() override;
+
+  Result<Receipt> record(const Arrival& arrival, Durable* bytes) override;
+  Result<bool> has_instance(const InstanceId& id) override;
+  Result<std::optional<Instance>> instance(const InstanceId& id) override;
+  Result<std::vector<WaitingDelivery>> waiting_deliveries(std::string_view destination,
+                                                          WallTime now, std::size_t limit) override;
+  Result<std::optional<WallTime>> next_waiting_at(std::string_view destination) override;
+  Result<std::vector<Batch>> batches(std::string_view destination, BatchState state,
+                                     std::size_t limit) override;
+  Result<std::optional<Batch>> batch(const BatchId& id) override;
+  Result<BatchId> join(std::string_view destination, const std::optional<BatchId>& batch,
+                       const std::vector<DeliveryId>& deliveries) override;
+  Result<void> advance(const BatchId& batch, BatchEvent event, const Error* why) override;
+  Result<std::vector<StagingItem>> staging_items(std::string_view destination, WallTime now,
+                                                 std::size_t limit) override;
+  Result<std::optional<WallTime>> next_staging_at(std::string_view destination) override;
+  Result<void> mark_staged(const DeliveryId& delivery, const std::string& etag) override;
+  Result<void> postpone(const DeliveryId& delivery, const Error& error, WallTime next) override;
+  Result<void> quarantine(const DeliveryId& delivery, DeliveryEvent event,
+                          const Error& reason) override;
+  Result<std::vector<BatchId>> conclude_staging(std::string_view destination) override;
+  Result<std::vector<Batch>> due_batches(std::string_view destination, BatchState state,
+                                         WallTime now, std::size_t limit) override;
+  Result<std::optional<WallTime>> next_batch_at(std::string_view destination,
+                                                BatchState state) override;
+  Result<ImportIntent> intend(const BatchId& batch, std::string_view object_prefix) override;
+  Result<bool> intent_is_inherited(const ImportJobId& job) override;
+  Result<void> job_started(const ImportJobId& job, const RemoteJob& remote,
+                           WallTime next_poll) override;
+  Result<void> postpone_batch(const BatchId& batch, const Error& error, WallTime next) override;
+  Result<std::int64_t> jobs_in_flight(std::string_view destination) override;
+  Result<std::vector<ImportJob>> due_jobs(std::string_view destination, WallTime now,
+                                          std::size_t limit) override;
+  Result<std::optional<WallTime>> next_poll_at(std::string_view destination) override;
+  Result<void> postpone_poll(const ImportJobId& job, WallTime next) override;
+  Result<void> job_ended(const ImportJobId& job, ImportJobEvent event, const std::string& message,
+                         const std::string& output_prefix, WallTime next) override;
+  Result<ImportJob> settling_job(const BatchId& batch) override;
+  Result<std::vector<Expected>> expected(const BatchId& batch,
+                                         std::string_view object_prefix) override;
+  Result<void> record_outcomes(const BatchId& batch,
+                               const std::vector<OutcomeRecord>& outcomes) override;
+  Result<std::vector<Batch>> batches_with_objects(std::string_view destination,
+                                                  WallTime ended_before,
+                                                  std::size_t limit) override;
+  Result<void> note_objects_removed(const BatchId& batch) override;
+  Result<std::vector<Sweepable>> sweepable(WallTime imported_before, std::size_t limit) override;
+  Result<void> claim_freeing(const InstanceId& instance) override;
+  Result<void> note_freed(const InstanceId& instance) override;
+  Result<std::vector<Sweepable>> being_freed() override;
+  Result<std::vector<StateCount>> counts() override;
+  Result<std::vector<Ask>> asks(std::size_t limit) override;
+  Result<std::vector<HistoryEntry>> history(std::string_view uid_or_id, std::size_t limit) override;
+  Result<std::vector<StudySummary>> studies(std::size_t limit) override;
+  Result<std::vector<InstanceView>> instances(std::string_view uid_or_id,
+                                              std::size_t limit) override;
+  Result<std::int64_t> order_retry(std::string_view uid_or_id_or_all) override;
+  Result<std::vector<std::string>> check() override;
+  void on_change(std::function<void()> notify) override;
+  void stop() override;
+
+ private:
+  enum class Wakes { steps, nobody };
+
+  SqliteLedger(Env& env, LedgerOptions options, std::filesystem::path file);
+  static Result<void> open_for_writing(SqliteLedger& ledger,
+                                       std::span<const sql::Migration> migrations);
+  static Result<void> check_schema(SqliteLedger& ledger, std::size_t newest);
+
+  // Hands `body` to the committer and waits: Result<T>(Write&) to Result<T>.
+  template <typename Body>
+  auto write(Wakes wakes, Body&& body) -> decltype(body(std::declval<Write&>()));
+  // Runs `body` on a connection for reading: Result<T>(sql::Database&) to Result<T>.
+  template <typename Body>
+  auto read(Body&& body) -> decltype(body(std::declval<sql::Database&>()));
+  Result<void> hand_over(Commit& commit);
+
+  Result<std::int64_t> retry_batches(const std::vector<std::string>& ids);
+  Result<std::int64_t> retry_deliveries(const std::vector<std::string>& ids);
+  Result<Receipt> record_one(Write& write, const Arrival& arrival, const std::string& patient_hash);
+
+  Env& env_;
+  const LedgerOptions options_;
+  std::string session_;  // of this process, to tell intents that it inherited
+  Bytes patient_key_;
+  std::optional<sql::LockFile> lock_;  // not when read_only
+  Readers readers_;
+  std::unique_ptr<Committer> committer_;  // not when read_only
+  std::atomic<bool> closed_{false};
+};
+
+// --- implementation
+// ----------------------------------------------------------------------------------
+
+template <typename Body>
+auto SqliteLedger::write(Wakes wakes, Body&& body) -> decltype(body(std::declval<Write&>())) {
+  using Answer = decltype(body(std::declval<Write&>()));
+  Commit commit;
+  commit.wakes_steps = wakes == Wakes::steps;
+  if constexpr (std::same_as<Answer, Result<void>>) {
+    commit.body = [&](Write& write) { return body(write); };
+    return hand_over(commit);
+  } else {
+    std::optional<Answer> answer;
+    commit.body = [&](Write& write) -> Result<void> {
+      answer.emplace(body(write));
+      if (!answer->ok()) return answer->error();
+      return {};
+    };
+    TRY(hand_over(commit));
+    return std::move(*answer);
+  }
+}
+
+template <typename Body>
+auto SqliteLedger::read(Body&& body) -> decltype(body(std::declval<sql::Database&>())) {
+  if (closed_) return transient_error("ledger.closed", "The gateway is stopping.");
+  auto result = readers_.read(body);
+  if (!result.ok() && result.error().fate == Fate::fatal) {
+    if (committer_) {
+      committer_->fail(result.error());
+    } else {
+      env_.on_fatal(result.error());
+    }
+  }
+  return result;
+}
+
+}  // namespace isthmus
