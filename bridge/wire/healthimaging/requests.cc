@@ -7,12 +7,13 @@ namespace isthmus::wire::healthimaging {
 
 namespace {
 
-// The body as an object; an empty body counts as one without members where the model allows it.
-Json body_of(std::string_view body, bool may_be_empty, Faults& faults) {
-  if (body.empty() && may_be_empty) return Json::object();
+// The body as an object. `payload` is the member that it is the whole of, if any; that one may be
+// left out.
+Json body_of(std::string_view body, const char* payload, Faults& faults) {
+  if (body.empty() && payload != nullptr) return Json::object();
   std::optional<Json> json = parsed_json(body);
   if (json && json->is_object()) return std::move(*json);
-  faults.note(permanent_error("ValidationException", "The request body is not a JSON object."));
+  faults.note(validation_error(payload != nullptr ? payload : "body", "Member must be an object"));
   return Json::object();
 }
 
@@ -145,7 +146,7 @@ OrderedJson json_of(const SearchValue& value) {
 
 Result<ImportConfiguration> parse_import_configuration(std::string_view json) {
   Faults faults;
-  const Json body = body_of(json, false, faults);
+  const Json body = body_of(json, nullptr, faults);
   if (faults.first()) return *faults.first();
   return done(read_import_configuration(body, "", faults), faults);
 }
@@ -157,7 +158,7 @@ std::string print(const ImportConfiguration& configuration) {
 template <>
 Result<CreateDatastoreRequest> parse_request(const Incoming& incoming) {
   Faults faults;
-  const Json body = body_of(incoming.body, false, faults);
+  const Json body = body_of(incoming.body, nullptr, faults);
   Checked members(body, "", faults);
   CreateDatastoreRequest request;
   request.datastore_name = members.text("datastoreName", Shape::DatastoreName);
@@ -201,7 +202,7 @@ Result<StartDICOMImportJobRequest> parse_request(const Incoming& incoming) {
   Parameters parameters(incoming, faults);
   StartDICOMImportJobRequest request;
   request.datastore_id = parameters.path("datastoreId", Shape::DatastoreId);
-  const Json body = body_of(incoming.body, false, faults);
+  const Json body = body_of(incoming.body, nullptr, faults);
   Checked members(body, "", faults);
   request.job_name = members.text("jobName", Shape::JobName);
   request.data_access_role_arn = members.required_text("dataAccessRoleArn", Shape::RoleArn);
@@ -279,7 +280,7 @@ Result<SearchImageSetsRequest> parse_request(const Incoming& incoming) {
   request.datastore_id = parameters.path("datastoreId", Shape::DatastoreId);
   request.max_results = parameters.query_count("maxResults", 1, 50);
   request.next_token = parameters.query("nextToken", Shape::NextToken);
-  const Json body = body_of(incoming.body, true, faults);
+  const Json body = body_of(incoming.body, "searchCriteria", faults);
   Checked members(body, "searchCriteria.", faults);
   if (const Json* const filters = members.array("filters", 1, 2)) {
     std::vector<SearchFilter>& read = request.filters.emplace();
