@@ -115,9 +115,11 @@ class Stager final : public Step {
 
   Result<StoredObject> put(const StagingItem& item) {
     TRY_ASSIGN(std::shared_ptr<ByteSource> bytes, spool_.open(item.spool_ref));
-    const ObjectKey key =
-        layout::staged_object(destination_.object_prefix, item.batch, item.instance);
-    return destination_.store.put(key, std::move(bytes), item.file_digest);
+    return destination_.store.put(key_of(item), std::move(bytes), item.file_digest);
+  }
+
+  ObjectKey key_of(const StagingItem& item) const {
+    return layout::staged_object(destination_.object_prefix, item.batch, item.instance);
   }
 
   Result<void> refused(const StagingItem& item, const Error& error, Run& run) {
@@ -131,10 +133,14 @@ class Stager final : public Step {
     if (++run.failures_in_a_row >= std::max<std::size_t>(options_.uploads, 2)) {
       run.bucket_is_out = true;
     }
-    const std::int64_t attempt = item.attempts + 1;
-    if (attempt >= options_.attempts) {
+    if (item.attempts + 1 >= options_.attempts) {
       return quarantine(item, DeliveryEvent::attempts_exhausted, error);
     }
+    return postpone(item, error);
+  }
+
+  Result<void> postpone(const StagingItem& item, const Error& error) {
+    const std::int64_t attempt = item.attempts + 1;
     const WallTime next = retry_date(env_, options_.backoff, attempt, error);
     env_.log.warn("delivery.staging_failed", {{"delivery", item.delivery.text()},
                                               {"instance", item.instance.text()},
@@ -147,7 +153,14 @@ class Stager final : public Step {
     return {};
   }
 
+  // A job imports whatever lies under its batch's prefix. A put whose answer was lost may have left
+  // the object there: it goes first, or the instance would be imported with nobody knowing, and
+  // once more when a person orders a retry.
   Result<void> quarantine(const StagingItem& item, DeliveryEvent event, const Error& error) {
+    if (const Result<void> gone = destination_.store.remove(key_of(item)); !gone.ok()) {
+      if (gone.error().fate == Fate::fatal) return gone;
+      return postpone(item, gone.error());
+    }
     const Result<void> moved = ledger_.quarantine(item.delivery, event, error);
     TRY_ASSIGN(const bool ours, still_ours(env_, moved, name(), item.delivery.text()));
     if (!ours) return {};

@@ -126,6 +126,7 @@ class Submitter final : public Step {
     TRY(ledger_.job_started(intent.id, job, next_poll));
     FAILPOINT(submitter_noted);
     unanswered_.erase(intent.id);
+    throttled_in_a_row_ = 0;
     started_.add();
     env_.log.info("import.started", {{"job", intent.id.text()},
                                      {"remote_job", job.id},
@@ -150,26 +151,38 @@ class Submitter final : public Step {
     if (error.fate == Fate::fatal) return error;
     failed_.add();
     if (error.fate == Fate::permanent) return give_up(batch, intent, error);
-    // Being asked to slow down is about all our calls, not about this batch.
-    const bool used_up = batch.attempts + 1 >= options_.attempts;
-    if (!used_up || error.code == "import.throttled") return postpone(batch, error);
+    if (batch.attempts + 1 < options_.attempts || is_throttling(error)) {
+      return postpone(batch, error);
+    }
     const auto found = destination_.service.find(intent);
     if (!found.ok()) return not_asked(batch, intent, found.error());
     if (found->has_value()) return note(batch, intent, **found, "found");
     return give_up(batch, intent, error);
   }
 
+  static bool is_throttling(const Error& error) { return error.code == "import.throttled"; }
+
   Result<void> postpone(const Batch& batch, const Error& error) {
+    if (is_throttling(error)) return slow_down(error);
     const WallTime next = retry_date(env_, options_.backoff, batch.attempts + 1, error);
-    if (error.code == "import.throttled") {
-      throttled_until_ = env_.clock.steady_now() + (next - env_.clock.wall_now());
-    }
     env_.log.warn("import.start_failed", {{"batch", batch.id.text()},
                                           {"destination", destination_.name},
                                           {"attempt", batch.attempts + 1},
                                           {"code", error.code},
                                           {"next", to_rfc3339(next)}});
     TRY(still_ours(env_, ledger_.postpone_batch(batch.id, error, next), name(), batch.id.text()));
+    return {};
+  }
+
+  // Being asked to slow down is about all our calls, and says nothing about this batch: no attempt
+  // of it is counted, and its date stays. That the pace is only known to this process costs the
+  // next one a call.
+  Result<void> slow_down(const Error& error) {
+    const Milliseconds pause = std::max(options_.backoff.delay(++throttled_in_a_row_, env_.entropy),
+                                        error.retry_after.value_or(Milliseconds{0}));
+    throttled_until_ = env_.clock.steady_now() + pause;
+    env_.log.warn("import.throttled",
+                  {{"destination", destination_.name}, {"for_ms", pause.count()}});
     return {};
   }
 
@@ -197,6 +210,7 @@ class Submitter final : public Step {
   Counter& stuck_;
   // Calls of this process whose answer never came: the job may exist.
   std::set<ImportJobId> unanswered_;
+  std::int64_t throttled_in_a_row_ = 0;
   SteadyTime throttled_until_{};
 };
 

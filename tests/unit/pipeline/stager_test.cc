@@ -163,6 +163,38 @@ TEST(Stager, AttemptsThatAreUsedUpEndInQuarantine) {
   EXPECT_EQ(world.batch_state(batch), BatchState::abandoned);
 }
 
+// Found by the simulation, seed 49 of its first evening: a job imports all that lies under the
+// prefix.
+TEST(Stager, WhoIsQuarantinedLeavesNoObjectInTheBatch) {
+  World world;
+  world.sealed(2);
+  world.store.lose_answer(Call::put, MemoryObjectStore::unavailable());
+
+  EXPECT_THAT(stager_of(world, 1, 1)->run_once(), IsOk());
+
+  EXPECT_EQ(world.in_state(DeliveryState::quarantined), 1);
+  EXPECT_EQ(world.in_state(DeliveryState::staged), 1);
+  EXPECT_EQ(world.store.size(), 1u);
+}
+
+TEST(Stager, NobodyIsQuarantinedWhileItsObjectMayBeInTheBatch) {
+  World world;
+  const BatchId batch = world.sealed(1);
+  world.spool.damage(world.deliveries()[0].instance);
+  world.store.refuse(Call::remove, MemoryObjectStore::unavailable());
+  const auto stager = stager_of(world);
+
+  EXPECT_THAT(stager->run_once(), IsOk());
+
+  EXPECT_EQ(world.deliveries()[0].state, DeliveryState::waiting);
+  EXPECT_TRUE(world.deliveries()[0].next_attempt_at.has_value());
+  EXPECT_EQ(world.batch_state(batch), BatchState::sealed);
+  world.env.clock.advance(10s);
+  EXPECT_THAT(stager->run_once(), IsOk());
+  EXPECT_EQ(world.deliveries()[0].state, DeliveryState::quarantined);
+  EXPECT_EQ(world.deliveries()[0].reason_code, "store.bad_digest");
+}
+
 TEST(Stager, DeniedAccessIsTheDestinationsTroubleNotTheInstances) {
   World world;
   world.sealed(1);
@@ -245,6 +277,15 @@ TEST(Stager, ASpoolThatLiesIsFatal) {
   EXPECT_THAT(stager_of(world)->run_once(), FailsWith("disk.io", Fate::fatal));
 
   EXPECT_EQ(world.in_state(DeliveryState::waiting), 1);
+}
+
+TEST(Stager, AStoreThatLiesIsFatal) {
+  World world;
+  world.sealed(1);
+  world.spool.vanish(world.deliveries()[0].instance);
+  world.store.refuse(Call::remove, fatal_error("disk.io", "The disk is gone."));
+
+  EXPECT_THAT(stager_of(world)->run_once(), FailsWith("disk.io", Fate::fatal));
 }
 
 TEST(Stager, TakesNoFurtherItemOnceTheLedgerFailed) {

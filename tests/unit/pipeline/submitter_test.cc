@@ -202,17 +202,20 @@ TEST(Submitter, BeingAskedToSlowDownHoldsBackEveryBatch) {
   EXPECT_EQ(world.service.jobs().size(), 2u);
 }
 
-TEST(Submitter, BeingAskedToSlowDownNeverMakesABatchStuck) {
+TEST(Submitter, BeingAskedToSlowDownUsesUpNoAttempt) {
   World world;
   const BatchId batch = world.staged(1);
   world.service.refuse(Call::start, MemoryImportService::throttled(), 5);
   const auto submitter = submitter_of(world, 2);
 
-  for (int i = 0; i < 6; ++i) {
+  for (int i = 0; i < 5; ++i) {
     EXPECT_THAT(submitter->run_once(), IsOk());
+    EXPECT_EQ(world.batch_state(batch), BatchState::staged);
+    EXPECT_EQ(world.batch(batch).attempts, 0);
     world.env.clock.advance(400s);
   }
 
+  EXPECT_THAT(submitter->run_once(), IsOk());
   EXPECT_EQ(world.batch_state(batch), BatchState::submitted);
 }
 

@@ -1,0 +1,368 @@
+#include "fault/simulation/simulation.h"
+
+#include "support/memory_ledger.h"
+
+namespace isthmus::test {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr Milliseconds kRetention = 1h;
+constexpr int kRoundsToRest = 5'000;
+
+struct Died {};
+
+class MemoryHouse : public LedgerHouse {
+ public:
+  MemoryHouse(Env& env, std::string destination) : ledger_(env, {std::move(destination)}) {}
+  Ledger& ledger() override { return ledger_; }
+  void reopen() override { ledger_.reopen(); }
+  void draw_refusals(Dice& dice, const Faults& faults) override {
+    ledger_.set_hook([&dice, &faults](std::string_view call) -> std::optional<Error> {
+      // The simulation's own questions are answered.
+      if (call == "check" || call == "instances" || call == "counts") return std::nullopt;
+      if (!dice.chance(faults.refuse / 4)) return std::nullopt;
+      return transient_error("ledger.full", "No space.");
+    });
+  }
+
+ private:
+  MemoryLedger ledger_;
+};
+
+ImportLimits draw_limits(Dice& dice) {
+  ImportLimits limits;
+  limits.files_per_job = dice.between(1, 6);
+  limits.jobs_at_once = dice.between(1, 4);
+  limits.starts_per_second = dice.chance(0.5) ? 0.2 : 5;
+  limits.start_burst = dice.between(1, 3);
+  return limits;
+}
+
+// The batch in "gw/<batch>/in/<instance>.dcm".
+std::optional<BatchId> batch_of(const ObjectKey& key) {
+  if (!key.text.starts_with("gw/") || key.text.size() < 35) return std::nullopt;
+  return BatchId::parse(key.text.substr(3, 32));
+}
+
+}  // namespace
+
+std::unique_ptr<LedgerHouse> memory_house(Env& env, std::string destination) {
+  return std::make_unique<MemoryHouse>(env, std::move(destination));
+}
+
+std::vector<Failpoint> pipeline_failpoints() {
+  std::vector<Failpoint> points;
+  for (const Failpoint point : all_failpoints()) {
+    for (const char* step :
+         {"batcher.", "stager.", "submitter.", "watcher.", "reconciler.", "sweeper."}) {
+      if (to_string(point).starts_with(step)) points.push_back(point);
+    }
+  }
+  return points;
+}
+
+Simulation::Simulation(Plan plan, const MakeHouse& make_house)
+    : plan_(plan),
+      dice_(plan.seed),
+      faults_(plan.faults),
+      entropy_(plan.seed),
+      env_{clock_,    posix_files(),
+           entropy_,  log_,
+           *metrics_, [this](const Error& error) { wrong("fatal: " + describe(error)); }},
+      imports_(draw_limits(dice_), &bucket_),
+      house_(make_house(env_, "cloud")),
+      spool_(env_, house_->ledger()) {
+  spool_.set_hook([this](MemorySpool::Call call, const SpoolRef& ref) -> std::optional<Error> {
+    if (dice_.chance(faults_.refuse)) return transient_error("spool.io", "Not now.");
+    if (call == MemorySpool::Call::free) look_at_free(ref);
+    return std::nullopt;
+  });
+  bucket_.set_hook([this](MemoryObjectStore::Call call, const ObjectKey& key) {
+    if (call == MemoryObjectStore::Call::put && judged_.insert(key).second) {
+      service_.draw_verdict(key);
+    }
+    return std::optional<Error>();
+  });
+}
+
+Simulation::~Simulation() {
+  disarm_failpoints();
+}
+
+// --- a process
+// -------------------------------------------------------------------------------------
+
+void Simulation::start_process() {
+  Ledger& ledger = house_->ledger();
+  spool_.use(ledger);
+  house_->draw_refusals(dice_, faults_);
+  BatcherOptions batcher{5s, 60s};
+  StagerOptions stager;
+  stager.uploads = 1;  // in this thread: a death is an exception
+  stager.attempts = 8;
+  stager.backoff = {500ms, 20s};
+  SubmitterOptions submitter;
+  submitter.attempts = 6;
+  submitter.backoff = {500ms, 20s};
+  WatcherOptions watcher;
+  watcher.longest_poll = 20s;
+  watcher.attempts = 4;
+  watcher.backoff = {500ms, 20s};
+  ReconcilerOptions reconciler;
+  reconciler.attempts = 4;
+  reconciler.backoff = {500ms, 20s};
+  reconciler.output_patience = 30min;  // longer than late manifests and clock changes together
+  SweeperOptions sweeper;
+  sweeper.spool_retention = kRetention;
+  steps_.push_back(make_batcher(env_, ledger, destination_, batcher));
+  steps_.push_back(make_stager(env_, ledger, spool_, destination_, stager));
+  steps_.push_back(make_submitter(env_, ledger, destination_, submitter));
+  steps_.push_back(make_watcher(env_, ledger, destination_, watcher));
+  steps_.push_back(make_reconciler(env_, ledger, destination_, reconciler));
+  steps_.push_back(make_sweeper(env_, ledger, spool_, {&destination_}, sweeper));
+}
+
+void Simulation::die() {
+  ++deaths_;
+  log_.warn("simulation.death", {{"number", deaths_}});
+  steps_.clear();
+  house_->reopen();
+  start_process();
+}
+
+void Simulation::run_step(Step& step) {
+  try {
+    const Result<NextRun> result = step.run_once();
+    if (result.ok() || result.error().fate == Fate::transient) return;
+    wrong(std::string(step.name()) + ": " + describe(result.error()));
+  } catch (const Died&) {
+    die();
+  }
+}
+
+void Simulation::receive() {
+  if (received_ == plan_.instances) return;
+  ++received_;
+  const std::string study = "1.2." + std::to_string(dice_.between(1, 3));
+  Identity identity;
+  identity.sop_class_uid = *Uid::parse("1.2.840.10008.5.1.4.1.1.2");
+  identity.study_instance_uid = *Uid::parse(study);
+  identity.series_instance_uid = *Uid::parse(study + ".1");
+  identity.sop_instance_uid = *Uid::parse(study + ".1." + std::to_string(received_));
+  const Result<Receipt> receipt = spool_.receive(identity, "bytes of " + std::to_string(received_));
+  if (!receipt.ok()) {
+    --received_;  // it was refused, and its sender sends it again
+    return;
+  }
+  if (!dice_.chance(faults_.damaged)) return;
+  damaged_.insert(receipt->id);
+  dice_.chance(0.5) ? spool_.damage(receipt->id) : spool_.vanish(receipt->id);
+}
+
+void Simulation::round() {
+  for (int i = dice_.between(0, 2); i > 0; --i) receive();
+  if (dice_.chance(faults_.death)) {
+    const auto points = pipeline_failpoints();
+    const auto last = static_cast<int>(points.size()) - 1;
+    arm_failpoint(points[static_cast<std::size_t>(dice_.between(0, last))], dice_.between(1, 3),
+                  [] { throw Died{}; });
+  }
+  if (dice_.chance(faults_.clock_set)) {
+    clock_.set_by(std::chrono::seconds(dice_.between(-120, 120)));
+  }
+  if (dice_.chance(faults_.repeat)) service_.replay_an_old_start();
+  for (int i = 0; i < 6; ++i) run_step(*steps_[static_cast<std::size_t>(dice_.between(0, 5))]);
+  clock_.sleep_for(Milliseconds(dice_.between(0, 3'000)));
+}
+
+// --- a run
+// -----------------------------------------------------------------------------------------
+
+std::vector<std::string> Simulation::run() {
+  start_process();
+  if (plan_.die_at) arm_failpoint(*plan_.die_at, plan_.die_nth, [] { throw Died{}; });
+  for (int i = 0; i < plan_.rounds && wrong_.empty(); ++i) {
+    round();
+    if (i % plan_.check_every == 0) look_at_invariants();
+  }
+  mend();
+  settle_down("after the faults");
+  if (wrong_.empty()) {
+    const auto moved = house_->ledger().order_retry("all");
+    if (!moved.ok()) wrong("order_retry: " + describe(moved.error()));
+    settle_down("after the retry");
+  }
+  if (wrong_.empty()) look_at_the_end();
+  return wrong_;
+}
+
+// From here on the world works. The process is not spared: what is armed is still armed.
+void Simulation::mend() {
+  faults_ = Faults{};
+  while (received_ < plan_.instances) receive();
+}
+
+// Nothing will happen any more without a person: every delivery is done, or asks, or waits with a
+// stuck batch.
+bool Simulation::at_rest() {
+  const auto counts = house_->ledger().counts();
+  if (!counts.ok()) return false;
+  bool any_on_its_way = false;
+  for (const StateCount& count : *counts) {
+    if (count.subject == "batch") {
+      const auto state = batch_state_from(count.state);
+      if (!state || !(is_final(*state) || asks_for_person(*state))) return false;
+    }
+    if (count.subject == "delivery") {
+      const auto state = delivery_state_from(count.state);
+      any_on_its_way = any_on_its_way || !state || !(is_final(*state) || asks_for_person(*state));
+    }
+  }
+  if (!any_on_its_way) return true;
+  for (const InstanceView& view : everything()) {
+    for (const Delivery& delivery : view.deliveries) {
+      const bool moves = !is_final(delivery.state) && !asks_for_person(delivery.state);
+      if (moves && !delivery.batch) return false;  // and no batch is anything but stuck or final
+    }
+  }
+  return true;
+}
+
+void Simulation::settle_down(const std::string& when) {
+  for (int i = 0; i < kRoundsToRest && wrong_.empty(); ++i) {
+    // By position: a death replaces all steps.
+    for (std::size_t step = 0; step < steps_.size(); ++step) run_step(*steps_[step]);
+    clock_.sleep_for(5s);
+    if (i % plan_.check_every == 0) look_at_invariants();
+    if (at_rest()) return;
+  }
+  if (wrong_.empty()) wrong("it does not come to rest " + when);
+}
+
+// --- what must be so
+// -------------------------------------------------------------------------------
+
+void Simulation::wrong(const std::string& what) {
+  wrong_.push_back("seed " + std::to_string(plan_.seed) + ": " + what);
+}
+
+std::vector<InstanceView> Simulation::everything() {
+  auto all = house_->ledger().instances("all", 100'000);
+  std::vector<InstanceView> found;
+  if (all.ok()) return std::move(all).value();
+  wrong("instances: " + describe(all.error()));
+  return {};
+}
+
+void Simulation::look_at_invariants() {
+  Ledger& ledger = house_->ledger();
+  const auto findings = ledger.check();  // I2, I4
+  if (!findings.ok()) return wrong("check: " + describe(findings.error()));
+  for (const std::string& finding : *findings) wrong(finding);
+  const std::vector<InstanceView> all = everything();
+  if (static_cast<int>(all.size()) != received_) {
+    wrong("I1: " + std::to_string(received_) + " were acknowledged, the ledger knows " +
+          std::to_string(all.size()));
+  }
+  for (const InstanceView& view : all) {
+    const bool gone = freed_.contains(view.instance.id) || damaged_.contains(view.instance.id);
+    if (!gone && !spool_.holds(view.instance.id)) {
+      wrong("I1: no bytes of " + view.instance.id.text());
+    }
+  }
+  std::map<BatchId, int> ended_well;
+  for (const MemoryImportService::Job& job : imports_.jobs()) {
+    // I3, in the hand of the ledger that has to know the intent.
+    Result<bool> known = transient_error("ledger.full", "");
+    while (!known.ok() && known.error().fate == Fate::transient) {
+      known = ledger.intent_is_inherited(job.intent.id);
+    }
+    if (!known.ok()) wrong("I3: job " + job.remote.id + " has no intent");
+    if (job.ended && !job.failed && ++ended_well[job.intent.batch] > 1) {
+      wrong("I6: batch " + job.intent.batch.text() + " was imported by two jobs");
+    }
+  }
+  for (const ObjectKey& key : bucket_.keys()) {
+    const auto batch = batch_of(key);
+    Result<std::optional<Batch>> row = transient_error("ledger.full", "");
+    while (batch && !row.ok() && row.error().fate == Fate::transient) row = ledger.batch(*batch);
+    if (!batch || !row.ok() || !row->has_value()) wrong("I3: no batch has the object " + key.text);
+  }
+}
+
+// I5, at the moment when it counts.
+void Simulation::look_at_free(const SpoolRef& ref) {
+  const auto id = InstanceId::parse(ref.text);
+  for (const InstanceView& view : everything()) {
+    if (view.instance.id != *id) continue;
+    for (const Delivery& delivery : view.deliveries) {
+      if (delivery.state != DeliveryState::imported) {
+        wrong("I5: freed while " + std::string(to_string(delivery.state)));
+      }
+    }
+  }
+  freed_.insert(*id);
+}
+
+void Simulation::look_at_imports(const InstanceView& view) {
+  // In jobs that said so to us, however many batches it went through.
+  int imported = 0;
+  const auto keys = store_.keys_of().find(view.instance.id);
+  if (keys != store_.keys_of().end()) {
+    for (const ObjectKey& key : keys->second) {
+      if (service_.unread_batches().contains(*batch_of(key))) continue;
+      imported += imports_.imported_times(key);
+    }
+  }
+  for (const Delivery& delivery : view.deliveries) {
+    const bool usable = !damaged_.contains(view.instance.id);
+    const bool fine = delivery.state == DeliveryState::imported
+                          ? imported == 1
+                          : !usable && delivery.state == DeliveryState::quarantined &&
+                                !delivery.reason_code.empty() && imported == 0;
+    if (fine) continue;
+    wrong("instance " + view.instance.id.text() + " is " + std::string(to_string(delivery.state)) +
+          ", imported " + std::to_string(imported) + " times" + (usable ? "" : ", damaged") +
+          ", reason " + delivery.reason_code);
+  }
+}
+
+void Simulation::look_at_the_end() {
+  look_at_invariants();
+  for (const InstanceView& view : everything()) look_at_imports(view);
+  std::size_t intents = 0;
+  const auto counts = house_->ledger().counts();
+  for (const StateCount& count : *counts) {
+    if (count.subject == "import_job") intents += static_cast<std::size_t>(count.count);
+  }
+  // An intent whose every call was refused has no job; there is no other without one.
+  if (intents != service_.asked().size() || imports_.jobs().size() > intents) {
+    wrong("I3: " + std::to_string(intents) + " intents, " +
+          std::to_string(service_.asked().size()) + " were asked for, " +
+          std::to_string(imports_.jobs().size()) + " jobs");
+  }
+  if (plan_.faults.refuse == 0 && plan_.faults.start_denied == 0 &&
+      imports_.jobs().size() != intents) {
+    wrong("I3: an intent has no job");
+  }
+
+  // All that was promised to be given back is, also what a clock that was set back dates in the
+  // future.
+  clock_.sleep_for(kRetention + 24h);
+  for (int i = 0; i < 20; ++i) run_step(*steps_.back());
+  if (bucket_.size() != 0) wrong("objects are left in the bucket: " + bucket_.keys()[0].text);
+  for (const InstanceView& view : everything()) {
+    const bool done = view.deliveries[0].state == DeliveryState::imported;
+    if (done && spool_.holds(view.instance.id)) wrong("bytes are left in the spool");
+    if (done && !view.instance.freed_at) wrong("freed bytes are not noted");
+  }
+}
+
+std::string Simulation::story() const {
+  std::string lines;
+  for (const std::string& line : log_.lines()) lines += line + "\n";
+  return lines;
+}
+
+}  // namespace isthmus::test

@@ -1,0 +1,102 @@
+#include "fault/simulation/simulation.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iostream>
+
+namespace isthmus::test {
+namespace {
+
+// Everything at once, each seed with a taste of its own.
+Faults draw_faults(std::uint64_t seed) {
+  Dice dice(seed * 7919);
+  const auto some = [&](double most) {
+    return dice.chance(0.6) ? most * dice.between(1, 10) / 10 : 0;
+  };
+  Faults faults;
+  faults.refuse = some(0.3);
+  faults.lose_answer = some(0.3);
+  faults.repeat = some(0.3);
+  faults.start_denied = some(0.05);
+  faults.job_fails = some(0.3);
+  faults.job_is_forgotten = some(0.1);
+  faults.manifest_late = some(0.5);
+  faults.manifest_never = some(0.1);
+  faults.manifest_unreadable = some(0.05);
+  faults.rejected = some(0.2);
+  faults.unaccounted = some(0.3);
+  faults.damaged = some(0.1);
+  faults.death = some(0.3);
+  faults.clock_set = some(0.05);
+  return faults;
+}
+
+std::string lines_of(const std::vector<std::string>& wrong) {
+  std::string text;
+  for (const std::string& line : wrong) text += line + "\n";
+  return text;
+}
+
+// True when all is well; else it tells the seed and what happened.
+bool converges(const Simulation::Plan& plan, const MakeHouse& make_house, int* deaths = nullptr) {
+  Simulation simulation(plan, make_house);
+  const std::vector<std::string> wrong = simulation.run();
+  if (deaths != nullptr) *deaths += simulation.deaths();
+  EXPECT_TRUE(wrong.empty()) << "again with ISTHMUS_SEED=" << plan.seed << "\n" << lines_of(wrong);
+  if (!wrong.empty() && std::getenv("ISTHMUS_SEED") != nullptr) std::cout << simulation.story();
+  return wrong.empty();
+}
+
+void run_seeds(std::uint64_t count, const MakeHouse& make_house, int check_every) {
+  std::uint64_t first = 1;
+  if (const char* one = std::getenv("ISTHMUS_SEED")) {
+    first = std::strtoull(one, nullptr, 10);
+    count = 1;
+  }
+  if (const char* many = std::getenv("ISTHMUS_SEEDS")) count = std::strtoull(many, nullptr, 10);
+  std::cout << "seeds " << first << " to " << first + count - 1 << "\n";
+  int deaths = 0;
+  for (std::uint64_t seed = first; seed < first + count; ++seed) {
+    Simulation::Plan plan;
+    plan.seed = seed;
+    plan.faults = draw_faults(seed);
+    plan.check_every = check_every;
+    if (!converges(plan, make_house, &deaths)) return;
+  }
+  std::cout << deaths << " deaths\n";
+}
+
+void die_everywhere(const MakeHouse& make_house, const std::vector<int>& nths, int check_every) {
+  for (const Failpoint point : pipeline_failpoints()) {
+    for (const int nth : nths) {
+      SCOPED_TRACE(std::string(to_string(point)) + ", time " + std::to_string(nth));
+      Simulation::Plan plan;
+      plan.seed = static_cast<std::uint64_t>(nth);
+      plan.die_at = point;
+      plan.die_nth = nth;
+      plan.check_every = check_every;
+      int deaths = 0;
+
+      if (!converges(plan, make_house, &deaths)) return;
+
+      EXPECT_EQ(deaths, 1);
+    }
+  }
+}
+
+TEST(Simulation, WithoutFaultsEverythingIsImportedOnce) {
+  EXPECT_TRUE(converges({}, memory_house));
+}
+
+TEST(Simulation, EveryInstanceEndsImportedOnceOrWithAReason) {
+  run_seeds(200, memory_house, 1);
+}
+
+TEST(Simulation, SurvivesDeathAtEveryFailpointOfThePipeline) {
+  die_everywhere(memory_house, {1, 2, 3}, 1);
+}
+
+}  // namespace
+}  // namespace isthmus::test
