@@ -13,9 +13,6 @@
 namespace isthmus::test {
 
 inline constexpr std::string_view kVerification = "1.2.840.10008.1.1";
-inline constexpr std::string_view kCtImageStorage = "1.2.840.10008.5.1.4.1.1.2";
-inline constexpr std::string_view kImplicitLittleEndian = "1.2.840.10008.1.2";
-inline constexpr std::string_view kExplicitLittleEndian = "1.2.840.10008.1.2.1";
 
 struct RawContext {
   int id = 1;

@@ -1,9 +1,10 @@
 #include "dimse/guard/associate.h"
 
-#include "support/raw_pdu.h"
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "support/dicom_factory.h"
+#include "support/raw_pdu.h"
 
 namespace isthmus::dimse {
 namespace {
@@ -15,10 +16,10 @@ using test::RawContext;
 using ::testing::ElementsAre;
 
 std::vector<RawContext> echo_and_ct() {
-  return {{1, std::string(test::kVerification), {std::string(test::kImplicitLittleEndian)}},
+  return {{1, std::string(test::kVerification), {std::string(test::kImplicitLittle)}},
           {3,
            std::string(test::kCtImageStorage),
-           {std::string(test::kExplicitLittleEndian), std::string(test::kImplicitLittleEndian)}}};
+           {std::string(test::kExplicitLittle), std::string(test::kImplicitLittle)}}};
 }
 
 RawAssociate valid_request() {
@@ -60,7 +61,7 @@ TEST(AssociateRequest, ReadsWhatWasAskedFor) {
   EXPECT_EQ(request.contexts[1].id, 3);
   EXPECT_EQ(request.contexts[1].abstract_syntax, test::kCtImageStorage);
   EXPECT_THAT(request.contexts[1].transfer_syntaxes,
-              ElementsAre(test::kExplicitLittleEndian, test::kImplicitLittleEndian));
+              ElementsAre(test::kExplicitLittle, test::kImplicitLittle));
 }
 
 TEST(AssociateRequest, TrimsPaddingOfNamesAndTitles) {
@@ -73,7 +74,7 @@ TEST(AssociateRequest, TrimsPaddingOfNamesAndTitles) {
 
   EXPECT_EQ(request.called_ae_title, "GATE");
   EXPECT_EQ(request.contexts[0].abstract_syntax, test::kVerification);
-  EXPECT_EQ(request.contexts[1].transfer_syntaxes[0], test::kExplicitLittleEndian);
+  EXPECT_EQ(request.contexts[1].transfer_syntaxes[0], test::kExplicitLittle);
 }
 
 TEST(AssociateRequest, AcceptsAllOf128Contexts) {

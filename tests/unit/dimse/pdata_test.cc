@@ -1,8 +1,8 @@
 #include "dimse/guard/pdata.h"
 
-#include "support/raw_pdu.h"
-
 #include <gtest/gtest.h>
+
+#include "support/raw_pdu.h"
 
 namespace isthmus::dimse {
 namespace {

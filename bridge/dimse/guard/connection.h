@@ -1,0 +1,99 @@
+// The transport connection that DCMTK is given. It is the only reader of the socket: it takes whole
+// PDUs from it, within limits and times, checks them, and only then lets DCMTK read them. It also
+// cures the stall of senders that leave Nagle's algorithm on (MEASURED.md sections 0 and 12).
+#pragma once
+
+#include <dcmtk/config/osconfig.h>
+
+#include <dcmtk/dcmnet/dcmtrans.h>
+
+#include <atomic>
+#include <functional>
+
+#include "base/env.h"
+#include "dimse/guard/descriptor.h"
+#include "dimse/guard/pdata.h"
+
+namespace isthmus::dimse {
+
+// Tells every connection that the receiver stops: those between two messages end at once, those
+// within one at `abort_at`. Set abort_at first, then make `event` readable for good.
+struct StopSignal {
+  Descriptor event;  // eventfd
+  std::atomic<SteadyTime> abort_at{SteadyTime::max()};
+};
+
+struct ConnectionOptions {
+  std::uint32_t max_pdu_bytes = 131072;
+  Milliseconds pdu_timeout{60'000};
+  bool quick_ack = true;
+};
+
+// One thread at a time. Owned by DCMTK's association once that was received.
+class GuardedConnection : public DcmTransportConnection {
+ public:
+  enum class Arrival {
+    data,     // the next PDV of a checked P-DATA-TF, now readable by DCMTK as a PDU of its own
+    release,  // an A-RELEASE-RQ, likewise
+    aborted,  // an A-ABORT came; nothing is readable
+    closed,   // the peer is gone, or the network failed
+    timed_out,
+    stopping,
+    refused,  // see refusal(): the peer broke the protocol
+  };
+
+  // `first_pdu` is what DCMTK reads first, before anything of the socket. `hand_back` gets the
+  // socket when DCMTK closes the connection: to wait for the peer to close.
+  GuardedConnection(Env& env, Descriptor socket, Bytes first_pdu, ConnectionOptions options,
+                    const StopSignal& stop, std::function<void(Descriptor)> hand_back);
+  ~GuardedConnection() override;
+
+  void accept_contexts(const AcceptedContexts& accepted) { accepted_ = accepted; }
+  // Waits up to `first_byte_within` for a PDU to begin, then up to the PDU time-out for its end.
+  // `between_messages`: stopping is reported at once.
+  Arrival await(Milliseconds first_byte_within, bool between_messages);
+  const Refusal& refusal() const { return refusal_; }
+  // Some bytes of a PDU came, and not all.
+  bool is_within_pdu() const { return unread() > 0; }
+  // Sends bytes of ours past DCMTK: an A-ABORT. Failing is nobody's business any more.
+  void send_last(const Bytes& pdu);
+
+  OFCondition serverSideHandshake() override;
+  OFCondition clientSideHandshake() override;
+  OFCondition renegotiate(const char* suite) override;
+  // Only what was checked; never touches the socket.
+  ssize_t read(void* into, size_t count) override;
+  // All of it, or -1 when the peer takes nothing for the length of the PDU time-out.
+  ssize_t write(void* from, size_t count) override;
+  void close() override;
+  void closeTransportConnection() override;
+  unsigned long getPeerCertificateLength() override { return 0; }
+  unsigned long getPeerCertificate(void*, unsigned long) override { return 0; }
+  OFBool networkDataAvailable(int timeout) override;
+  OFBool isTransparentConnection() override { return OFTrue; }
+  OFString& dumpConnectionParameters(OFString& text) override;
+
+ private:
+  enum class Filled { some, nothing_yet, closed };
+
+  std::optional<Arrival> examine();  // of what is buffered; nothing: more bytes are needed
+  Arrival release_next_pdv();
+  Filled fill();
+  std::optional<Arrival> wait(SteadyTime until, bool between_messages);
+  std::size_t unread() const { return end_ - begin_; }
+
+  Env& env_;
+  Descriptor socket_;
+  const ConnectionOptions options_;
+  const StopSignal& stop_;
+  std::function<void(Descriptor)> hand_back_;
+  AcceptedContexts accepted_{};
+  Refusal refusal_;
+  Bytes buffer_;  // bytes from the socket: [begin_, end_)
+  std::size_t begin_ = 0;
+  std::size_t end_ = 0;
+  std::size_t released_ = 0;      // of these, how many DCMTK may read
+  std::size_t content_left_ = 0;  // of the current P-DATA-TF: PDVs that DCMTK did not get yet
+};
+
+}  // namespace isthmus::dimse

@@ -1,0 +1,114 @@
+#include "dimse/policy/negotiation.h"
+
+#include <algorithm>
+
+#include "base/ids.h"
+#include "dicom/sop_class.h"
+#include "dicom/transfer_syntax.h"
+
+namespace isthmus::dimse {
+namespace {
+
+constexpr std::string_view kVerification = "1.2.840.10008.1.1";
+constexpr std::string_view kStorageServiceClass = "1.2.840.10008.4.2";
+constexpr std::string_view kImplicitLittleEndian = "1.2.840.10008.1.2";
+constexpr std::string_view kExplicitLittleEndian = "1.2.840.10008.1.2.1";
+
+bool contains(const std::vector<std::string>& list, std::string_view text) {
+  return std::find(list.begin(), list.end(), text) != list.end();
+}
+
+bool is_storage(const std::string& abstract_syntax, const AssociateRequest& request,
+                const Policy& policy) {
+  if (!Uid::parse(abstract_syntax)) return false;
+  switch (dicom::sop_class_kind(abstract_syntax)) {
+    case dicom::SopClassKind::storage:
+      return true;
+    case dicom::SopClassKind::not_storage:
+      return false;
+    case dicom::SopClassKind::unknown:
+      break;
+  }
+  if (policy.accept_unknown_sop_classes || contains(policy.extra_sop_classes, abstract_syntax)) {
+    return true;
+  }
+  return std::any_of(request.common_extended.begin(), request.common_extended.end(),
+                     [&](const CommonExtended& extended) {
+                       return extended.sop_class_uid == abstract_syntax &&
+                              extended.service_class_uid == kStorageServiceClass;
+                     });
+}
+
+std::string choose_for_verification(const std::vector<std::string>& offered) {
+  for (const auto syntax : {kImplicitLittleEndian, kExplicitLittleEndian}) {
+    if (contains(offered, syntax)) return std::string(syntax);
+  }
+  return {};
+}
+
+}  // namespace
+
+std::optional<Refusal> refuse_titles(const AssociateRequest& request, const Policy& policy) {
+  if (!policy.ae_titles.empty() && !contains(policy.ae_titles, request.called_ae_title)) {
+    return reject_with(1, 1, 7, "called_ae_title");
+  }
+  if (!policy.calling_ae_titles.empty() &&
+      !contains(policy.calling_ae_titles, request.calling_ae_title)) {
+    return reject_with(1, 1, 3, "calling_ae_title");
+  }
+  return std::nullopt;
+}
+
+std::string choose_transfer_syntax(const std::vector<std::string>& offered) {
+  std::string lossless, lossy;
+  for (const std::string& uid : offered) {
+    const auto& syntax = dicom::transfer_syntax_or_default(uid);
+    if (syntax.jpip || !Uid::parse(uid)) continue;
+    std::string& best = syntax.lossy ? lossy : lossless;
+    if (best.empty()) best = uid;
+  }
+  if (lossless == kImplicitLittleEndian && contains(offered, kExplicitLittleEndian)) {
+    return std::string(kExplicitLittleEndian);
+  }
+  return lossless.empty() ? lossy : lossless;
+}
+
+std::vector<ContextDecision> decide_contexts(const AssociateRequest& request,
+                                             const Policy& policy) {
+  std::vector<ContextDecision> decisions;
+  decisions.reserve(request.contexts.size());
+  for (const ContextOffer& offer : request.contexts) {
+    ContextDecision decision;
+    decision.id = offer.id;
+    decision.abstract_syntax = offer.abstract_syntax;
+    decision.verification = offer.abstract_syntax == kVerification;
+    if (!decision.verification && !is_storage(offer.abstract_syntax, request, policy)) {
+      decision.result = ContextResult::abstract_syntax_not_supported;
+    } else {
+      decision.transfer_syntax = decision.verification
+                                     ? choose_for_verification(offer.transfer_syntaxes)
+                                     : choose_transfer_syntax(offer.transfer_syntaxes);
+      if (decision.transfer_syntax.empty()) {
+        decision.result = ContextResult::transfer_syntaxes_not_supported;
+      }
+    }
+    decisions.push_back(std::move(decision));
+  }
+  return decisions;
+}
+
+std::vector<std::string> extended_answers(const AssociateRequest& request,
+                                          const std::vector<ContextDecision>& decisions) {
+  std::vector<std::string> answers;
+  for (const std::string& uid : request.extended_sop_classes) {
+    const bool stored =
+        std::any_of(decisions.begin(), decisions.end(), [&](const ContextDecision& decision) {
+          return decision.result == ContextResult::accepted && !decision.verification &&
+                 decision.abstract_syntax == uid;
+        });
+    if (stored && !contains(answers, uid)) answers.push_back(uid);
+  }
+  return answers;
+}
+
+}  // namespace isthmus::dimse

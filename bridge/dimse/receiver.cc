@@ -1,0 +1,136 @@
+#include "dimse/receiver.h"
+
+#include <sys/eventfd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <list>
+#include <mutex>
+
+#include "dimse/acceptor/acceptor.h"
+#include "dimse/session/session.h"
+
+namespace isthmus {
+namespace {
+
+using namespace dimse;
+
+// Messages under way when we are told to stop have this long to come to their end.
+constexpr Milliseconds kStopGrace{3'000};
+constexpr std::uint32_t kLeastPduBytes = 4096;  // DCMTK's bounds for what is announced
+constexpr std::uint32_t kMostPduBytes = 131072;
+
+class Receiver : public DimseReceiver {
+ public:
+  Receiver(Env& env, Spool& spool, Admission& admission, const DimseOptions& options,
+           std::unique_ptr<Network> network, std::unique_ptr<Acceptor> acceptor)
+      : env_(env),
+        spool_(spool),
+        admission_(admission),
+        max_associations_(options.max_associations),
+        network_(std::move(network)),
+        acceptor_(std::move(acceptor)),
+        gauge_(env.metrics.gauge("dimse_associations", "Open associations")) {
+    session_options_.policy = {options.ae_titles, options.calling_ae_titles,
+                               options.accept_unknown_sop_classes, options.extra_sop_classes};
+    session_options_.connection = {options.max_pdu_bytes, options.pdu_timeout,
+                                   options.tcp_quick_ack};
+    session_options_.idle_timeout = options.idle_timeout;
+    session_options_.max_instance_bytes = options.max_instance_bytes;
+    stop_signal_.event = Descriptor(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+  }
+  ~Receiver() override { stop(); }
+
+  void start() {
+    acceptor_->start(
+        [this](Descriptor& socket, AssociateRequest& request, const std::string& peer_address) {
+          return admit(socket, request, peer_address);
+        });
+  }
+
+  std::uint16_t port() const override { return acceptor_->port(); }
+  std::size_t associations() const override { return open_.load(std::memory_order_relaxed); }
+
+  void stop() override {
+    const std::lock_guard lock(stop_mutex_);
+    stop_signal_.abort_at.store(env_.clock.steady_now() + kStopGrace, std::memory_order_release);
+    (void)::eventfd_write(stop_signal_.event.get(), 1);
+    acceptor_->stop();
+    // Nothing starts a session any more; destroying one joins its thread.
+    sessions_.clear();
+  }
+
+ private:
+  struct Running {
+    std::atomic<bool> done{false};
+    Thread thread;
+  };
+
+  std::optional<Refusal> refuse_load() const {
+    // Overload and maintenance are always transient: a sender may not drop its queue for them.
+    if (admission_.state() == AdmissionState::stopping) return reject_with(2, 3, 1, "stopping");
+    if (associations() >= max_associations_) return reject_with(2, 3, 2, "max_associations");
+    return std::nullopt;
+  }
+
+  // In the acceptor's thread: the only one that adds to and takes from sessions_ while it runs.
+  std::optional<Refusal> admit(Descriptor& socket, AssociateRequest& request,
+                               const std::string& peer_address) {
+    sessions_.remove_if([](const Running& one) { return one.done.load(); });
+    auto refusal = refuse_titles(request, session_options_.policy);
+    if (!refusal) refusal = refuse_load();
+    count(refusal ? "refused" : "accepted");
+    if (refusal) return refusal;
+    open_.fetch_add(1, std::memory_order_relaxed);
+    gauge_.set(static_cast<double>(associations()));
+    Running& running = sessions_.emplace_back();
+    auto admitted = std::make_shared<Admitted>(  // shared: std::function copies what it holds
+        Admitted{std::move(socket), std::move(request), peer_address});
+    running.thread = Thread(env_, "dimse", [this, &running, admitted] {
+      Session(env_, spool_, *network_, session_options_, stop_signal_, [this](Descriptor back) {
+        acceptor_->linger(std::move(back));
+      }).run(std::move(*admitted));
+      open_.fetch_sub(1, std::memory_order_relaxed);
+      gauge_.set(static_cast<double>(associations()));
+      running.done.store(true);
+    });
+    return std::nullopt;
+  }
+
+  void count(const char* result) {
+    env_.metrics
+        .counter("dimse_associations_total", "Association requests answered, by result",
+                 {{"result", result}})
+        .add();
+  }
+
+  Env& env_;
+  Spool& spool_;
+  Admission& admission_;
+  const std::size_t max_associations_;
+  SessionOptions session_options_;
+  StopSignal stop_signal_;
+  std::unique_ptr<Network> network_;
+  std::unique_ptr<Acceptor> acceptor_;
+  Gauge& gauge_;
+  std::atomic<std::size_t> open_{0};
+  std::list<Running> sessions_;
+  std::mutex stop_mutex_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<DimseReceiver>> open_dimse_receiver(Env& env, Spool& spool,
+                                                           Admission& admission,
+                                                           DimseOptions options) {
+  options.max_pdu_bytes = std::clamp(options.max_pdu_bytes, kLeastPduBytes, kMostPduBytes);
+  TRY_ASSIGN(auto acceptor, Acceptor::open(env, {options.address, options.port,
+                                                 options.max_connections, options.artim_timeout}));
+  TRY_ASSIGN(auto network, Network::open());
+  auto receiver = std::make_unique<Receiver>(env, spool, admission, options, std::move(network),
+                                             std::move(acceptor));
+  receiver->start();
+  return std::unique_ptr<DimseReceiver>(std::move(receiver));
+}
+
+}  // namespace isthmus

@@ -1,0 +1,283 @@
+#include "dimse/session/session.h"
+
+#include <algorithm>
+
+#include "base/failpoint.h"
+#include "dicom/status.h"
+
+namespace isthmus::dimse {
+namespace {
+
+// Data sets of services that we do not offer are taken and dropped, up to here.
+constexpr std::uint64_t kMaxDrainedBytes = 16 * MiB;
+// A message that is slower than this, once the PDU time-out is over, only holds a thread.
+constexpr std::uint64_t kLeastBytesPerSecond = 1 * KiB;
+
+// A-ABORT of the service user (PS3.8 table 9-26): the upper layer was right, the message was not.
+Refusal user_abort(const char* why) {
+  return {Refusal::Kind::abort, 0, 0, 0, why};
+}
+
+std::string hex_status(std::uint16_t status) {
+  constexpr char kDigits[] = "0123456789abcdef";
+  std::string text = "0x";
+  for (int shift = 12; shift >= 0; shift -= 4) text.push_back(kDigits[(status >> shift) & 0xf]);
+  return text;
+}
+
+}  // namespace
+
+Session::Session(Env& env, Spool& spool, Network& network, const SessionOptions& options,
+                 const StopSignal& stop, std::function<void(Descriptor)> hand_back)
+    : env_(env),
+      spool_(spool),
+      network_(network),
+      options_(options),
+      stop_(stop),
+      hand_back_(std::move(hand_back)),
+      store_seconds_(env.metrics.histogram("dimse_store_seconds",
+                                           "From a C-STORE's first byte to its answer")) {}
+
+void Session::run(Admitted admitted) {
+  const SteadyTime began = env_.clock.steady_now();
+  origin_.receiver = "dimse";
+  origin_.association_id = make_id_text(env_);
+  origin_.calling_ae_title = admitted.request.calling_ae_title;
+  origin_.called_ae_title = admitted.request.called_ae_title;
+  origin_.peer_address = admitted.peer_address;
+
+  std::optional<Association> association = open(std::move(admitted));
+  if (!association) return;
+  const End end = serve(*association);
+  const char* why = nullptr;
+  if (const auto* refusal = std::get_if<Refusal>(&end)) {
+    why = refusal->why;
+    association->connection().send_last(encode_refusal(*refusal));
+    env_.metrics
+        .counter("dimse_refused_total", "Associations refused or aborted by us, by reason",
+                 {{"reason", why}})
+        .add();
+  } else {
+    why = std::get<const char*>(end);
+  }
+  store_.reset();
+  association.reset();
+  env_.log.info("association.closed", {{"association", origin_.association_id},
+                                       {"end", why},
+                                       {"stored", stored_},
+                                       {"failed", failed_},
+                                       {"dataset_bytes", dataset_bytes_},
+                                       {"took_ms", (env_.clock.steady_now() - began).count()}});
+}
+
+std::optional<Association> Session::open(Admitted admitted) {
+  contexts_ = decide_contexts(admitted.request, options_.policy);
+  const auto extended = extended_answers(admitted.request, contexts_);
+  const int descriptor = admitted.socket.get();
+  auto connection = std::make_unique<GuardedConnection>(env_, std::move(admitted.socket),
+                                                        encode_for_dcmtk(admitted.request),
+                                                        options_.connection, stop_, hand_back_);
+  auto association =
+      network_.receive(std::move(connection), descriptor, options_.connection.max_pdu_bytes);
+  Result<void> accepted = association.ok() ? association->accept(contexts_, extended)
+                                           : Result<void>(association.error());
+  if (!accepted.ok()) {
+    env_.log.warn("association.failed",
+                  {{"association", origin_.association_id}, {"error", describe(accepted.error())}});
+    return std::nullopt;
+  }
+  const auto usable = std::count_if(contexts_.begin(), contexts_.end(), [](const auto& context) {
+    return context.result == ContextResult::accepted;
+  });
+  env_.log.info("association.accepted", {{"association", origin_.association_id},
+                                         {"calling_ae_title", origin_.calling_ae_title},
+                                         {"called_ae_title", origin_.called_ae_title},
+                                         {"peer", origin_.peer_address},
+                                         {"contexts_accepted", usable},
+                                         {"contexts_offered", contexts_.size()}});
+  return std::move(association).value();
+}
+
+Session::End Session::serve(Association& association) {
+  using Arrival = GuardedConnection::Arrival;
+  for (;;) {
+    const bool idle = messages_.between_messages();
+    const Arrival arrival = association.connection().await(
+        idle ? options_.idle_timeout : options_.connection.pdu_timeout, idle);
+    switch (arrival) {
+      case Arrival::data:
+        if (auto end = on_pdv(association)) return *end;
+        if (too_slow()) return user_abort("too_slow");
+        break;
+      case Arrival::release:
+        if (!idle) return abort_with(AbortReason::unexpected_pdu, "release_in_message");
+        return association.acknowledge_release().ok() ? "released" : "failed";
+      case Arrival::aborted:
+        return "aborted";
+      case Arrival::closed:
+        return "closed";
+      case Arrival::timed_out:
+        return user_abort(idle && !association.connection().is_within_pdu() ? "idle_timeout"
+                                                                            : "pdu_timeout");
+      case Arrival::stopping:
+        return user_abort("stopping");
+      case Arrival::refused:
+        return association.connection().refusal();
+    }
+  }
+}
+
+bool Session::too_slow() const {
+  if (messages_.between_messages()) return false;
+  const auto took = env_.clock.steady_now() - message_began_;
+  if (took < options_.connection.pdu_timeout) return false;
+  const auto milliseconds = static_cast<std::uint64_t>(took.count());
+  return message_bytes_ * 1000 / milliseconds < kLeastBytesPerSecond;
+}
+
+std::optional<Session::End> Session::on_pdv(Association& association) {
+  const auto fragment = association.read_fragment();
+  if (fragment.ok()) return on_fragment(association, *fragment);
+  env_.log.warn("association.failed",
+                {{"association", origin_.association_id}, {"error", describe(fragment.error())}});
+  return End("failed");
+}
+
+std::optional<Session::End> Session::on_fragment(Association& association,
+                                                 const Fragment& fragment) {
+  if (messages_.between_messages()) {
+    message_began_ = env_.clock.steady_now();
+    message_bytes_ = 0;
+  }
+  message_bytes_ += fragment.bytes.size();
+  const auto verdict = messages_.feed(fragment);
+  if (const auto* refusal = std::get_if<Refusal>(&verdict)) return *refusal;
+  switch (std::get<MessageAssembler::Event>(verdict)) {
+    case MessageAssembler::Event::more:
+      return std::nullopt;
+    case MessageAssembler::Event::command_complete:
+      return on_command(association);
+    case MessageAssembler::Event::data:
+      return on_data(fragment.bytes);
+    case MessageAssembler::Event::data_complete:
+      if (auto end = on_data(fragment.bytes)) return end;
+      return on_message_end(association);
+  }
+  return std::nullopt;
+}
+
+const ContextDecision& Session::context() const {
+  const auto found = std::find_if(contexts_.begin(), contexts_.end(), [&](const auto& context) {
+    return context.id == messages_.context_id();
+  });
+  ASSERT(found != contexts_.end());  // the guard lets no others through
+  return *found;
+}
+
+std::optional<Session::End> Session::on_command(Association& association) {
+  auto parsed = parse_command(messages_.command());
+  if (!parsed.ok()) return user_abort("malformed_command");
+  command_ = std::move(parsed).value();
+  drained_bytes_ = 0;
+  // We never ask anything, so nothing is to be answered to us.
+  if ((command_.field & kResponseBit) != 0) return user_abort("unsolicited_response");
+  if (command_.field == kCStoreRequest && messages_.has_dataset()) {
+    StoreRequest request;
+    request.sop_class_uid = command_.affected_sop_class_uid;
+    request.sop_instance_uid = command_.affected_sop_instance_uid;
+    request.context_sop_class_uid = context().abstract_syntax;
+    request.transfer_syntax_uid = context().transfer_syntax;
+    request.context_stores = !context().verification;
+    store_.emplace(spool_, origin_, std::move(request), options_.max_instance_bytes);
+  }
+  if (messages_.has_dataset()) return std::nullopt;
+  return on_message_end(association);
+}
+
+std::optional<Session::End> Session::on_data(ByteSpan bytes) {
+  dataset_bytes_ += bytes.size();
+  if (store_) {
+    store_->append(bytes);
+    if (store_->is_hopeless()) return user_abort("instance_too_large");
+    return std::nullopt;
+  }
+  drained_bytes_ += bytes.size();
+  if (drained_bytes_ > kMaxDrainedBytes) return user_abort("dataset_too_large");
+  return std::nullopt;
+}
+
+std::uint16_t Session::status_without_storing() const {
+  switch (command_.field) {
+    case kCEchoRequest:
+      if (messages_.has_dataset()) return dicom::kMistypedArgument;
+      return context().verification && command_.affected_sop_class_uid == context().abstract_syntax
+                 ? dicom::kSuccess
+                 : dicom::kSopClassNotSupported;
+    case kCStoreRequest:
+      return dicom::kMistypedArgument;  // it says that no data set follows
+    default:
+      return dicom::kUnrecognizedOperation;
+  }
+}
+
+std::optional<Session::End> Session::on_message_end(Association& association) {
+  if (store_) return answer_store(association);
+  if (command_.field == kCCancelRequest) return std::nullopt;  // has no response (PS3.7 9.3.2.3)
+  Response response;
+  response.status = status_without_storing();
+  return answer(association, std::move(response));
+}
+
+std::optional<Session::End> Session::answer_store(Association& association) {
+  const Result<Receipt> receipt = store_->finish();
+  Response response;
+  if (receipt.ok()) {
+    ++stored_;
+    FAILPOINT(dimse_before_answer);
+  } else {
+    ++failed_;
+    refuse_store(receipt.error(), response);
+  }
+  store_.reset();
+  const dicom::Status* known = dicom::find_status(response.status);
+  env_.metrics
+      .counter("dimse_instances_total", "C-STORE requests answered, by status",
+               {{"status", std::string(known == nullptr ? "other" : known->name)}})
+      .add();
+  auto end = answer(association, std::move(response));
+  const auto took = env_.clock.steady_now() - message_began_;
+  store_seconds_.observe(std::chrono::duration<double>(took).count());
+  return end;
+}
+
+void Session::refuse_store(const Error& error, Response& response) {
+  const std::string correlation_id =
+      origin_.association_id + "/" + std::to_string(command_.message_id);
+  auto status = dicom::store_status_of(error, correlation_id);
+  response.status = status.code;
+  response.error_comment = std::move(status.error_comment);
+  response.offending_element = store_->offending_element();
+  env_.log.warn("instance.refused", {{"association", origin_.association_id},
+                                     {"message", command_.message_id},
+                                     {"status", hex_status(status.code)},
+                                     {"received_bytes", store_->received_bytes()},
+                                     {"error", describe(error)}});
+}
+
+std::optional<Session::End> Session::answer(Association& association, Response response) {
+  response.field = command_.field;
+  response.message_id = command_.message_id;
+  // Repeated as they came: some senders hang without them (PS3.7 table 9.3-2). What is longer than
+  // a UID may be is cut off by leaving it out.
+  if (command_.affected_sop_class_uid.size() <= 64) {
+    response.affected_sop_class_uid = command_.affected_sop_class_uid;
+  }
+  if (command_.affected_sop_instance_uid.size() <= 64) {
+    response.affected_sop_instance_uid = command_.affected_sop_instance_uid;
+  }
+  const auto sent = association.send_command(messages_.context_id(), encode_response(response));
+  if (!sent.ok()) return End("closed");
+  return std::nullopt;
+}
+
+}  // namespace isthmus::dimse

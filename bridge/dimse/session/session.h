@@ -1,0 +1,79 @@
+// One association, from the examined request to the closed socket, in a thread of its own.
+#pragma once
+
+#include <string>
+#include <variant>
+
+#include "base/env.h"
+#include "dimse/guard/connection.h"
+#include "dimse/policy/negotiation.h"
+#include "dimse/session/command.h"
+#include "dimse/session/network.h"
+#include "dimse/store/store_operation.h"
+#include "spool/spool.h"
+
+namespace isthmus::dimse {
+
+struct SessionOptions {
+  Policy policy;
+  ConnectionOptions connection;
+  Milliseconds idle_timeout{600'000};
+  std::uint64_t max_instance_bytes = 4 * GiB;
+};
+
+// A connection whose A-ASSOCIATE-RQ was read whole and found acceptable.
+struct Admitted {
+  Descriptor socket;  // not blocking
+  AssociateRequest request;
+  std::string peer_address;
+};
+
+class Session {
+ public:
+  Session(Env& env, Spool& spool, Network& network, const SessionOptions& options,
+          const StopSignal& stop, std::function<void(Descriptor)> hand_back);
+
+  // Returns when the association is over and its socket was handed back.
+  void run(Admitted admitted);
+
+ private:
+  // Why an association ended; a refusal is sent as A-ABORT.
+  using End = std::variant<const char*, Refusal>;
+
+  std::optional<Association> open(Admitted admitted);
+  End serve(Association& association);
+  // Nothing: go on.
+  std::optional<End> on_pdv(Association& association);
+  std::optional<End> on_fragment(Association& association, const Fragment& fragment);
+  std::optional<End> on_command(Association& association);
+  std::optional<End> on_data(ByteSpan bytes);
+  std::optional<End> on_message_end(Association& association);
+  std::optional<End> answer_store(Association& association);
+  void refuse_store(const Error& error, Response& response);
+  std::optional<End> answer(Association& association, Response response);
+  std::uint16_t status_without_storing() const;
+  bool too_slow() const;
+  const ContextDecision& context() const;
+
+  Env& env_;
+  Spool& spool_;
+  Network& network_;
+  const SessionOptions& options_;
+  const StopSignal& stop_;
+  std::function<void(Descriptor)> hand_back_;
+
+  Origin origin_;
+  std::vector<ContextDecision> contexts_;
+  MessageAssembler messages_;
+  Command command_;
+  std::optional<StoreOperation> store_;
+  std::uint64_t drained_bytes_ = 0;  // data set bytes of messages that store nothing
+  SteadyTime message_began_{};
+  std::uint64_t message_bytes_ = 0;
+  std::uint64_t stored_ = 0;
+  std::uint64_t failed_ = 0;
+  std::uint64_t dataset_bytes_ = 0;
+  Histogram& store_seconds_;
+};
+
+}  // namespace isthmus::dimse

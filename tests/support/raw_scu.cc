@@ -1,0 +1,296 @@
+#include "support/raw_scu.h"
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <fstream>
+#include <sstream>
+
+namespace isthmus::test {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+Error raw_error(const char* code, std::string message) {
+  return permanent_error(code, std::move(message));
+}
+
+std::uint32_t big_endian_number(std::string_view bytes) {
+  std::uint32_t value = 0;
+  for (const char c : bytes) value = (value << 8) | static_cast<unsigned char>(c);
+  return value;
+}
+
+std::uint32_t little_endian_number(std::string_view bytes) {
+  std::uint32_t value = 0;
+  for (auto at = bytes.rbegin(); at != bytes.rend(); ++at) {
+    value = (value << 8) | static_cast<unsigned char>(*at);
+  }
+  return value;
+}
+
+std::string without_padding(std::string_view text) {
+  while (!text.empty() && (text.back() == '\0' || text.back() == ' ')) text.remove_suffix(1);
+  return std::string(text);
+}
+
+template <typename Visit>
+void each_item(std::string_view bytes, Visit visit) {
+  while (bytes.size() >= 4) {
+    const std::size_t length = big_endian_number(bytes.substr(2, 2));
+    visit(static_cast<unsigned char>(bytes[0]), bytes.substr(4, length));
+    bytes.remove_prefix(std::min(bytes.size(), 4 + length));
+  }
+}
+
+int left_milliseconds(Clock::time_point until) {
+  const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now());
+  return static_cast<int>(std::clamp<std::int64_t>(left.count(), 0, 60'000));
+}
+
+}  // namespace
+
+Result<std::unique_ptr<RawSocket>> RawSocket::connect(const std::string& host, std::uint16_t port) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* found = nullptr;
+  if (::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &found) != 0) {
+    return raw_error("raw.connect", "no such host: " + host);
+  }
+  const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owned(found, &::freeaddrinfo);
+  std::unique_ptr<RawSocket> raw(
+      new RawSocket(::socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0)));
+  if (::connect(raw->fd_, found->ai_addr, found->ai_addrlen) != 0) {
+    return raw_error("raw.connect", "cannot connect, errno " + std::to_string(errno));
+  }
+  const int on = 1;
+  (void)::setsockopt(raw->fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  return raw;
+}
+
+RawSocket::~RawSocket() {
+  ::close(fd_);
+}
+
+Result<void> RawSocket::send(std::string_view bytes) {
+  return send_all(bytes, 0);
+}
+
+Result<void> RawSocket::send_with_more(std::string_view bytes) {
+  return send_all(bytes, MSG_MORE);
+}
+
+Result<void> RawSocket::send_all(std::string_view bytes, int flags) {
+  while (!bytes.empty()) {
+    const ssize_t sent =
+        ::send(fd_, bytes.data(), bytes.size(), flags | MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent > 0) {
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
+      continue;
+    }
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN && errno != EWOULDBLOCK) return raw_error("raw.closed", "while sending");
+    pollfd waiting{fd_, POLLOUT, 0};
+    if (::poll(&waiting, 1, 60'000) == 0) return raw_error("raw.timeout", "while sending");
+  }
+  return {};
+}
+
+Result<bool> RawSocket::receive_some(Clock::time_point until) {
+  pollfd waiting{fd_, POLLIN, 0};
+  if (::poll(&waiting, 1, left_milliseconds(until)) == 0) {
+    return raw_error("raw.timeout", "nothing came in time");
+  }
+  std::array<char, 65536> chunk;
+  const ssize_t got = ::recv(fd_, chunk.data(), chunk.size(), 0);
+  if (got <= 0) return false;
+  received_.append(chunk.data(), static_cast<std::size_t>(got));
+  return true;
+}
+
+Result<std::string> RawSocket::receive_pdu(Milliseconds timeout) {
+  const auto until = Clock::now() + timeout;
+  for (;;) {
+    if (received_.size() >= 6) {
+      const std::size_t whole = 6 + big_endian_number(std::string_view(received_).substr(2, 4));
+      if (received_.size() >= whole) {
+        std::string pdu = received_.substr(0, whole);
+        received_.erase(0, whole);
+        return pdu;
+      }
+    }
+    TRY_ASSIGN(const bool open, receive_some(until));
+    if (!open) return raw_error("raw.closed", "the peer closed the connection");
+  }
+}
+
+std::string RawSocket::receive_until_closed(Milliseconds timeout) {
+  const auto until = Clock::now() + timeout;
+  for (;;) {
+    const auto open = receive_some(until);
+    if (!open.ok() || !*open) return received_;
+  }
+}
+
+bool RawSocket::is_closed_within(Milliseconds timeout) {
+  const auto until = Clock::now() + timeout;
+  for (;;) {
+    const auto open = receive_some(until);
+    if (!open.ok()) return false;
+    if (!*open) return true;
+  }
+}
+
+void RawSocket::half_close() {
+  (void)::shutdown(fd_, SHUT_WR);
+}
+
+Result<std::unique_ptr<RawScu>> RawScu::associate(const std::string& host, std::uint16_t port,
+                                                  const RawAssociate& request,
+                                                  Milliseconds timeout) {
+  TRY_ASSIGN(auto socket, RawSocket::connect(host, port));
+  TRY(socket->send(raw_associate_rq(request)));
+  TRY_ASSIGN(const std::string pdu, socket->receive_pdu(timeout));
+  if (pdu[0] == 3 && pdu.size() >= 10) {
+    return raw_error("raw.rejected", std::to_string(pdu[7]) + "/" + std::to_string(pdu[8]) + "/" +
+                                         std::to_string(pdu[9]));
+  }
+  if (pdu[0] == 7 && pdu.size() >= 10) {
+    return raw_error("raw.aborted", std::to_string(pdu[8]) + "/" + std::to_string(pdu[9]));
+  }
+  if (pdu[0] != 2) return raw_error("raw.unexpected", "neither accepted nor rejected");
+  std::unique_ptr<RawScu> scu(new RawScu(std::move(socket), timeout));
+  scu->read_accept(pdu);
+  return scu;
+}
+
+void RawScu::read_accept(std::string_view pdu) {
+  each_item(pdu.substr(std::min<std::size_t>(pdu.size(), 74)),
+            [&](int type, std::string_view content) {
+              if (type == 0x21 && content.size() >= 4) {
+                const int id = static_cast<unsigned char>(content[0]);
+                results_[id] = static_cast<unsigned char>(content[2]);
+                each_item(content.substr(4), [&](int, std::string_view syntax) {
+                  if (results_[id] == 0) accepted_[id] = without_padding(syntax);
+                });
+              }
+              if (type != 0x50) return;
+              each_item(content, [&](int user_type, std::string_view user_content) {
+                user_items_.emplace(user_type, std::string(user_content));
+                if (user_type == 0x51) peer_max_pdu_bytes_ = big_endian_number(user_content);
+              });
+            });
+}
+
+Result<void> RawScu::send_command(int context_id, const RawCommand& command) {
+  return socket_->send(raw_data_pdu(context_id, true, true, raw_command(command)));
+}
+
+Result<void> RawScu::send_data(int context_id, std::string_view piece, bool last) {
+  const std::size_t limit =
+      peer_max_pdu_bytes_ == 0 ? pdu_bytes_ : std::min(pdu_bytes_, peer_max_pdu_bytes_);
+  do {
+    const std::string_view part = piece.substr(0, limit - 6);
+    piece.remove_prefix(part.size());
+    const std::string head = raw_data_pdu(context_id, false, last && piece.empty(), part);
+    TRY(socket_->send(head));
+  } while (!piece.empty());
+  return {};
+}
+
+Result<RawResponse> RawScu::receive_response() {
+  const auto began = Clock::now();
+  std::string command;
+  for (;;) {
+    TRY_ASSIGN(const std::string pdu, socket_->receive_pdu(timeout_));
+    if (pdu[0] == 7) return raw_error("raw.aborted", "the peer aborted the association");
+    if (pdu[0] != 4 || pdu.size() < 12) return raw_error("raw.unexpected", "not a P-DATA-TF");
+    command += pdu.substr(12);
+    if ((pdu[11] & 2) != 0) break;
+  }
+  RawResponse response;
+  response.took = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - began);
+  response.command = parse_command(command);
+  response.status = raw_number(response.command, 0x0900);
+  return response;
+}
+
+Result<RawResponse> RawScu::echo(int context_id) {
+  TRY(send_command(context_id, c_echo_command(next_message_id())));
+  return receive_response();
+}
+
+Result<RawResponse> RawScu::store(int context_id, std::string_view sop_class_uid,
+                                  std::string_view sop_instance_uid, std::string_view dataset) {
+  TRY(send_command(context_id,
+                   c_store_command(next_message_id(), sop_class_uid, sop_instance_uid)));
+  TRY(send_data(context_id, dataset, true));
+  return receive_response();
+}
+
+Result<void> RawScu::release() {
+  TRY(socket_->send(raw_release_rq()));
+  TRY_ASSIGN(const std::string pdu, socket_->receive_pdu(timeout_));
+  if (pdu[0] != 6) return raw_error("raw.unexpected", "the release was not answered");
+  return {};
+}
+
+Result<RawFile> read_raw_file(const std::string& path) {
+  std::ifstream stream(path, std::ios::binary);
+  std::ostringstream content;
+  content << stream.rdbuf();
+  const std::string all = std::move(content).str();
+  if (all.size() < 140 || all.compare(128, 4, "DICM") != 0) {
+    return raw_error("raw.not_part10", "no DICM at byte 128");
+  }
+  RawFile file;
+  std::size_t at = 132;
+  // Group 0002 is always Explicit VR Little Endian (PS3.10 section 7.1); its end is found by tag.
+  while (at + 8 <= all.size() && all.compare(at, 2, "\x02\x00", 2) == 0) {
+    const std::uint32_t element = little_endian_number(std::string_view(all).substr(at + 2, 2));
+    const std::string vr = all.substr(at + 4, 2);
+    const bool wide = vr == "OB" || vr == "OW" || vr == "UN" || vr == "SQ" || vr == "UT";
+    if (wide && at + 12 > all.size()) break;
+    const std::size_t head = wide ? 12 : 8;
+    const std::size_t length =
+        little_endian_number(std::string_view(all).substr(at + (wide ? 8 : 6), wide ? 4 : 2));
+    if (length > all.size() - at - head) break;
+    const std::string value = without_padding(std::string_view(all).substr(at + head, length));
+    if (element == 0x0002) file.sop_class_uid = value;
+    if (element == 0x0003) file.sop_instance_uid = value;
+    if (element == 0x0010) file.transfer_syntax_uid = value;
+    at += head + length;
+  }
+  if (file.transfer_syntax_uid.empty() || file.sop_class_uid.empty()) {
+    return raw_error("raw.not_part10", "no transfer syntax or SOP class in group 0002");
+  }
+  file.dataset = all.substr(at);
+  if (file.dataset.size() % 2 != 0 && file.transfer_syntax_uid == "1.2.840.10008.1.2.1.99") {
+    file.dataset.push_back('\0');
+  }
+  return file;
+}
+
+bool replace_sop_instance_uid(RawFile& file, const std::string& uid) {
+  if (uid.size() != file.sop_instance_uid.size()) return false;
+  constexpr std::size_t kHead = 8;  // tag, then VR and length or a 32-bit length
+  for (const std::string_view tag :
+       {std::string_view("\x08\x00\x18\x00", 4), std::string_view("\x00\x08\x00\x18", 4)}) {
+    const std::size_t found = file.dataset.find(tag);
+    if (found == std::string::npos) continue;
+    if (file.dataset.compare(found + kHead, uid.size(), file.sop_instance_uid) != 0) continue;
+    file.dataset.replace(found + kHead, uid.size(), uid);
+    file.sop_instance_uid = uid;
+    return true;
+  }
+  return false;
+}
+
+}  // namespace isthmus::test

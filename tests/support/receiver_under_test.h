@@ -1,0 +1,78 @@
+// A DIMSE receiver on a free port of 127.0.0.1, in this process, over a spool in memory.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <fstream>
+
+#include "dimse/receiver.h"
+#include "support/dicom_factory.h"
+#include "support/intake_spool.h"
+#include "support/raw_scu.h"
+#include "support/test_env.h"
+
+namespace isthmus::test {
+
+// Resident memory of this process.
+inline std::uint64_t resident_bytes() {
+  std::ifstream statm("/proc/self/statm");
+  std::uint64_t total = 0, resident = 0;
+  statm >> total >> resident;
+  return resident * 4096;
+}
+
+class ReceiverUnderTest {
+ public:
+  explicit ReceiverUnderTest(DimseOptions options = {}) {
+    options.address = "127.0.0.1";
+    options.port = 0;
+    auto opened = open_dimse_receiver(env, spool, admission, options);
+    EXPECT_TRUE(opened.ok()) << describe(opened.error());
+    receiver = std::move(opened).value();
+  }
+
+  std::uint16_t port() const { return receiver->port(); }
+  Result<std::unique_ptr<RawScu>> associate(const RawAssociate& request) {
+    return RawScu::associate("127.0.0.1", port(), request);
+  }
+  // Status of a C-ECHO over an association of its own, and how long all of it took.
+  Result<std::chrono::milliseconds> echo() {
+    const auto began = std::chrono::steady_clock::now();
+    RawAssociate request;
+    request.contexts = {{1, std::string(kVerification), {std::string(kImplicitLittle)}}};
+    TRY_ASSIGN(auto scu, associate(request));
+    TRY_ASSIGN(const RawResponse response, scu->echo(1));
+    TRY(scu->release());
+    if (response.status != 0) return permanent_error("raw.status", "the echo failed");
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() -
+                                                                 began);
+  }
+  // Waits for the sessions whose peers are gone to notice it.
+  bool becomes_idle() {
+    for (int i = 0; i < 500; ++i) {
+      if (receiver->associations() == 0) return true;
+      env.env().clock.sleep_for(Milliseconds(10));
+    }
+    return false;
+  }
+  double refused(const std::string& reason) {
+    return env.metrics->counter("dimse_refused_total", "", {{"reason", reason}}).value();
+  }
+  double instances(const std::string& status) {
+    return env.metrics->counter("dimse_instances_total", "", {{"status", status}}).value();
+  }
+
+  TestEnv env{1, posix_files(), true};
+  IntakeSpool spool{env};
+  Admission admission{env, AdmissionOptions{env.folder()}};
+  std::unique_ptr<DimseReceiver> receiver;
+};
+
+inline RawAssociate request_for(std::string_view sop_class, std::string_view transfer_syntax) {
+  RawAssociate request;
+  request.contexts = {{1, std::string(kVerification), {std::string(kImplicitLittle)}},
+                      {3, std::string(sop_class), {std::string(transfer_syntax)}}};
+  return request;
+}
+
+}  // namespace isthmus::test
