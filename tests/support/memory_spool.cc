@@ -15,6 +15,10 @@ class MemorySpool::Incoming : public IncomingInstance {
   void dataset_begins() override { dataset_at_ = file_.size(); }
 
   Result<Receipt> commit(const Identified& identified) override {
+    if (identified.dataset_offset_bytes != dataset_at_) {
+      return permanent_error("spool.dataset_offset",
+                             "The data set does not begin where the receiver said.");
+    }
     const std::string_view file = file_;
     Arrival arrival;
     arrival.id = id_;
@@ -32,7 +36,8 @@ class MemorySpool::Incoming : public IncomingInstance {
       spool_.bytes_[id_.text()] = file_;
     }
     Result<Receipt> receipt = spool_.ledger_->record(arrival, nullptr);
-    if (!receipt.ok() || receipt->known) {
+    // After a fatal error the row may exist: recover() decides.
+    if (receipt.ok() ? receipt->known : receipt.error().fate != Fate::fatal) {
       const std::lock_guard lock(spool_.mutex_);
       spool_.bytes_.erase(id_.text());
     }
@@ -57,6 +62,7 @@ std::optional<Error> MemorySpool::admit(Call call, const SpoolRef& ref) {
 }
 
 Result<std::unique_ptr<IncomingInstance>> MemorySpool::begin(const Origin& origin) {
+  if (auto error = admit(Call::begin, {})) return *error;
   return std::make_unique<Incoming>(*this, origin);
 }
 
@@ -78,7 +84,19 @@ Result<void> MemorySpool::free(const SpoolRef& ref) {
 }
 
 Result<std::size_t> MemorySpool::recover() {
-  return std::size_t{0};
+  std::map<std::string, std::string> held;
+  {
+    const std::lock_guard lock(mutex_);
+    held = bytes_;
+  }
+  std::size_t discarded = 0;
+  for (const auto& [ref, bytes] : held) {
+    TRY_ASSIGN(const bool has_row, ledger_->has_instance(*InstanceId::parse(ref)));
+    if (has_row) continue;
+    const std::lock_guard lock(mutex_);
+    discarded += bytes_.erase(ref);
+  }
+  return discarded;
 }
 
 Result<std::uint64_t> MemorySpool::used_bytes() {
@@ -111,6 +129,11 @@ bool MemorySpool::damage(const InstanceId& instance) {
 bool MemorySpool::vanish(const InstanceId& instance) {
   const std::lock_guard lock(mutex_);
   return bytes_.erase(instance.text()) > 0;
+}
+
+std::size_t MemorySpool::count() const {
+  const std::lock_guard lock(mutex_);
+  return bytes_.size();
 }
 
 bool MemorySpool::holds(const InstanceId& instance) const {

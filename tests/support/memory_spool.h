@@ -14,9 +14,9 @@ namespace isthmus::test {
 
 class MemorySpool : public Spool {
  public:
-  enum class Call { open, free };
+  enum class Call { begin, open, free };
   // Asked before each call, without a lock held; an error is given to the caller, and nothing
-  // happens.
+  // happens. The reference is empty for begin.
   using Hook = std::function<std::optional<Error>(Call, const SpoolRef&)>;
 
   MemorySpool(Env& env, Ledger& ledger) : env_(env), ledger_(&ledger) {}
@@ -37,6 +37,8 @@ class MemorySpool : public Spool {
   bool damage(const InstanceId& instance);
   bool vanish(const InstanceId& instance);
   bool holds(const InstanceId& instance) const;
+  // Instances whose bytes are here.
+  std::size_t count() const;
 
  private:
   class Incoming;

@@ -2,7 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <set>
+#include <memory>
 
 #include "base/thread.h"
 #include "spool/admission.h"
@@ -10,52 +10,110 @@
 #include "support/incoming.h"
 #include "support/intake_ledger.h"
 #include "support/matchers.h"
+#include "support/memory_spool.h"
 #include "support/power_loss_files.h"
 #include "support/test_env.h"
 
 namespace isthmus::test {
 namespace {
 
-enum class Disk { memory, real };
+// One implementation on something that outlives its process.
+class World {
+ public:
+  explicit World(FileSystem& files) : env(1, files) { reopen_admission(); }
+  virtual ~World() = default;
 
-class SpoolContract : public ::testing::TestWithParam<Disk> {
- protected:
-  SpoolContract() { restart(); }
-
+  virtual Spool& spool() = 0;
   // As after a crash: what was being received is gone with the process.
-  void restart() {
-    spool.reset();
+  virtual void restart() = 0;
+  // How many instances' bytes, or parts of them, take up space.
+  virtual std::size_t count_held() = 0;
+
+  TestEnv env;
+  IntakeLedger ledger{env};
+  std::unique_ptr<Admission> admission;
+
+ protected:
+  void reopen_admission() {
+    EXPECT_THAT(env.env().files.create_directories(directory), IsOk());
     admission = std::make_unique<Admission>(
         env, AdmissionOptions{.directory = directory, .reserve_bytes = 0, .resume_bytes = 0});
-    EXPECT_THAT(env.env().files.create_directories(directory), IsOk());
+  }
+  const FileSystem::Path directory = env.folder() / "spool";
+};
+
+class FileWorld : public World {
+ public:
+  explicit FileWorld(FileSystem& files) : World(files) { restart(); }
+  Spool& spool() override { return *spool_; }
+  void restart() override {
+    spool_.reset();
+    reopen_admission();
     auto opened = open_file_spool(env, directory, ledger, *admission);
     ASSERT_THAT(opened, IsOk());
-    spool = std::move(opened).value();
+    spool_ = std::move(opened).value();
+  }
+  std::size_t count_held() override {
+    std::size_t count = 0;
+    for (const std::string& folder : env.env().files.list(directory).value()) {
+      count += env.env().files.list(directory / folder).value().size();
+    }
+    return count;
   }
 
-  std::set<std::string> files_on_disk() {
-    std::set<std::string> files;
-    for (const std::string& folder : env.env().files.list(directory).value()) {
-      for (const std::string& name : env.env().files.list(directory / folder).value()) {
-        files.insert(folder + "/" + name);
-      }
-    }
-    return files;
+ private:
+  std::unique_ptr<Spool> spool_;
+};
+
+struct MemoryDisk {
+  PowerLossFiles disk;
+};
+class MemoryDiskWorld : private MemoryDisk, public FileWorld {
+ public:
+  MemoryDiskWorld() : FileWorld(disk) {}
+};
+
+class RealDiskWorld : public FileWorld {
+ public:
+  RealDiskWorld() : FileWorld(posix_files()) {}
+};
+
+// The fake that others' tests stand on.
+class FakeWorld : public World {
+ public:
+  FakeWorld() : World(posix_files()) {
+    spool_.set_hook([this](MemorySpool::Call call, const SpoolRef&) -> std::optional<Error> {
+      if (call != MemorySpool::Call::begin) return std::nullopt;
+      const Result<void> admitted = admission->check();
+      return admitted.ok() ? std::nullopt : std::optional(admitted.error());
+    });
   }
+  Spool& spool() override { return spool_; }
+  void restart() override { reopen_admission(); }
+  std::size_t count_held() override { return spool_.count(); }
+
+ private:
+  MemorySpool spool_{env, ledger};
+};
+
+using MakeWorld = std::unique_ptr<World> (*)();
+template <typename Kind>
+std::unique_ptr<World> make_world() {
+  return std::make_unique<Kind>();
+}
+
+class SpoolContract : public ::testing::TestWithParam<std::pair<const char*, MakeWorld>> {
+ protected:
+  Spool& spool() { return world->spool(); }
   Arrival arrival_of(const Receipt& receipt) {
-    for (const Arrival& arrival : ledger.arrivals()) {
+    for (const Arrival& arrival : world->ledger.arrivals()) {
       if (arrival.id == receipt.id) return arrival;
     }
     ADD_FAILURE() << "no row for " << receipt.id.text();
     return {};
   }
 
-  PowerLossFiles memory;
-  TestEnv env{1, GetParam() == Disk::memory ? static_cast<FileSystem&>(memory) : posix_files()};
-  const FileSystem::Path directory = env.folder() / "spool";
-  IntakeLedger ledger;
-  std::unique_ptr<Admission> admission;
-  std::unique_ptr<Spool> spool;
+  const std::unique_ptr<World> world = GetParam().second();
 };
 
 TEST_P(SpoolContract, GivesBackWhatWasCommittedByteForByte) {
@@ -66,10 +124,10 @@ TEST_P(SpoolContract, GivesBackWhatWasCommittedByteForByte) {
          {std::size_t{997}, std::size_t{128 * KiB}, std::size_t{4 * MiB}}) {
       const Sent sent = make_sent(++number, size);
 
-      ASSERT_OK_AND_ASSIGN(const Receipt receipt, send(*spool, sent, piece));
+      ASSERT_OK_AND_ASSIGN(const Receipt receipt, send(spool(), sent, piece));
 
       EXPECT_FALSE(receipt.known);
-      EXPECT_TRUE(stored(*spool, arrival_of(receipt).spool_ref) == sent.whole())
+      EXPECT_TRUE(stored(spool(), arrival_of(receipt).spool_ref) == sent.whole())
           << size << " bytes in pieces of " << piece;
     }
   }
@@ -81,7 +139,7 @@ TEST_P(SpoolContract, TellsTheLedgerWhatItHas) {
   Origin origin;
   origin.receiver = "stow";
   origin.peer_address = "192.0.2.7";
-  ASSERT_OK_AND_ASSIGN(const auto incoming, spool->begin(origin));
+  ASSERT_OK_AND_ASSIGN(const auto incoming, spool().begin(origin));
   ASSERT_THAT(append_all(*incoming, sent), IsOk());
   ASSERT_OK_AND_ASSIGN(const Receipt receipt, incoming->commit(sent.identified));
 
@@ -94,59 +152,57 @@ TEST_P(SpoolContract, TellsTheLedgerWhatItHas) {
   EXPECT_EQ(arrival.identity.sop_instance_uid, sent.identified.identity.sop_instance_uid);
   EXPECT_EQ(arrival.transfer_syntax_uid, sent.identified.transfer_syntax_uid);
   EXPECT_EQ(arrival.origin, origin);
-  EXPECT_EQ(arrival.received_at, env.clock.wall_now());
+  EXPECT_EQ(arrival.received_at, world->env.clock.wall_now());
 }
 
 TEST_P(SpoolContract, WhatIsDestroyedWithoutCommitLeavesNothing) {
   for (const std::size_t size : {std::size_t{10}, std::size_t{1 * MiB}}) {
-    ASSERT_OK_AND_ASSIGN(auto incoming, spool->begin({}));
+    ASSERT_OK_AND_ASSIGN(auto incoming, spool().begin({}));
     ASSERT_THAT(append_all(*incoming, make_sent(1, size)), IsOk());
 
     incoming.reset();
 
-    EXPECT_THAT(files_on_disk(), ::testing::IsEmpty());
-    EXPECT_EQ(admission->in_flight_bytes(), 0);
+    EXPECT_EQ(world->count_held(), 0u);
   }
-  EXPECT_THAT(ledger.arrivals(), ::testing::IsEmpty());
+  EXPECT_THAT(world->ledger.arrivals(), ::testing::IsEmpty());
 }
 
 TEST_P(SpoolContract, SameIdentityAndBytesAreKnownAndKeptOnce) {
   const Sent sent = make_sent(1, 50'000);
-  ASSERT_OK_AND_ASSIGN(const Receipt first, send(*spool, sent));
-  const auto files_before = files_on_disk();
+  ASSERT_OK_AND_ASSIGN(const Receipt first, send(spool(), sent));
 
-  ASSERT_OK_AND_ASSIGN(const Receipt second, send(*spool, sent));
+  ASSERT_OK_AND_ASSIGN(const Receipt second, send(spool(), sent));
 
   EXPECT_TRUE(second.known);
   EXPECT_EQ(second.id, first.id);
-  EXPECT_EQ(files_on_disk(), files_before);
-  EXPECT_EQ(spool->used_bytes().value(), sent.whole().size());
-  EXPECT_TRUE(stored(*spool, arrival_of(first).spool_ref) == sent.whole());
+  EXPECT_EQ(world->count_held(), 1u);
+  EXPECT_EQ(spool().used_bytes().value(), sent.whole().size());
+  EXPECT_TRUE(stored(spool(), arrival_of(first).spool_ref) == sent.whole());
 }
 
 TEST_P(SpoolContract, OnlyTheDataSetDecidesWhatIsKnown) {
   Sent sent = make_sent(1, 50'000);
-  ASSERT_THAT(send(*spool, sent), IsOk());
+  ASSERT_THAT(send(spool(), sent), IsOk());
   sent.head += "other file meta";
   sent.identified.dataset_offset_bytes = sent.head.size();
 
-  ASSERT_OK_AND_ASSIGN(const Receipt receipt, send(*spool, sent));
+  ASSERT_OK_AND_ASSIGN(const Receipt receipt, send(spool(), sent));
 
   EXPECT_TRUE(receipt.known);
 }
 
 TEST_P(SpoolContract, BeginsNothingWhileAdmissionIsClosed) {
-  admission->close(AdmissionState::stopping);
+  world->admission->close(AdmissionState::stopping);
 
-  EXPECT_THAT(spool->begin({}), FailsWith("spool.closed", Fate::transient));
-  EXPECT_THAT(files_on_disk(), ::testing::IsEmpty());
+  EXPECT_THAT(spool().begin({}), FailsWith("spool.closed", Fate::transient));
+  EXPECT_EQ(world->count_held(), 0u);
 }
 
 TEST_P(SpoolContract, AnInstanceBegunBeforeStoppingIsStillCommitted) {
   const Sent sent = make_sent(1, 300'000);
-  ASSERT_OK_AND_ASSIGN(const auto incoming, spool->begin({}));
+  ASSERT_OK_AND_ASSIGN(const auto incoming, spool().begin({}));
   ASSERT_THAT(append_all(*incoming, sent), IsOk());
-  admission->close(AdmissionState::stopping);
+  world->admission->close(AdmissionState::stopping);
 
   EXPECT_THAT(incoming->commit(sent.identified), IsOk());
 }
@@ -155,39 +211,41 @@ TEST_P(SpoolContract, RefusesADataSetThatBeginsElsewhere) {
   Sent sent = make_sent(1, 1000);
   sent.identified.dataset_offset_bytes += 1;
 
-  EXPECT_THAT(send(*spool, sent), FailsWith("spool.dataset_offset", Fate::permanent));
-  EXPECT_THAT(files_on_disk(), ::testing::IsEmpty());
+  EXPECT_THAT(send(spool(), sent), FailsWith("spool.dataset_offset", Fate::permanent));
+  EXPECT_EQ(world->count_held(), 0u);
 }
 
 TEST_P(SpoolContract, FreeingGivesTheBytesBackAndMayBeRepeated) {
-  ASSERT_OK_AND_ASSIGN(const Receipt gone, send(*spool, make_sent(1, 5000)));
+  ASSERT_OK_AND_ASSIGN(const Receipt gone, send(spool(), make_sent(1, 5000)));
   const Sent kept_sent = make_sent(2, 5000);
-  ASSERT_OK_AND_ASSIGN(const Receipt kept, send(*spool, kept_sent));
+  ASSERT_OK_AND_ASSIGN(const Receipt kept, send(spool(), kept_sent));
   const SpoolRef ref = arrival_of(gone).spool_ref;
 
-  EXPECT_THAT(spool->free(ref), IsOk());
-  EXPECT_THAT(spool->open(ref), FailsWith("spool.not_found", Fate::permanent));
-  EXPECT_THAT(spool->free(ref), IsOk());
+  EXPECT_THAT(spool().free(ref), IsOk());
+  EXPECT_THAT(spool().open(ref), FailsWith("spool.not_found", Fate::permanent));
+  EXPECT_THAT(spool().free(ref), IsOk());
 
-  EXPECT_EQ(spool->used_bytes().value(), kept_sent.whole().size());
-  EXPECT_TRUE(stored(*spool, arrival_of(kept).spool_ref) == kept_sent.whole());
+  EXPECT_EQ(spool().used_bytes().value(), kept_sent.whole().size());
+  EXPECT_TRUE(stored(spool(), arrival_of(kept).spool_ref) == kept_sent.whole());
 }
 
 TEST_P(SpoolContract, ReferencesItNeverMadeLeadNowhere) {
-  ASSERT_THAT(env.env().files.open(env.folder() / "secret", FileSystem::Mode::create_new), IsOk());
+  ASSERT_THAT(
+      world->env.env().files.open(world->env.folder() / "secret", FileSystem::Mode::create_new),
+      IsOk());
   for (const char* text :
        {"", "/", "../secret", "00/../../secret", "/etc/passwd", "00/secret.dcm",
         "zz/0123456789abcdef0123456789abcdef.dcm", "ff/0123456789abcdef0123456789abcdef.dcm"}) {
-    EXPECT_THAT(spool->open({text}), FailsWith("spool.not_found")) << text;
-    EXPECT_THAT(spool->free({text}), IsOk()) << text;
+    EXPECT_THAT(spool().open({text}), FailsWith("spool.not_found")) << text;
+    EXPECT_THAT(spool().free({text}), IsOk()) << text;
   }
-  EXPECT_TRUE(env.env().files.exists(env.folder() / "secret").value());
+  EXPECT_TRUE(world->env.env().files.exists(world->env.folder() / "secret").value());
 }
 
 TEST_P(SpoolContract, ReadingCanStartAgain) {
   const Sent sent = make_sent(1, 100'000);
-  ASSERT_OK_AND_ASSIGN(const Receipt receipt, send(*spool, sent));
-  ASSERT_OK_AND_ASSIGN(const auto source, spool->open(arrival_of(receipt).spool_ref));
+  ASSERT_OK_AND_ASSIGN(const Receipt receipt, send(spool(), sent));
+  ASSERT_OK_AND_ASSIGN(const auto source, spool().open(arrival_of(receipt).spool_ref));
   ASSERT_THAT(read_all(*source, 1 * MiB), IsOk());
 
   ASSERT_THAT(source->rewind(), IsOk());
@@ -198,41 +256,41 @@ TEST_P(SpoolContract, ReadingCanStartAgain) {
 
 TEST_P(SpoolContract, RecoveryKeepsWhatHasARowAndDiscardsTheRest) {
   const Sent kept_sent = make_sent(1, 60'000);
-  ASSERT_OK_AND_ASSIGN(const Receipt kept, send(*spool, kept_sent));
-  ASSERT_OK_AND_ASSIGN(const Receipt lost, send(*spool, make_sent(2, 60'000)));
+  ASSERT_OK_AND_ASSIGN(const Receipt kept, send(spool(), kept_sent));
+  ASSERT_OK_AND_ASSIGN(const Receipt lost, send(spool(), make_sent(2, 60'000)));
   const SpoolRef lost_ref = arrival_of(lost).spool_ref;
-  ledger.forget(lost.id);
+  world->ledger.forget(lost.id);
 
-  restart();
-  ASSERT_OK_AND_ASSIGN(const std::size_t discarded, spool->recover());
+  world->restart();
+  ASSERT_OK_AND_ASSIGN(const std::size_t discarded, spool().recover());
 
   EXPECT_EQ(discarded, 1u);
-  EXPECT_THAT(spool->open(lost_ref), FailsWith("spool.not_found"));
-  EXPECT_TRUE(stored(*spool, arrival_of(kept).spool_ref) == kept_sent.whole());
-  EXPECT_EQ(spool->used_bytes().value(), kept_sent.whole().size());
-  EXPECT_EQ(spool->recover().value(), 0u);
+  EXPECT_THAT(spool().open(lost_ref), FailsWith("spool.not_found"));
+  EXPECT_TRUE(stored(spool(), arrival_of(kept).spool_ref) == kept_sent.whole());
+  EXPECT_EQ(spool().used_bytes().value(), kept_sent.whole().size());
+  EXPECT_EQ(spool().recover().value(), 0u);
 }
 
 TEST_P(SpoolContract, WhatTheLedgerRefusesIsNotKept) {
-  ledger.fail_next_record(transient_error("ledger.full", "No space."));
+  world->ledger.fail_next_record(transient_error("world->ledger.full", "No space."));
 
-  EXPECT_THAT(send(*spool, make_sent(1, 5000)), FailsWith("ledger.full", Fate::transient));
+  EXPECT_THAT(send(spool(), make_sent(1, 5000)), FailsWith("world->ledger.full", Fate::transient));
 
-  EXPECT_THAT(files_on_disk(), ::testing::IsEmpty());
-  EXPECT_EQ(spool->used_bytes().value(), 0u);
+  EXPECT_EQ(world->count_held(), 0u);
+  EXPECT_EQ(spool().used_bytes().value(), 0u);
 }
 
 TEST_P(SpoolContract, BytesWhoseRowMayExistAreKeptForTheRestartToDecide) {
   const Sent sent = make_sent(1, 5000);
-  ledger.fail_next_record(fatal_error("ledger.io", "Who knows."), /*row_stays=*/true);
-  ASSERT_THAT(send(*spool, sent), FailsWith("ledger.io", Fate::fatal));
+  world->ledger.fail_next_record(fatal_error("world->ledger.io", "Who knows."), /*row_stays=*/true);
+  ASSERT_THAT(send(spool(), sent), FailsWith("world->ledger.io", Fate::fatal));
 
-  restart();
+  world->restart();
 
-  EXPECT_EQ(spool->recover().value(), 0u);
-  ASSERT_OK_AND_ASSIGN(const Receipt receipt, send(*spool, sent));
+  EXPECT_EQ(spool().recover().value(), 0u);
+  ASSERT_OK_AND_ASSIGN(const Receipt receipt, send(spool(), sent));
   EXPECT_TRUE(receipt.known);
-  EXPECT_TRUE(stored(*spool, arrival_of(receipt).spool_ref) == sent.whole());
+  EXPECT_TRUE(stored(spool(), arrival_of(receipt).spool_ref) == sent.whole());
 }
 
 TEST_P(SpoolContract, ManyReceiveAtOnce) {
@@ -241,9 +299,9 @@ TEST_P(SpoolContract, ManyReceiveAtOnce) {
   {
     std::vector<Thread> threads;
     for (std::uint64_t t = 0; t < kThreads; ++t) {
-      threads.emplace_back(env, "sender", [&, t] {
+      threads.emplace_back(world->env, "sender", [&, t] {
         for (std::uint64_t i = 0; i < kEach; ++i) {
-          auto receipt = send(*spool, make_sent(t * kEach + i, 10'000 * (i + 1)));
+          auto receipt = send(spool(), make_sent(t * kEach + i, 10'000 * (i + 1)));
           if (receipt.ok()) receipts[t * kEach + i] = *receipt;
         }
       });
@@ -252,17 +310,17 @@ TEST_P(SpoolContract, ManyReceiveAtOnce) {
 
   for (std::uint64_t n = 0; n < receipts.size(); ++n) {
     ASSERT_TRUE(receipts[n]) << n;
-    EXPECT_TRUE(stored(*spool, arrival_of(*receipts[n]).spool_ref) ==
+    EXPECT_TRUE(stored(spool(), arrival_of(*receipts[n]).spool_ref) ==
                 make_sent(n, 10'000 * (n % kEach + 1)).whole());
   }
-  EXPECT_EQ(files_on_disk().size(), receipts.size());
-  EXPECT_EQ(admission->in_flight_bytes(), 0);
+  EXPECT_EQ(world->count_held(), receipts.size());
 }
 
-INSTANTIATE_TEST_SUITE_P(FileSpool, SpoolContract, ::testing::Values(Disk::memory, Disk::real),
-                         [](const auto& which) {
-                           return which.param == Disk::memory ? "InMemory" : "OnDisk";
-                         });
+INSTANTIATE_TEST_SUITE_P(Every, SpoolContract,
+                         ::testing::Values(std::pair("FilesInMemory", &make_world<MemoryDiskWorld>),
+                                           std::pair("FilesOnDisk", &make_world<RealDiskWorld>),
+                                           std::pair("Fake", &make_world<FakeWorld>)),
+                         [](const auto& which) { return std::string(which.param.first); });
 
 }  // namespace
 }  // namespace isthmus::test

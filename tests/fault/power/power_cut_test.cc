@@ -35,6 +35,7 @@ using ::testing::Not;
 // A ledger that writes the row without making the bytes durable first: what the suite must see.
 class HastyLedger : public IntakeLedger {
  public:
+  using IntakeLedger::IntakeLedger;
   Result<Receipt> record(const Arrival& arrival, Durable*) override {
     return IntakeLedger::record(arrival, nullptr);
   }
@@ -51,9 +52,9 @@ class Intake {
  public:
   explicit Intake(std::uint64_t seed, Mutation mutation = {})
       : random_(seed),
-        ledger_(mutation.hasty_ledger ? std::make_unique<HastyLedger>()
-                                      : std::make_unique<IntakeLedger>()),
-        env_(seed, files_) {
+        env_(seed, files_),
+        ledger_(mutation.hasty_ledger ? std::make_unique<HastyLedger>(env_)
+                                      : std::make_unique<IntakeLedger>(env_)) {
     files_.ignore_file_syncs(mutation.no_file_sync);
     files_.ignore_directory_syncs(mutation.no_directory_sync);
     boot();
@@ -229,8 +230,8 @@ class Intake {
 
   std::mt19937_64 random_;
   PowerLossFiles files_;
-  std::unique_ptr<IntakeLedger> ledger_;
   TestEnv env_;
+  std::unique_ptr<IntakeLedger> ledger_;
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<Spool> spool_;
   std::vector<Receiving> receiving_;

@@ -53,7 +53,7 @@ class FileSpoolTest : public ::testing::Test {
 
   PowerLossFiles files;
   TestEnv env{1, files};
-  IntakeLedger ledger;
+  IntakeLedger ledger{env};
   Admission admission{env,
                       {.directory = "/spool", .reserve_bytes = 1 * MiB, .resume_bytes = 2 * MiB}};
   std::unique_ptr<Spool> spool;
@@ -265,7 +265,7 @@ TEST_F(FileSpoolTest, RecoveryLeavesStrangersAlone) {
 
 TEST_F(FileSpoolTest, RecoveryRefusesALedgerThatKnowsNothingOfTheSpool) {
   for (std::uint64_t n = 1; n <= 1025; ++n) ASSERT_THAT(send(*spool, make_sent(n, 10)), IsOk());
-  IntakeLedger another;
+  IntakeLedger another(env);
   ASSERT_OK_AND_ASSIGN(const auto next, open_file_spool(env, "/spool", another, admission));
 
   EXPECT_THAT(next->recover(), FailsWith("spool.unclaimed", Fate::permanent));
@@ -275,10 +275,12 @@ TEST_F(FileSpoolTest, RecoveryRefusesALedgerThatKnowsNothingOfTheSpool) {
 
 TEST_F(FileSpoolTest, RecoveryTouchesNothingWhenTheLedgerCannotAnswer) {
   class DeafLedger : public IntakeLedger {
+   public:
+    using IntakeLedger::IntakeLedger;
     Result<bool> has_instance(const InstanceId&) override {
       return fatal_error("ledger.io", "Cannot read.");
     }
-  } deaf;
+  } deaf(env);
   ASSERT_THAT(send(*spool, make_sent(1, 10)), IsOk());
   ASSERT_OK_AND_ASSIGN(const auto next, open_file_spool(env, "/spool", deaf, admission));
 
