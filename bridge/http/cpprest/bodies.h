@@ -56,15 +56,17 @@ class PlainBuffer : public StreamBuffer {
 // Reads `source` in cpprestsdk's threads until detach(): from then on nobody touches it.
 class Upload : public PlainBuffer {
  public:
-  explicit Upload(std::shared_ptr<ByteSource> source)
-      : PlainBuffer(std::ios_base::in), source_(std::move(source)) {}
+  // `repeatable`: whether cpprestsdk may send it once more, see seekpos.
+  Upload(std::shared_ptr<ByteSource> source, bool repeatable)
+      : PlainBuffer(std::ios_base::in), repeatable_(repeatable), source_(std::move(source)) {}
 
   // Waits for a read in progress.
   void detach();
   // What reading the source gave, if that was what ended the request.
   std::optional<Error> error() const;
 
-  // cpprestsdk sends the body again from its start when a reused connection turns out to be closed.
+  // cpprestsdk sends the body again from its start when a reused connection turns out to be closed,
+  // whatever the method; it goes without when this fails.
   bool can_seek() const override { return true; }
   pos_type seekpos(pos_type position, std::ios_base::openmode) override;
 
@@ -73,6 +75,7 @@ class Upload : public PlainBuffer {
   pplx::task<size_t> _putn(const std::uint8_t*, size_t) override;
 
  private:
+  const bool repeatable_;
   mutable std::mutex mutex_;
   std::shared_ptr<ByteSource> source_;  // none: detached
   std::optional<Error> error_;

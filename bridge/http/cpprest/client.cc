@@ -39,6 +39,16 @@ void set_pool_size(std::size_t threads) {
   });
 }
 
+bool broke(const Error& error) {
+  return error.code == "http.closed" || error.code == "http.connect";
+}
+
+// RFC 9110 section 9.2.2.
+bool idempotent(std::string_view method) {
+  return method == "GET" || method == "HEAD" || method == "PUT" || method == "DELETE" ||
+         method == "OPTIONS";
+}
+
 Error timed_out() {
   return transient_error("http.timeout", "The server did not answer in the time allowed.");
 }
@@ -118,24 +128,34 @@ class CpprestClient : public Transport {
     if (!rules::safe(request.headers)) {
       return permanent_error("http.bad_header", "A header to send holds a line end or a control.");
     }
-    if (request.body) TRY(request.body->rewind());
     const SteadyTime deadline = env_.clock.steady_now() + request.timeout;
-    const auto call = std::make_shared<Call>();
-    try {
-      start(url, request, call);
-    } catch (const std::exception&) {
-      return permanent_error("http.bad_url", "The HTTP library does not take the URL or method.");
+    bool reused = false;
+    Result<Response> response = send_once(url, request, deadline, reused);
+    // Servers close idle connections without a word. When that may be all that happened, and doing
+    // it twice is the same as once (RFC 9110 section 9.2.2), it goes out once more, on a new
+    // connection.
+    if (!response.ok() && reused && broke(response.error()) && idempotent(request.method)) {
+      response = send_once(url, request, deadline, reused);
     }
-    Result<Response> response = wait(request, call, deadline);
-    if (call->upload) call->upload->detach();
-    if (!response.ok()) call->give_up();
     return response;
   }
 
  private:
-  std::shared_ptr<web::http::client::http_client> client_of(const Url& url);
+  // One host's connections.
+  struct Host {
+    explicit Host(const web::uri& base, const web::http::client::http_client_config& config)
+        : client(base, config) {}
+    web::http::client::http_client client;
+    std::atomic<bool> answered = false;  // so there may be idle connections
+  };
+
+  Result<Response> send_once(const Url& url, const Request& request, SteadyTime deadline,
+                             bool& reused);
+  std::shared_ptr<Host> host_of(const Url& url);
+  void forget(const std::shared_ptr<Host>& host);
   web::http::client::http_client_config config() const;
-  void start(const Url& url, const Request& request, const std::shared_ptr<Call>& call);
+  static void start(Host& host, const Url& url, const Request& request,
+                    const std::shared_ptr<Call>& call);
   Result<Response> wait(const Request& request, const std::shared_ptr<Call>& call,
                         SteadyTime deadline);
   Result<void> take_body(const Request& request, const std::shared_ptr<Call>& call,
@@ -144,8 +164,8 @@ class CpprestClient : public Transport {
   Env& env_;
   const ClientOptions options_;
   std::mutex mutex_;
-  // Shared: a client that is forgotten here lives until its last request has ended.
-  std::map<std::string, std::shared_ptr<web::http::client::http_client>> clients_;
+  // Shared: a host that is forgotten here lives until its last request has ended.
+  std::map<std::string, std::shared_ptr<Host>> hosts_;
 };
 
 web::http::client::http_client_config CpprestClient::config() const {
@@ -165,25 +185,46 @@ web::http::client::http_client_config CpprestClient::config() const {
   return config;
 }
 
-std::shared_ptr<web::http::client::http_client> CpprestClient::client_of(const Url& url) {
+std::shared_ptr<CpprestClient::Host> CpprestClient::host_of(const Url& url) {
   const std::string base = std::string(url.scheme) + "://" + std::string(url.authority);
   const std::lock_guard lock(mutex_);
-  auto& client = clients_[base];
-  if (!client) {
-    client = std::make_shared<web::http::client::http_client>(web::uri(base), config());
-    if (clients_.size() > kHosts) {
-      const auto kept = client;
-      clients_.clear();
-      clients_[base] = kept;
-      return kept;
-    }
-  }
-  return client;
+  const auto known = hosts_.find(base);
+  if (known != hosts_.end()) return known->second;
+  if (hosts_.size() >= kHosts) hosts_.clear();
+  return hosts_.emplace(base, std::make_shared<Host>(web::uri(base), config())).first->second;
 }
 
-void CpprestClient::start(const Url& url, const Request& request,
+// After one connection broke, the idle ones are likely to be closed too, and each would cost a try.
+void CpprestClient::forget(const std::shared_ptr<Host>& host) {
+  const std::lock_guard lock(mutex_);
+  std::erase_if(hosts_, [&](const auto& known) { return known.second == host; });
+}
+
+Result<Response> CpprestClient::send_once(const Url& url, const Request& request,
+                                          SteadyTime deadline, bool& reused) {
+  if (request.body) TRY(request.body->rewind());
+  const auto call = std::make_shared<Call>();
+  std::shared_ptr<Host> host;
+  try {
+    host = host_of(url);
+    reused = host->answered;
+    start(*host, url, request, call);
+  } catch (const std::exception&) {
+    return permanent_error("http.bad_url", "The HTTP library does not take the URL or method.");
+  }
+  Result<Response> response = wait(request, call, deadline);
+  if (call->upload) call->upload->detach();
+  if (response.ok()) {
+    host->answered = true;
+  } else {
+    call->give_up();
+    if (broke(response.error())) forget(host);
+  }
+  return response;
+}
+
+void CpprestClient::start(Host& host, const Url& url, const Request& request,
                           const std::shared_ptr<Call>& call) {
-  const auto client = client_of(url);
   web::http::http_request message(request.method);
   // Set as a path and a query: parsed as one text, "//a/b" would become host "a" and path "/b".
   message.set_request_uri(web::uri_builder()
@@ -191,7 +232,7 @@ void CpprestClient::start(const Url& url, const Request& request,
                               .set_query(std::string(url.query()))
                               .to_uri());
   if (request.body) {
-    call->upload = std::make_shared<Upload>(request.body);
+    call->upload = std::make_shared<Upload>(request.body, idempotent(request.method));
     message.set_body(
         concurrency::streams::istream(concurrency::streams::streambuf<std::uint8_t>(
             std::static_pointer_cast<concurrency::streams::details::basic_streambuf<std::uint8_t>>(
@@ -199,7 +240,7 @@ void CpprestClient::start(const Url& url, const Request& request,
         request.body->size());
     message.headers().remove(web::http::header_names::content_type);
   }
-  const web::uri& base = client->base_uri();
+  const web::uri& base = host.client.base_uri();
   const std::string own_host =
       base.host() + (base.is_port_default() ? "" : ":" + std::to_string(base.port()));
   for (const auto& [name, value] : request.headers.all()) {
@@ -221,7 +262,7 @@ void CpprestClient::start(const Url& url, const Request& request,
   message.set_progress_handler([call](web::http::message_direction::direction, utility::size64_t) {
     call->header_sent = true;
   });
-  client->request(message, call->cancel.get_token())
+  host.client.request(message, call->cancel.get_token())
       .then([call](pplx::task<web::http::http_response> done) {
         try {
           const web::http::http_response response = done.get();
