@@ -22,6 +22,7 @@ struct ScanReport {
   bool has_pixel_data = false;
   std::uint64_t pixel_data_offset =
       0;                            // of (7FE0,0010) in the data set (inflated, if it is deflated)
+  std::uint64_t dataset_bytes = 0;  // without the padding, inflated
   std::uint64_t padding_bytes = 0;  // zeros behind the last element: not part of the data set
   std::uint64_t fragments = 0;      // of encapsulated pixel data, without the offset table
   // The Basic Offset Table of encapsulated pixel data is there, and is empty or points at

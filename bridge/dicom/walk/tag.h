@@ -25,6 +25,8 @@ constexpr Tag kModality = make_tag(0x0008, 0x0060);
 constexpr Tag kPatientId = make_tag(0x0010, 0x0020);
 constexpr Tag kStudyInstanceUid = make_tag(0x0020, 0x000D);
 constexpr Tag kSeriesInstanceUid = make_tag(0x0020, 0x000E);
+constexpr Tag kFloatPixelData = make_tag(0x7FE0, 0x0008);
+constexpr Tag kDoubleFloatPixelData = make_tag(0x7FE0, 0x0009);
 constexpr Tag kPixelData = make_tag(0x7FE0, 0x0010);
 
 // "(0008,0018)".

@@ -82,6 +82,7 @@ class Walker {
   // Once failed.
   const Error& error() const { return *error_; }
 
+  std::uint64_t position() const { return position_; }
   std::uint64_t elements() const { return elements_; }
   std::uint32_t deepest_nesting() const { return deepest_; }
   // Zero bytes behind the last element (senders pad files to blocks).
