@@ -35,7 +35,9 @@
 //            "AccessionNumber":…,"SeriesInstanceUID":…,"SeriesNumber":…,"Modality":…,
 //            "BodyPartExamined":…,"SeriesDescription":…,"InstanceNumber":…},   as in grouping
 //    "rows":512,"columns":512,"frames":1,         0 when the object has no such attribute; frames is 1
-//                                                 for an image that does not say, 0 without pixels
+//                                                 for an image that does not say, 0 without pixels,
+//                                                 never more than declared, than the pixel data can
+//                                                 hold, or than a million
 //    "hasPixelData":true,
 //    "datasetOffset":1024,                        of the data set in the file: behind group 0002
 //    "metadata":{"patient":{…},"study":{…},"series":{…},"instance":{…},"DICOMVRs":{…}},

@@ -1,0 +1,389 @@
+#include "datastore/engine/examine.h"
+
+// DCMTK's headers need what osconfig.h decides about the platform.
+#include <dcmtk/config/osconfig.h>
+#include <dcmtk/dcmdata/dcistrmb.h>
+#include <dcmtk/dcmdata/dctk.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/ids.h"
+#include "datastore/worker/metadata.h"
+#include "dicom/part10.h"
+#include "dicom/probe.h"
+#include "dicom/skeleton.h"
+#include "dicom/sop_class.h"
+#include "dicom/transfer_syntax.h"
+
+namespace isthmus::datastore {
+namespace {
+
+using nlohmann::json;
+
+constexpr std::uint64_t kMaxFrames = 1'000'000;
+constexpr std::size_t kHeadBytes = 132 + 64 * KiB;  // as much as read_file_head looks at
+
+// contracts/healthimaging/warning-codes.json: documentedDecimal, which is what files hold.
+constexpr int kElementsDiscarded = 45062;
+constexpr int kSopClassMismatch = 45063;
+constexpr int kFrameNumberMismatch = 45329;
+constexpr int kInvalidOffsetTable = 45330;
+constexpr int kInvalidUidFormat = 45570;
+constexpr int kInvalidValueLength = 45571;
+
+json refusal(std::string_view type, std::string_view code, std::string message) {
+  return {{"ok", false}, {"exceptionType", type}, {"code", code}, {"message", std::move(message)}};
+}
+
+// Words of HealthImaging where they are known, ours where not.
+json refusal_of(const Error& error) {
+  if (error.code.starts_with("disk.") || error.fate != Fate::permanent) {
+    return refusal("InternalServerException", error.code, "The file cannot be read now.");
+  }
+  if (error.code == "dicom.not_part10" || error.code == "dicom.no_transfer_syntax") {
+    return refusal("ValidationException", error.code,
+                   "DICOM attribute TransferSyntaxUID does not exist");
+  }
+  if (error.code == "dicom.missing_uid") {
+    const std::string keyword = error.message.substr(0, error.message.find(' '));
+    return refusal("ValidationException", error.code,
+                   fmt::format("DICOM attribute {} does not exist", keyword));
+  }
+  return refusal("ValidationException", error.code, error.message);
+}
+
+// One file on its way to an answer. Its members are filled from top to bottom.
+struct File {
+  Bytes head;
+  dicom::FileHead meta;
+  const dicom::TransferSyntax* syntax = nullptr;
+  dicom::Skeleton skeleton;
+  Identity identity;
+  DcmDataset file_meta;
+  DcmDataset dataset;
+};
+
+Result<Bytes> read_head(ByteSource& file) {
+  Bytes head(static_cast<std::size_t>(std::min<std::uint64_t>(file.size(), kHeadBytes)));
+  std::size_t filled = 0;
+  while (filled < head.size()) {
+    TRY_ASSIGN(const std::size_t count, file.read(MutableByteSpan(head).subspan(filled)));
+    if (count == 0) break;
+    filled += count;
+  }
+  head.resize(filled);
+  TRY(file.rewind());
+  return head;
+}
+
+Result<const dicom::TransferSyntax*> importable_syntax(const std::string& uid) {
+  const dicom::TransferSyntax* syntax = dicom::find_transfer_syntax(uid);
+  if (syntax != nullptr && syntax->import != dicom::Import::refused) return syntax;
+  // Only what has the form of a UID is repeated: it may hold anything.
+  return permanent_error("dicom.unsupported_transfer_syntax",
+                         Uid::parse(uid) ? fmt::format("Transfer syntax {} is not supported", uid)
+                                         : "TransferSyntaxUID is not a valid UID");
+}
+
+// The identity that the gateway's receivers see too: one reader decides.
+Result<Identity> identity_of(const dicom::Skeleton& skeleton, const dicom::TransferSyntax& syntax) {
+  const std::string_view uid = syntax.deflated ? "1.2.840.10008.1.2.1" : syntax.uid;
+  const auto probe =
+      dicom::make_probe(uid, {.head_bytes = skeleton.bytes.size() + 1, .elements = 1'000'000});
+  probe->feed(as_bytes(skeleton.bytes));
+  TRY_ASSIGN(const Identity identity, probe->finish());
+  if (dicom::sop_class_kind(identity.sop_class_uid.text()) == dicom::SopClassKind::not_storage) {
+    return permanent_error("dicom.sop_class_not_supported", "SOPClassUID is not a storage class");
+  }
+  return identity;
+}
+
+E_TransferSyntax dcmtk_syntax(const dicom::TransferSyntax& syntax) {
+  if (syntax.implicit_vr) return EXS_LittleEndianImplicit;
+  if (syntax.big_endian) return EXS_BigEndianExplicit;
+  // Any encapsulated syntax that it knows: icons in sequences may have fragments, and the newer
+  // syntaxes are encoded alike (PS3.5 Annex A.4).
+  return syntax.encapsulated ? EXS_JPEGProcess14SV1 : EXS_LittleEndianExplicit;
+}
+
+// DCMTK's parser sees what the scan has passed, and never a file or pixel data.
+Result<void> parse(std::string_view bytes, E_TransferSyntax syntax, DcmDataset& into) {
+  DcmInputBufferStream stream;
+  stream.setBuffer(bytes.data(), static_cast<offile_off_t>(bytes.size()));
+  stream.setEos();
+  into.transferInit();
+  const OFCondition read = into.read(stream, syntax, EGL_noChange, DCM_MaxReadLength);
+  into.transferEnd();
+  if (read.good() || bytes.empty()) return {};
+  return permanent_error("dicom.unreadable", "The DICOM data set cannot be parsed");
+}
+
+Result<void> read(ByteSource& source, const ExamineLimits& limits, File& file) {
+  TRY_ASSIGN(file.head, read_head(source));
+  TRY_ASSIGN(file.meta, dicom::read_file_head(file.head));
+  TRY_ASSIGN(file.syntax, importable_syntax(file.meta.transfer_syntax_uid));
+  const std::uint64_t offset = file.meta.dataset_offset_bytes;
+  const auto dataset = slice_of(source, offset, source.size() - offset);
+  TRY_ASSIGN(file.skeleton, dicom::read_skeleton(*dataset, file.syntax->uid,
+                                                 {.value_bytes = limits.value_bytes,
+                                                  .skeleton_bytes = limits.metadata_bytes}));
+  TRY_ASSIGN(file.identity, identity_of(file.skeleton, *file.syntax));
+  TRY(parse(file.skeleton.bytes, dcmtk_syntax(*file.syntax), file.dataset));
+  // Group 2 has been read by its tags above; in Implicit VR, as some write it, there is no VR here.
+  const std::string_view group =
+      as_text(ByteSpan(file.head)).substr(132, static_cast<std::size_t>(offset) - 132);
+  const bool explicit_vr = group.size() > 5 && group[4] >= 'A' && group[5] >= 'A';
+  return parse(group, explicit_vr ? EXS_LittleEndianExplicit : EXS_LittleEndianImplicit,
+               file.file_meta);
+}
+
+// The first value as plain words for grouping and search, or null.
+json word(const json& level, const char* keyword) {
+  const auto found = level.find(keyword);
+  if (found == level.end()) return nullptr;
+  const json& value = found->is_array() && !found->empty() ? found->front() : *found;
+  std::string text;
+  if (value.is_string()) text = value.get<std::string>();
+  if (value.is_number()) text = value.dump();
+  text.erase(text.find_last_not_of(' ') + 1);
+  text.erase(0, text.find_first_not_of(' '));
+  return text.empty() ? json(nullptr) : json(text);
+}
+
+json words(const std::vector<std::pair<const json*, const char*>>& wanted) {
+  json object = json::object();
+  for (const auto& [level, keyword] : wanted) object[keyword] = word(*level, keyword);
+  return object;
+}
+
+json grouping(const Metadata& m) {
+  return {{"study", words({{&m.study, "StudyDate"},
+                           {&m.study, "AccessionNumber"},
+                           {&m.patient, "PatientID"},
+                           {&m.study, "StudyInstanceUID"},
+                           {&m.study, "StudyID"}})},
+          {"series", words({{&m.series, "SeriesInstanceUID"}, {&m.series, "SeriesNumber"}})}};
+}
+
+json tags(const Metadata& m) {
+  return words({{&m.patient, "PatientID"},
+                {&m.patient, "PatientName"},
+                {&m.patient, "PatientBirthDate"},
+                {&m.patient, "PatientSex"},
+                {&m.study, "StudyInstanceUID"},
+                {&m.study, "StudyID"},
+                {&m.study, "StudyDescription"},
+                {&m.study, "StudyDate"},
+                {&m.study, "StudyTime"},
+                {&m.study, "AccessionNumber"},
+                {&m.series, "SeriesInstanceUID"},
+                {&m.series, "SeriesNumber"},
+                {&m.series, "Modality"},
+                {&m.series, "BodyPartExamined"},
+                {&m.series, "SeriesDescription"},
+                {&m.instance, "InstanceNumber"}});
+}
+
+class Warnings {
+ public:
+  // The first of each type counts.
+  void add(int code, const char* type, const char* message) {
+    const bool known = std::any_of(list_.begin(), list_.end(),
+                                   [type](const json& warning) { return warning["type"] == type; });
+    if (!known) list_.push_back({{"code", code}, {"type", type}, {"message", message}});
+  }
+  json take() { return std::move(list_); }
+
+ private:
+  json list_ = json::array();
+};
+
+std::uint64_t number(DcmDataset& dataset, const DcmTagKey& tag) {
+  Uint16 value = 0;
+  return dataset.findAndGetUint16(tag, value).good() ? value : 0;
+}
+
+struct Frames {
+  std::uint64_t declared = 1;
+  std::uint64_t there = 1;  // as many as the pixel data can hold
+};
+
+// Frames of native pixel data, by their size; of encapsulated ones, by offset table and fragments.
+Frames frames_of(File& file) {
+  Frames frames;
+  Sint32 declared = 1;
+  const bool said = file.dataset.findAndGetSint32(DCM_NumberOfFrames, declared).good();
+  frames.declared = declared > 0 ? static_cast<std::uint64_t>(declared) : 0;
+  if (!said) frames.declared = 1;
+  frames.there = frames.declared;
+  const dicom::Omission* pixels = file.skeleton.find(0x7FE00010);
+  if (pixels == nullptr) return frames;
+  if (pixels->encapsulated) {
+    const std::uint64_t table = file.skeleton.scan.frames_in_offset_table;
+    const std::uint64_t fragments = file.skeleton.scan.fragments;
+    // A video is one stream in one or a few fragments, whatever its number of frames.
+    const bool video = file.syntax->frame_content_type.starts_with("video/");
+    if (table > 0) frames.there = table;
+    if (table == 0 && fragments < frames.declared) frames.there = fragments;
+    if (video) frames.there = frames.declared;
+    return frames;
+  }
+  const std::uint64_t bits = number(file.dataset, DCM_Rows) * number(file.dataset, DCM_Columns) *
+                             std::max<std::uint64_t>(number(file.dataset, DCM_SamplesPerPixel), 1) *
+                             number(file.dataset, DCM_BitsAllocated);
+  OFString photometric;    // stays empty when there is none
+  const bool subsampled =  // YBR_FULL_422, …_420
+      file.dataset.findAndGetOFString(DCM_PhotometricInterpretation, photometric).good() &&
+      photometric.find("42") != OFString_npos;
+  if (bits == 0 || subsampled) return frames;
+  // Whole frames; frames of one-bit pixels are packed across bytes, and the end may be padded.
+  frames.there = (pixels->end - pixels->value_begin) * 8 / bits;
+  const bool padded = bits < 16 && frames.there == frames.declared + 16 / bits;
+  if (padded) frames.there = frames.declared;
+  return frames;
+}
+
+// Whoever makes an entry for each frame can trust this number.
+std::uint64_t usable(const Frames& frames) {
+  return std::clamp<std::uint64_t>(std::min(frames.declared, frames.there), 1, kMaxFrames);
+}
+
+bool has_leading_zero(const Uid& uid) {
+  const std::string text = "." + uid.text();
+  for (std::size_t dot = text.find(".0"); dot != std::string::npos;
+       dot = text.find(".0", dot + 1)) {
+    if (dot + 2 < text.size() && text[dot + 2] != '.') return true;
+  }
+  return false;
+}
+
+// Characters that a value of the VR may have, per value (PS3.5 Table 6.2-1); 0: not looked at.
+std::size_t longest(DcmEVR vr) {
+  switch (vr) {
+    case EVR_AE:
+    case EVR_CS:
+    case EVR_DS:
+    case EVR_SH:
+      return 16;
+    case EVR_IS:
+      return 12;
+    case EVR_LO:
+    case EVR_UI:
+      return 64;
+    default:
+      return 0;
+  }
+}
+
+void warn_of_values(DcmDataset& dataset, Warnings& warnings) {
+  DcmObject* next = nullptr;
+  while ((next = dataset.nextInContainer(next)) != nullptr) {
+    auto* element = dynamic_cast<DcmElement*>(next);
+    const std::size_t limit = element == nullptr ? 0 : longest(element->getVR());
+    char* text = nullptr;
+    Uint32 length = 0;
+    if (limit == 0 || element->getString(text, length).bad() || text == nullptr) continue;
+    std::string_view rest(text, length);
+    while (!rest.empty()) {
+      const std::size_t end = std::min(rest.find('\\'), rest.size());
+      std::string_view value = rest.substr(0, end);
+      while (!value.empty() && (value.back() == ' ' || value.back() == '\0'))
+        value.remove_suffix(1);
+      // Characters of several bytes make LO and SH longer in bytes: four times is beyond any.
+      const bool wide = element->getVR() == EVR_LO || element->getVR() == EVR_SH;
+      if (value.size() > limit * (wide ? 4 : 1)) {
+        warnings.add(kInvalidValueLength, "INVALID_DICOM_VALUE_LENGTH",
+                     "The file was imported but has values longer than their VR allows.");
+      } else if (element->getVR() == EVR_UI && !value.empty() && !Uid::parse(value)) {
+        warnings.add(kInvalidUidFormat, "INVALID_UID_FORMAT",
+                     "The file was imported but has UIDs of invalid format.");
+      }
+      rest.remove_prefix(std::min(end + 1, rest.size()));
+    }
+  }
+}
+
+void warn_of_file(const File& file, const Frames& frames, Warnings& warnings) {
+  const Identity& id = file.identity;
+  for (const Uid* uid :
+       {&id.sop_class_uid, &id.sop_instance_uid, &id.study_instance_uid, &id.series_instance_uid}) {
+    if (has_leading_zero(*uid)) {
+      warnings.add(kInvalidUidFormat, "INVALID_UID_FORMAT",
+                   "The file was imported but has UIDs of invalid format.");
+    }
+  }
+  const std::string& meta_class = file.meta.media_storage_sop_class_uid;
+  if (!meta_class.empty() && meta_class != id.sop_class_uid.text()) {
+    warnings.add(kSopClassMismatch, "SOP_CLASS_DATA_MISMATCH",
+                 "The file was imported but its MediaStorageSOPClassUID is not its SOPClassUID.");
+  }
+  if (!file.skeleton.scan.offset_table_valid) {
+    warnings.add(kInvalidOffsetTable, "INVALID_OFFSET_TABLE",
+                 "The file was imported but contains an invalid offset table, may see issues when "
+                 "retrieving certain frames.");
+  }
+  if (frames.there != frames.declared) {
+    warnings.add(kFrameNumberMismatch, "FRAME_NUMBER_MISMATCH",
+                 "The file was imported but its NumberOfFrames is not the number of its frames.");
+  }
+}
+
+json metadata_json(Metadata&& m) {
+  return {{"patient", std::move(m.patient)},
+          {"study", std::move(m.study)},
+          {"series", std::move(m.series)},
+          {"instance", std::move(m.instance)},
+          {"DICOMVRs", std::move(m.vrs)}};
+}
+
+json acceptance(File& file) {
+  Metadata metadata;
+  Warnings warnings;
+  add_file_meta(file.file_meta, metadata);
+  add_dataset(file.dataset, metadata);
+  for (const dicom::Omission& omission : file.skeleton.omitted) {
+    if (omission.tag >> 16 == 0x7FE0) continue;
+    add_left_out(omission.tag, omission.vr, metadata);
+    warnings.add(kElementsDiscarded, "ELEMENTS_DISCARDED",
+                 "The file was imported but values too long for metadata are not in it.");
+  }
+  const Frames frames = frames_of(file);
+  warn_of_file(file, frames, warnings);
+  warn_of_values(file.dataset, warnings);
+  const Identity& id = file.identity;
+  const bool pixels = file.skeleton.scan.has_pixel_data;
+  return {{"ok", true},
+          {"transferSyntaxUID", file.syntax->uid},
+          {"identity",
+           {{"sopClassUID", id.sop_class_uid.text()},
+            {"sopInstanceUID", id.sop_instance_uid.text()},
+            {"studyInstanceUID", id.study_instance_uid.text()},
+            {"seriesInstanceUID", id.series_instance_uid.text()}}},
+          {"grouping", grouping(metadata)},
+          {"tags", tags(metadata)},
+          {"rows", number(file.dataset, DCM_Rows)},
+          {"columns", number(file.dataset, DCM_Columns)},
+          {"frames", pixels ? usable(frames) : 0},
+          {"hasPixelData", pixels},
+          {"datasetOffset", file.meta.dataset_offset_bytes},
+          {"warnings", warnings.take()},
+          {"metadata", metadata_json(std::move(metadata))}};
+}
+
+}  // namespace
+
+json examine(ByteSource& file, const ExamineLimits& limits) {
+  // Values as they are, pads included, and nothing of them in a log.
+  dcmEnableAutomaticInputDataCorrection.set(OFFalse);
+  OFLog::configure(OFLogger::OFF_LOG_LEVEL);
+  const auto state = std::make_unique<File>();
+  const Result<void> done = read(file, limits, *state);
+  return done.ok() ? acceptance(*state) : refusal_of(done.error());
+}
+
+}  // namespace isthmus::datastore
