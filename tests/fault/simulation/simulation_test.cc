@@ -3,8 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
+
+#include "fault/simulation/sqlite_house.h"
 
 namespace isthmus::test {
 namespace {
@@ -96,6 +97,14 @@ TEST(Simulation, EveryInstanceEndsImportedOnceOrWithAReason) {
 
 TEST(Simulation, SurvivesDeathAtEveryFailpointOfThePipeline) {
   die_everywhere(memory_house, {1, 2, 3}, 1);
+}
+
+TEST(SimulationOnSqlite, EveryInstanceEndsImportedOnceOrWithAReason) {
+  run_seeds(10, sqlite_house, 10);
+}
+
+TEST(SimulationOnSqlite, SurvivesDeathAtEveryFailpointOfThePipeline) {
+  die_everywhere(sqlite_house, {1}, 25);
 }
 
 }  // namespace
