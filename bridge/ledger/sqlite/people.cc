@@ -177,7 +177,11 @@ Result<std::vector<InstanceView>> SqliteLedger::instances(std::string_view uid_o
 // whole, so an order that is cut short can be given again.
 Result<std::int64_t> SqliteLedger::order_retry(std::string_view uid_or_id_or_all) {
   const bool all = uid_or_id_or_all == "all";
-  const WallTime ordered_at = env_.clock.wall_now();
+  TRY_ASSIGN(const auto newest,
+             read([](sql::Database& db) { return db.query_time(statement::newest_ask); }));
+  // A clock that was set back leaves rows dated later than now: they are meant, too.
+  const WallTime now = env_.clock.wall_now();
+  const WallTime ordered_at = std::max(now, newest.value_or(now));
   const auto find = [&](std::string_view by_name, std::string_view of_all) {
     return read([&](sql::Database& db) {
       return collect(all ? db.query(of_all, {ordered_at, kRetriesPerTransaction})

@@ -375,5 +375,18 @@ TEST_F(LedgerPath, MembersThatWereNeverStagedLeaveAStuckBatchToo) {
   expect_sound();
 }
 
+// Found by the simulation on SQLite, seed 70: an order for all left out what was dated later than it.
+TEST_F(LedgerPath, ARetryOrderReachesWhatAClockThatWasSetBackDatesInTheFuture) {
+  delivery_in(DeliveryState::rejected);
+  delivery_in(DeliveryState::quarantined);
+  batch_in(BatchState::stuck);
+  advance_clock(-3600);
+
+  ASSERT_OK_AND_ASSIGN(const std::int64_t moved, ledger_->order_retry("all"));
+
+  EXPECT_EQ(moved, 3);
+  EXPECT_TRUE(ledger_->asks(10)->empty());
+}
+
 }  // namespace
 }  // namespace isthmus::test
