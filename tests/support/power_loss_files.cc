@@ -2,14 +2,13 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <random>
-#include <set>
+
+#include "support/durable_bytes.h"
 
 namespace isthmus::test {
 namespace {
 
-constexpr std::size_t kPageBytes = 4096;
 constexpr std::uint64_t kTotalBytes = 1024 * GiB;
 
 Error not_found(const FileSystem::Path& path) {
@@ -35,35 +34,8 @@ struct PowerLossFiles::Node {
   // A directory's entries.
   std::map<std::string, NodePtr> entries;
   std::map<std::string, NodePtr> durable_entries;
-  // A file's bytes. Pages that are not dirty are as durable as they will ever be.
-  Bytes data;
-  Bytes durable_data;
-  std::set<std::size_t> dirty_pages;
-  int links = 0;  // names it has now
-
-  void mark_dirty(std::size_t from, std::size_t to) {
-    for (std::size_t page = from / kPageBytes; page * kPageBytes < to; ++page) {
-      dirty_pages.insert(page);
-    }
-  }
-  // Copies one page, as far as `into` is long.
-  void write_page(std::size_t page, Bytes& into) const {
-    const std::size_t start = page * kPageBytes;
-    const std::size_t end = std::min({start + kPageBytes, data.size(), into.size()});
-    if (start < end) std::memcpy(into.data() + start, data.data() + start, end - start);
-  }
-  // What a disk may hold of a file whose pages were on their way: the new length, the old, or one
-  // between, and each page old, new, or, where there was none before, zeros.
-  void tear(std::mt19937_64& random) {
-    if (dirty_pages.empty()) return;
-    const std::size_t shortest = std::min(durable_data.size(), data.size());
-    const std::size_t longest = std::max(durable_data.size(), data.size());
-    const bool whole = random() % 3 == 0;
-    durable_data.resize(whole ? data.size() : shortest + random() % (longest - shortest + 1));
-    for (const std::size_t page : dirty_pages) {
-      if (random() % 2 == 0) write_page(page, durable_data);
-    }
-  }
+  DurableBytes bytes;  // a file's
+  int links = 0;       // names it has now
 };
 
 // One change to directories: an entry appears (to), disappears (from), or both: a rename.
@@ -100,7 +72,7 @@ class PowerLossFile final : public File {
 
   Result<void> append(ByteSpan bytes) override {
     const std::lock_guard lock(files_.mutex_);
-    return write(FileOperation::append, node_->data.size(), bytes);
+    return write(FileOperation::append, node_->bytes.size(), bytes);
   }
 
   Result<void> write_at(std::uint64_t offset, ByteSpan bytes) override {
@@ -111,26 +83,16 @@ class PowerLossFile final : public File {
   Result<std::size_t> read_at(std::uint64_t offset, MutableByteSpan into) const override {
     const std::lock_guard lock(files_.mutex_);
     if (auto error = refuse(FileOperation::read_at, false)) return *error;
-    if (offset >= node_->data.size()) return std::size_t{0};
-    const auto start = static_cast<std::size_t>(offset);
-    const std::size_t length = std::min(into.size(), node_->data.size() - start);
-    if (length > 0) std::memcpy(into.data(), node_->data.data() + start, length);
-    return length;
+    return node_->bytes.read(static_cast<std::size_t>(offset), into);
   }
 
   Result<void> sync() override {
     const std::lock_guard lock(files_.mutex_);
     if (auto error = refuse(FileOperation::sync, true)) {
-      if (alive()) node_->dirty_pages.clear();  // dropped: clean in memory, never on disk
+      if (alive()) node_->bytes.forget_unsynced();
       return *error;
     }
-    if (!files_.ignore_file_syncs_) {
-      node_->durable_data.resize(node_->data.size());
-      for (const std::size_t page : node_->dirty_pages) {
-        node_->write_page(page, node_->durable_data);
-      }
-      node_->dirty_pages.clear();
-    }
+    if (!files_.ignore_file_syncs_) node_->bytes.sync();
     files_.done(FileOperation::sync, path_);
     return {};
   }
@@ -138,7 +100,7 @@ class PowerLossFile final : public File {
   Result<std::uint64_t> size() const override {
     const std::lock_guard lock(files_.mutex_);
     if (!alive()) return power_is_off();
-    return static_cast<std::uint64_t>(node_->data.size());
+    return static_cast<std::uint64_t>(node_->bytes.size());
   }
 
  private:
@@ -154,19 +116,15 @@ class PowerLossFile final : public File {
   Result<void> write(FileOperation operation, std::size_t offset, ByteSpan bytes) {
     if (auto error = refuse(operation, true)) return *error;
     if (!writable_) return permanent_error("disk.io", "The file was opened for reading only.");
-    const std::size_t old_size = node_->data.size();
+    const std::size_t old_size = node_->bytes.size();
     std::size_t length = bytes.size();
     const std::size_t growth =
         offset + length > old_size ? offset + length - old_size : std::size_t{0};
     const bool is_full = growth > files_.free_bytes_;
     if (is_full) length -= std::min(length, growth - static_cast<std::size_t>(files_.free_bytes_));
     const std::size_t end = offset + length;
-    if (end > old_size) {
-      files_.free_bytes_ -= end - old_size;
-      node_->data.resize(end);
-    }
-    if (length > 0) std::memcpy(node_->data.data() + offset, bytes.data(), length);
-    node_->mark_dirty(std::min(offset, old_size), end);
+    if (end > old_size) files_.free_bytes_ -= end - old_size;
+    node_->bytes.write(offset, bytes.first(length));
     files_.largest_write_bytes_ = std::max(files_.largest_write_bytes_, length);
     if (is_full) return transient_error("disk.full", "The disk is full.");
     files_.done(operation, path_);
@@ -361,11 +319,13 @@ void PowerLossFiles::cut(PowerCut cut_now) {
         directories.push_back(node);
         continue;
       }
-      if (cut_now.keep_some_seed) node->tear(random);
-      free_bytes_ += node->data.size();
-      node->data = node->durable_data;
-      free_bytes_ -= std::min<std::uint64_t>(free_bytes_, node->data.size());
-      node->dirty_pages.clear();
+      free_bytes_ += node->bytes.size();
+      if (cut_now.keep_some_seed) {
+        node->bytes.tear(random);
+      } else {
+        node->bytes.fall_back();
+      }
+      free_bytes_ -= std::min<std::uint64_t>(free_bytes_, node->bytes.size());
     }
   }
 }
@@ -481,7 +441,7 @@ void PowerLossFiles::change_entry(EntryChange change) {
 // Gives a file's space back once nothing names it. (Its bytes stay: the cut may bring the name
 // back.)
 void PowerLossFiles::release(const NodePtr& node) {
-  if (node->links == 0) free_bytes_ += node->data.size();
+  if (node->links == 0) free_bytes_ += node->bytes.size();
 }
 
 }  // namespace isthmus::test
