@@ -19,15 +19,19 @@ struct StoredObject {
   std::string etag;
 };
 
-// Any thread, many at once. Errors: "store.not_found", "store.denied", "store.bad_digest" (permanent:
-// the bytes were not those of `expected`; the caller's copy may be damaged), "store.no_bucket",
-// "store.slow_down" (transient), "store.unavailable" (transient), "store.protocol" (permanent: an answer
-// that makes no sense), and those of http::Transport.
+// Any thread, many at once. Errors:
+// - "store.not_found" (permanent)
+// - "store.bad_digest" (permanent): the caller's bytes are not those of `expected`; its copy is
+// damaged
+// - "store.denied", "store.no_bucket" (transient: they end when somebody mends the destination)
+// - "store.slow_down", "store.unavailable" (transient), with retry_after when the store says so
+// - "store.protocol" (permanent): an answer that makes no sense; endpoint or region is wrong
+// - those of http::Transport and of CredentialsSource, and what reading the source gave.
 class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
-  // Stores the whole source under the key; the store itself verifies the SHA-256. Again with the same
-  // bytes: the same result. The source is rewound as needed.
+  // Stores the whole source under the key; the store itself verifies the SHA-256. Again with the
+  // same bytes: the same result. The source is rewound as needed.
   virtual Result<StoredObject> put(const ObjectKey& key, std::shared_ptr<ByteSource> bytes,
                                    const Digest& expected) = 0;
   virtual Result<StoredObject> head(const ObjectKey& key) = 0;

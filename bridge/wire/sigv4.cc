@@ -112,29 +112,6 @@ std::string joined(std::span<const std::string> names) {
   return text;
 }
 
-struct SplitUrl {
-  std::string_view authority, path, query;
-};
-
-std::optional<SplitUrl> split_url(std::string_view url) {
-  const std::size_t scheme_end = url.find("://");
-  if (scheme_end == std::string_view::npos) return std::nullopt;
-  std::string_view rest = url.substr(scheme_end + 3);
-  rest = rest.substr(0, rest.find('#'));
-  const std::size_t authority_end = std::min(rest.find_first_of("/?"), rest.size());
-  SplitUrl parts;
-  parts.authority = rest.substr(0, authority_end);
-  rest.remove_prefix(authority_end);
-  const std::size_t question = rest.find('?');
-  parts.path = rest.substr(0, question);
-  if (question != std::string_view::npos) parts.query = rest.substr(question + 1);
-  if (const std::size_t at = parts.authority.rfind('@'); at != std::string_view::npos) {
-    parts.authority.remove_prefix(at + 1);
-  }
-  if (parts.authority.empty()) return std::nullopt;
-  return parts;
-}
-
 Error refused(std::string code, std::string message) {
   return permanent_error("sigv4." + std::move(code), std::move(message));
 }
@@ -239,15 +216,14 @@ std::string signature(std::string_view secret_access_key, const Scope& scope,
 
 Result<void> sign(http::Request& request, const Keys& keys, std::string_view region,
                   std::string_view service, WallTime now, std::string_view payload_hash) {
-  const auto url = split_url(request.url);
-  if (!url) return permanent_error("http.bad_url", "The URL to be signed is not absolute.");
+  TRY_ASSIGN(const http::Url url, http::parse_url(request.url));
   http::Headers& headers = request.headers;
   for (const char* stale :
        {"authorization", "x-amz-date", "x-amz-security-token", "x-amz-content-sha256"}) {
     headers.remove(stale);
   }
   const std::string amz_date = to_amz_date(now);
-  headers.set("Host", std::string(url->authority));
+  headers.set("Host", std::string(url.authority));
   headers.set("X-Amz-Date", amz_date);
   if (!keys.session_token.empty()) headers.set("X-Amz-Security-Token", keys.session_token);
   if (service == "s3") headers.set("x-amz-content-sha256", std::string(payload_hash));
@@ -261,7 +237,7 @@ Result<void> sign(http::Request& request, const Keys& keys, std::string_view reg
   names.erase(std::ranges::unique(names).begin(), names.end());
 
   const Scope scope{amz_date.substr(0, 8), std::string(region), std::string(service)};
-  const Parts parts{request.method, url->path, url->query, headers};
+  const Parts parts{request.method, url.path(), url.query(), headers};
   const std::string text = string_to_sign(
       amz_date, scope, canonical_request(parts, names, payload_hash, path_rule_of(service)));
   headers.set("Authorization",
