@@ -8,7 +8,10 @@
 //
 // Errors of all calls: "ledger.full" (transient: no disk space), "ledger.io" (fatal: the database can
 // no longer be trusted), "ledger.no_transition" (permanent: the state table does not have it, or
-// somebody else was first), "ledger.not_found" (permanent), "ledger.closed" (transient: stopping).
+// somebody else was first), "ledger.not_found" (permanent), "ledger.closed" (transient: stopping),
+// "ledger.constraint" (permanent: a row that cannot be, such as an id that is taken), "ledger.read_only"
+// (permanent: a change, of a ledger opened for reading). After a fatal error every change is refused
+// with it: a restart reads what the disk really has.
 #pragma once
 
 #include <cstdint>
@@ -41,8 +44,8 @@ struct HistoryEntry {
   WallTime at;
   std::string subject;     // "instance", "delivery", "batch", "import_job"
   std::string subject_id;
-  std::string event;       // "received", or a transition's event
-  std::string from_state;  // empty for "received"
+  std::string event;       // "received", "opened", "intended", or a transition's event
+  std::string from_state;  // empty for the first three
   std::string to_state;
   std::string why;         // "code: message", or empty
 };
@@ -213,7 +216,9 @@ class Ledger {
   virtual Result<std::vector<InstanceView>> instances(std::string_view uid_or_id,
                                                       std::size_t limit) = 0;
   // retry_ordered for rejected and quarantined deliveries and stuck batches: those of a UID or id, or
-  // all of them for "all". Attempts start over. Gives how many rows were moved.
+  // all of them for "all". Attempts start over. Gives how many rows were moved. Large orders are
+  // carried out in portions, each durable: one that is cut short can be given again.
+  // "ledger.not_found" when nothing has this UID or id.
   virtual Result<std::int64_t> order_retry(std::string_view uid_or_id_or_all) = 0;
   // PRAGMA integrity_check, foreign keys, and the invariants I2 and I4 as queries; each finding a line.
   virtual Result<std::vector<std::string>> check() = 0;
@@ -234,7 +239,8 @@ struct LedgerOptions {
 };
 
 // Opens, locks ("ledger.locked", permanent, when another process has it), and migrates to the newest
-// schema ("ledger.newer_schema", permanent, when the file was made by a newer version).
+// schema ("ledger.newer_schema", permanent, when the file was made by a newer version). Read only, it
+// neither locks nor migrates ("ledger.older_schema", permanent).
 Result<std::unique_ptr<Ledger>> open_sqlite_ledger(Env& env, LedgerOptions options);
 
 }  // namespace isthmus

@@ -294,6 +294,16 @@ Result<void> Database::execute(std::string_view script) {
   return {};
 }
 
+Result<std::vector<std::string>> Database::query_plan(std::string_view sql) {
+  TRY_ASSIGN(Statement statement, prepare("EXPLAIN QUERY PLAN " + std::string(sql)));
+  std::vector<std::string> lines;
+  for (;;) {
+    TRY_ASSIGN(const bool more, statement.next());
+    if (!more) return lines;
+    lines.push_back(statement.text(3));  // id, parent, notused, detail
+  }
+}
+
 Result<int> Database::schema_version() {
   TRY_ASSIGN(const std::optional<std::int64_t> version, query_integer("PRAGMA user_version"));
   return static_cast<int>(version.value_or(0));

@@ -186,6 +186,10 @@ class Database {
   // All statements of a script, one after the other; stops at the first error.
   Result<void> execute(std::string_view script);
 
+  // SQLite's plan for a statement, a line per step ("SEARCH batch USING INDEX batch_by_state (…)"):
+  // for tests that hold a statement to its indices. It need not have its parameters bound.
+  Result<std::vector<std::string>> query_plan(std::string_view sql);
+
   // PRAGMA user_version.
   Result<int> schema_version();
   bool in_transaction() const;

@@ -22,6 +22,12 @@ Committer::Committer(Env& env, sql::Database database, std::size_t group_limit)
     : env_(env),
       database_(std::move(database)),
       group_limit_(std::max<std::size_t>(group_limit, 1)),
+      queued_(env.metrics.gauge("ledger_queued_calls", "Calls that wait for the ledger's writer.")),
+      commits_(env.metrics.counter("ledger_commits_total", "Groups written to the ledger.")),
+      committed_calls_(env.metrics.counter("ledger_committed_calls_total",
+                                           "Calls answered by the ledger's writer.")),
+      commit_seconds_(env.metrics.histogram(
+          "ledger_commit_seconds", "How long a group took, the sync of received bytes included.")),
       thread_(env, "ledger", [this] { loop(); }) {}
 
 Committer::~Committer() {
@@ -33,6 +39,7 @@ Result<void> Committer::run(Commit& commit) {
   if (failed_) return *failed_;
   if (stopping_) return closed();
   queue_.push_back(&commit);
+  queued_.set(static_cast<double>(queue_.size()));
   arrived_.notify_one();
   commit.answered.wait(lock, [&] { return commit.answer.has_value(); });
   return std::move(*commit.answer);
@@ -85,10 +92,12 @@ Committer::Group Committer::next_group() {
   const auto size = static_cast<std::ptrdiff_t>(std::min(group_limit_, queue_.size()));
   Group group(queue_.begin(), queue_.begin() + size);
   queue_.erase(queue_.begin(), queue_.begin() + size);
+  queued_.set(static_cast<double>(queue_.size()));
   return group;
 }
 
 void Committer::carry_out(const Group& group) {
+  const SteadyTime start = env_.clock.steady_now();
   std::vector<Result<void>> results(group.size());
   {
     const std::lock_guard lock(mutex_);
@@ -129,6 +138,9 @@ void Committer::carry_out(const Group& group) {
     if (!one.ok() && one.error().fate == Fate::fatal) fail(one.error());
   }
   for (std::size_t i = 0; i < ready.size(); ++i) results[places[i]] = done[i];
+  commits_.add();
+  committed_calls_.add(static_cast<double>(group.size()));
+  commit_seconds_.observe(static_cast<double>((env_.clock.steady_now() - start).count()) / 1000.0);
   answer(group, std::move(results));
 }
 

@@ -66,6 +66,11 @@ class Committer {
   sql::Database database_;
   const std::size_t group_limit_;
 
+  Gauge& queued_;
+  Counter& commits_;
+  Counter& committed_calls_;
+  Histogram& commit_seconds_;
+
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<Commit*> queue_;

@@ -9,7 +9,7 @@
 namespace isthmus {
 namespace {
 
-// Replaces every {name} in a script. The names are ours, and each must be there.
+// Replaces every {name} in a script. The names are ours.
 std::string fill_in(std::string script,
                     std::initializer_list<std::pair<std::string_view, std::string>> values) {
   for (const auto& [name, value] : values) {
@@ -301,11 +301,7 @@ Result<void> make_patient_key(Env& env, sql::Database& database) {
 
 }  // namespace
 
-std::string ledger_schema_v1() {
-  std::string script;
-  for (const std::string_view part : {kInstances, kBatches, kDeliveries, kImportJobs, kStories}) {
-    script += part;
-  }
+std::string fill_in_states(std::string script) {
   const auto final_batches =
       quoted(all_batch_states(), [](BatchState state) { return is_final(state); });
   return fill_in(std::move(script), {{"delivery_states", all(all_delivery_states())},
@@ -314,7 +310,15 @@ std::string ledger_schema_v1() {
                                      {"batch_moving", on_the_way(all_batch_states())},
                                      {"batch_final", final_batches},
                                      {"import_job_states", all(all_import_job_states())},
-                                     {"outcome_kinds", outcome_kinds()}}) +
+                                     {"outcome_kinds", outcome_kinds()}});
+}
+
+std::string ledger_schema_v1() {
+  std::string script;
+  for (const std::string_view part : {kInstances, kBatches, kDeliveries, kImportJobs, kStories}) {
+    script += part;
+  }
+  return fill_in_states(std::move(script)) +
          state_triggers("delivery", "waiting", pairs(delivery_transitions())) +
          state_triggers("batch", "open", pairs(batch_transitions())) +
          state_triggers("import_job", "intended", pairs(import_job_transitions()));

@@ -19,4 +19,9 @@ std::vector<sql::Migration> ledger_migrations(Env& env);
 // state come from model/transitions.h.
 std::string ledger_schema_v1();
 
+// Puts what model/transitions.h knows in place of {delivery_states}, {delivery_moving},
+// {batch_states}, {batch_moving}, {batch_final}, {import_job_states} and {outcome_kinds}: lists of
+// quoted words.
+std::string fill_in_states(std::string script);
+
 }  // namespace isthmus
