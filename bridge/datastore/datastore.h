@@ -18,21 +18,22 @@ struct AccessKey {
 };
 
 struct DataStoreOptions {
-  FileSystem::Path directory;              // blobs/, catalogue.sqlite, catalogue.lock
-  FileSystem::Path worker_program;         // isthmus-import-worker; files are examined in its processes
-  std::vector<AccessKey> access_keys;      // who may call, by SigV4; none: everybody (tests only)
+  FileSystem::Path directory;          // blobs/, catalogue.sqlite, catalogue.lock
+  FileSystem::Path worker_program;     // isthmus-import-worker; files are examined in its processes
+  std::vector<AccessKey> access_keys;  // who may call, by SigV4; none: everybody (tests only)
   std::string region = "us-east-1";
   std::string account_id = "123456789012";
-  std::size_t import_workers = 2;          // processes
-  Milliseconds file_timeout{30'000};       // one file in a worker, then that file fails
-  std::uint64_t worker_memory_bytes = 1 * GiB;  // address space of a worker, above what it starts with
-  Milliseconds clock_skew{900'000};        // of a signed request
+  std::size_t import_workers = 2;     // processes
+  Milliseconds file_timeout{30'000};  // one file in a worker, then that file fails
+  std::uint64_t worker_memory_bytes =
+      1 * GiB;                       // address space of a worker, above what it starts with
+  Milliseconds clock_skew{900'000};  // of a signed request
   // Quotas (contracts/healthimaging/quotas.json); 0: no limit.
   std::int64_t max_files_per_job = 5000;
   std::uint64_t max_bytes_per_job = 10'000'000'000;
   std::int64_t max_concurrent_jobs = 100;
   std::int64_t max_datastores = 100;
-  double start_jobs_per_second = 0;        // 0: not throttled
+  double start_jobs_per_second = 0;  // 0: not throttled
 };
 
 class DataStore {
@@ -41,7 +42,8 @@ class DataStore {
   // Both APIs on one handler: HealthImaging by its paths, everything else is S3 path-style.
   virtual http::Handler& handler() = 0;
   // Makes bucket and data store when they are not there (by name), and gives the data store's id.
-  virtual Result<std::string> provision(const std::string& bucket, const std::string& datastore_name) = 0;
+  virtual Result<std::string> provision(const std::string& bucket,
+                                        const std::string& datastore_name) = 0;
   // Import jobs are worked on from here on; those of an earlier run go on first.
   virtual void start() = 0;
   // Ends after the file in hand. Safe twice and before start().

@@ -1,0 +1,107 @@
+#include "datastore/datastore.h"
+
+#include "datastore/api/healthimaging.h"
+#include "datastore/api/s3.h"
+#include "datastore/engine/examiner.h"
+#include "datastore/engine/import_runner.h"
+
+namespace isthmus::datastore {
+namespace {
+
+// Which face a request is for: what its signature is for, and without one, what its path looks
+// like.
+class Front : public http::Handler {
+ public:
+  Front(http::Handler& s3, http::Handler& healthimaging) : s3_(s3), healthimaging_(healthimaging) {}
+  std::unique_ptr<http::Exchange> open(const http::Head& head) override {
+    const std::optional<std::string> service = Gate::claimed_service(head);
+    const bool imaging = service ? *service == wire::healthimaging::kSigningName
+                                 : HealthImagingApi::claims_path(head.path());
+    return imaging ? healthimaging_.open(head) : s3_.open(head);
+  }
+
+ private:
+  http::Handler& s3_;
+  http::Handler& healthimaging_;
+};
+
+class LocalDataStore : public DataStore {
+ public:
+  LocalDataStore(Env& env, DataStoreOptions options, std::unique_ptr<Catalogue> catalogue,
+                 std::unique_ptr<Blobs> blobs)
+      : env_(env),
+        options_(std::move(options)),
+        catalogue_(std::move(catalogue)),
+        blobs_(std::move(blobs)),
+        objects_(env, *blobs_, *catalogue_),
+        data_stores_(env, *catalogue_, options_.max_datastores),
+        import_jobs_(
+            env, *catalogue_,
+            {options_.max_files_per_job, options_.max_bytes_per_job, options_.max_concurrent_jobs}),
+        image_sets_(*catalogue_, *blobs_),
+        examiner_(env,
+                  {options_.worker_program, options_.file_timeout, options_.worker_memory_bytes}),
+        runner_(env, *blobs_, objects_, import_jobs_, examiner_, options_.import_workers),
+        gate_(env, options_),
+        s3_(env, gate_, *blobs_, objects_, options_.region),
+        healthimaging_(env, gate_, options_,
+                       {data_stores_, import_jobs_, image_sets_, [this] { runner_.notify(); }}),
+        front_(s3_, healthimaging_) {}
+  ~LocalDataStore() override { stop(); }
+
+  http::Handler& handler() override { return front_; }
+
+  Result<std::string> provision(const std::string& bucket,
+                                const std::string& datastore_name) override {
+    const Result<void> made = objects_.create_bucket(bucket);
+    if (!made && made.error().code != "datastore.bucket_exists") return made.error();
+    TRY_ASSIGN(const auto there, data_stores_.find_by_name(datastore_name));
+    if (there) return there->id;
+    DataStoreRecord wanted;
+    wanted.name = datastore_name;
+    wanted.lossless_storage_format = "HTJ2K";
+    const ClientToken token{"provision", "", make_id_text(env_), sha256(datastore_name)};
+    TRY_ASSIGN(const DataStoreRecord record, data_stores_.create(wanted, token));
+    return record.id;
+  }
+
+  void start() override { runner_.start(); }
+  void stop() override { runner_.stop(); }
+
+  Result<void> sweep() {
+    TRY_ASSIGN(const std::size_t removed, objects_.collect_garbage());
+    if (removed > 0) env_.log.info("datastore.garbage_removed", {{"blobs", removed}});
+    return {};
+  }
+
+ private:
+  Env& env_;
+  const DataStoreOptions options_;
+  const std::unique_ptr<Catalogue> catalogue_;
+  const std::unique_ptr<Blobs> blobs_;
+  Objects objects_;
+  DataStores data_stores_;
+  ImportJobs import_jobs_;
+  ImageSetStore image_sets_;
+  ProcessExaminer examiner_;
+  ImportRunner runner_;
+  Gate gate_;
+  S3Api s3_;
+  HealthImagingApi healthimaging_;
+  Front front_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<DataStore>> open_data_store(Env& env, DataStoreOptions options) {
+  const FileSystem::Path directory = options.directory;
+  // The catalogue first: its lock says that the blobs are ours as well.
+  TRY_ASSIGN(std::unique_ptr<Catalogue> catalogue, Catalogue::open(env, directory));
+  TRY_ASSIGN(std::unique_ptr<Blobs> blobs, Blobs::open(env, directory));
+  auto store = std::make_unique<LocalDataStore>(env, std::move(options), std::move(catalogue),
+                                                std::move(blobs));
+  TRY(store->sweep());
+  return std::unique_ptr<DataStore>(std::move(store));
+}
+
+}  // namespace isthmus::datastore

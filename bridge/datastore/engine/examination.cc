@@ -1,0 +1,97 @@
+#include "datastore/engine/examination.h"
+
+#include <nlohmann/json.hpp>
+
+#include "datastore/engine/deflate.h"
+#include "datastore/engine/image_sets.h"
+
+namespace isthmus::datastore {
+namespace {
+
+using nlohmann::json;
+
+Error unexpected(const char* what) {
+  return permanent_error("datastore.worker_answer",
+                         std::string("The import worker's answer has no usable ") + what + ".");
+}
+
+// A string member; empty when it is null or absent.
+std::string text_of(const json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+const json& member(const json& object, const char* name) {
+  static const json none = json::object();
+  const auto found = object.find(name);
+  return found != object.end() && found->is_object() ? *found : none;
+}
+
+std::string dumped(const json& value) {
+  return value.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+Digest grouping_of(const json& grouping) {
+  const json& study = member(grouping, "study");
+  const json& series = member(grouping, "series");
+  GroupingElements elements;
+  elements.study_date = text_of(study, "StudyDate");
+  elements.accession_number = text_of(study, "AccessionNumber");
+  elements.patient_id = text_of(study, "PatientID");
+  elements.study_instance_uid = text_of(study, "StudyInstanceUID");
+  elements.study_id = text_of(study, "StudyID");
+  elements.series_instance_uid = text_of(series, "SeriesInstanceUID");
+  elements.series_number = text_of(series, "SeriesNumber");
+  return grouping_key(elements);
+}
+
+Bytes document_of(const json& answer) {
+  json document = json::object();
+  for (const char* name :
+       {"metadata", "transferSyntaxUID", "frames", "rows", "columns", "datasetOffset"}) {
+    if (const auto found = answer.find(name); found != answer.end()) document[name] = *found;
+  }
+  return deflate_text(dumped(document));
+}
+
+}  // namespace
+
+Result<Examination> parse_examination(std::string_view line) {
+  const json answer = json::parse(line, nullptr, false);
+  if (!answer.is_object() || !answer.contains("ok") || !answer["ok"].is_boolean()) {
+    return unexpected("\"ok\"");
+  }
+  Examination examination;
+  examination.warnings = "[]";
+  if (!answer["ok"].get<bool>()) {
+    const std::string type = text_of(answer, "exceptionType");
+    if (type.empty()) return unexpected("\"exceptionType\"");
+    return failed_examination(type, text_of(answer, "message"));
+  }
+  const json& identity = member(answer, "identity");
+  examination.sop_instance_uid = text_of(identity, "sopInstanceUID");
+  examination.series_instance_uid = text_of(identity, "seriesInstanceUID");
+  if (examination.sop_instance_uid.empty() || examination.series_instance_uid.empty()) {
+    return unexpected("\"identity\"");
+  }
+  if (!answer.contains("metadata") || !answer["metadata"].is_object()) {
+    return unexpected("\"metadata\"");
+  }
+  if (const auto found = answer.find("warnings"); found != answer.end() && found->is_array()) {
+    examination.warnings = dumped(*found);
+  }
+  examination.grouping = grouping_of(member(answer, "grouping"));
+  examination.attributes = dumped(member(answer, "tags"));
+  examination.document = document_of(answer);
+  return examination;
+}
+
+Examination failed_examination(std::string failure_type, std::string message) {
+  Examination examination;
+  examination.failure_type = std::move(failure_type);
+  examination.failure_message = message.empty() ? "The file cannot be imported." : message;
+  examination.warnings = "[]";
+  return examination;
+}
+
+}  // namespace isthmus::datastore

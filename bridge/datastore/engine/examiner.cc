@@ -1,0 +1,63 @@
+#include "datastore/engine/examiner.h"
+
+#include <nlohmann/json.hpp>
+
+namespace isthmus::datastore {
+
+ProcessExaminer::ProcessExaminer(Env& env, ProcessExaminerOptions options)
+    : env_(env),
+      options_(std::move(options)),
+      deaths_(env.metrics.counter("isthmus_datastore_import_worker_deaths_total",
+                                  "Processes examining import files that died or were killed")) {}
+
+Result<std::unique_ptr<WorkerProcess>> ProcessExaminer::lease() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!idle_.empty()) {
+      std::unique_ptr<WorkerProcess> process = std::move(idle_.back());
+      idle_.pop_back();
+      return process;
+    }
+  }
+  const auto seconds = std::max<std::int64_t>(
+      1, std::chrono::ceil<std::chrono::seconds>(options_.file_timeout).count());
+  return WorkerProcess::start(
+      options_.program, {"--memory-bytes", std::to_string(options_.memory_bytes), "--cpu-seconds",
+                         std::to_string(seconds)});
+}
+
+void ProcessExaminer::give_back(std::unique_ptr<WorkerProcess> process) {
+  const std::lock_guard lock(mutex_);
+  idle_.push_back(std::move(process));
+}
+
+Result<std::string> ProcessExaminer::ask_once(const std::string& request) {
+  TRY_ASSIGN(std::unique_ptr<WorkerProcess> process, lease());
+  Result<std::string> answer = process->ask(request, options_.file_timeout, options_.answer_bytes);
+  if (answer) {
+    give_back(std::move(process));
+  } else {
+    deaths_.add();
+    env_.log.warn("datastore.import_worker_lost", {{"code", answer.error().code}});
+  }
+  return answer;
+}
+
+Result<Examination> ProcessExaminer::examine(const FileSystem::Path& file) {
+  const std::string request = nlohmann::json({{"path", file.string()}}).dump();
+  Result<std::string> answer = ask_once(request);
+  if (!answer && answer.error().code == "datastore.worker_died") answer = ask_once(request);
+  if (answer) {
+    Result<Examination> examination = parse_examination(*answer);
+    if (examination) return examination;
+    return failed_examination("InternalServerException", examination.error().message);
+  }
+  const Error& error = answer.error();
+  if (error.code == "datastore.worker_start") return error;
+  // Twice the same end: it is the file. A timeout may be the machine's, and can be tried again.
+  const bool by_file = error.code != "datastore.worker_timeout";
+  return failed_examination(by_file ? "ValidationException" : "InternalServerException",
+                            error.message);
+}
+
+}  // namespace isthmus::datastore

@@ -1,0 +1,48 @@
+// Has files examined where a crash costs one file: a port, and its implementation by processes.
+#pragma once
+
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "datastore/engine/examination.h"
+#include "datastore/engine/worker_process.h"
+
+namespace isthmus::datastore {
+
+class Examiner {
+ public:
+  virtual ~Examiner() = default;
+  // Always an examination when the file, whatever is in it, was the problem. Any thread, many at
+  // once. "datastore.worker_start" (transient): nothing can be examined now.
+  virtual Result<Examination> examine(const FileSystem::Path& file) = 0;
+};
+
+struct ProcessExaminerOptions {
+  FileSystem::Path program;
+  Milliseconds file_timeout{30'000};
+  std::uint64_t memory_bytes = 1 * GiB;
+  std::uint64_t answer_bytes = 192 * MiB;  // longest answer taken
+};
+
+// Keeps idle processes for the next file; as many as callers at once. A process that dies is
+// replaced and the file tried once more, because something else than the file may have ended it;
+// when it dies again, the file is refused. One that takes too long is killed.
+class ProcessExaminer : public Examiner {
+ public:
+  ProcessExaminer(Env& env, ProcessExaminerOptions options);
+  Result<Examination> examine(const FileSystem::Path& file) override;
+
+ private:
+  Result<std::unique_ptr<WorkerProcess>> lease();
+  void give_back(std::unique_ptr<WorkerProcess> process);
+  Result<std::string> ask_once(const std::string& request);
+
+  Env& env_;
+  const ProcessExaminerOptions options_;
+  Counter& deaths_;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<WorkerProcess>> idle_;
+};
+
+}  // namespace isthmus::datastore

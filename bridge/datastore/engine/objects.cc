@@ -1,0 +1,296 @@
+#include "datastore/engine/objects.h"
+
+#include <algorithm>
+
+#include "base/failpoint.h"
+#include "base/ids.h"
+#include "datastore/engine/stored_headers.h"
+
+namespace isthmus::datastore {
+namespace {
+
+Error no_such_bucket() {
+  return permanent_error("datastore.no_such_bucket", "The bucket does not exist.");
+}
+
+Result<void> require_bucket(sql::Database& database, const std::string& bucket) {
+  TRY_ASSIGN(const auto there,
+             database.query_integer("SELECT 1 FROM buckets WHERE name = ?", {bucket}));
+  if (!there) return no_such_bucket();
+  return {};
+}
+
+Result<ObjectRecord> read_object(sql::Columns columns, bool with_headers) {
+  ObjectRecord object;
+  object.key = columns.text();
+  const std::optional<Digest> blob = Digest::from_hex(columns.text());
+  if (!blob) return fatal_error("datastore.io", "A row of the catalogue is damaged.");
+  object.blob = *blob;
+  object.size_bytes = columns.unsigned_integer();
+  object.etag = columns.text();
+  object.checksum_algorithm = columns.text();
+  object.checksum = columns.text();
+  object.modified_at = columns.time();
+  if (with_headers) object.headers = parse_stored_headers(columns.text());
+  return object;
+}
+
+// The least text that is greater than every text beginning with `prefix`; empty: there is none.
+std::string behind(std::string prefix) {
+  while (!prefix.empty() && static_cast<unsigned char>(prefix.back()) == 0xff) prefix.pop_back();
+  if (!prefix.empty())
+    prefix.back() = static_cast<char>(static_cast<unsigned char>(prefix.back()) + 1);
+  return prefix;
+}
+
+// The common prefix that hides this key, if one does.
+std::optional<std::string> common_prefix(const std::string& key, const ListQuery& query) {
+  if (query.delimiter.empty()) return std::nullopt;
+  const std::size_t at = key.find(query.delimiter, query.prefix.size());
+  if (at == std::string::npos) return std::nullopt;
+  return key.substr(0, at + query.delimiter.size());
+}
+
+// Walks the keys in order; a common prefix is jumped over, however many keys it has.
+Result<ListPage> list_page(sql::Database& database, const std::string& bucket,
+                           const ListQuery& query) {
+  ListPage page;
+  TRY(require_bucket(database, bucket));
+  const std::string end = behind(query.prefix);
+  std::string from = std::max(query.prefix, query.after);
+  if (const auto hidden = common_prefix(query.after, query);
+      hidden && query.after.starts_with(query.prefix) && *hidden == query.after) {
+    from = behind(*hidden);
+    if (from.empty()) return page;
+  }
+  TRY_ASSIGN(sql::Statement rows,
+             database.query("SELECT key, blob, size_bytes, etag, checksum_algorithm, checksum,"
+                            " modified_at FROM objects WHERE bucket = ? AND key >= ? ORDER BY key",
+                            {bucket, from}));
+  while (true) {
+    TRY_ASSIGN(const bool more, rows.next());
+    if (!more) return page;
+    const std::string key = rows.text(0);
+    if (!query.prefix.empty() && !key.starts_with(query.prefix)) return page;
+    if (!query.after.empty() && key <= query.after) continue;
+    if (page.objects.size() + page.common_prefixes.size() >= query.limit) {
+      page.truncated = query.limit > 0;
+      return page;
+    }
+    if (const auto hidden = common_prefix(key, query)) {
+      page.common_prefixes.push_back(*hidden);
+      page.last = *hidden;
+      const std::string next = behind(*hidden);
+      if (next.empty()) return page;
+      TRY(rows.rebind({bucket, next}));
+      continue;
+    }
+    TRY_ASSIGN(ObjectRecord object, read_object(rows.columns(), false));
+    page.last = object.key;
+    page.objects.push_back(std::move(object));
+  }
+}
+
+}  // namespace
+
+Objects::Objects(Env& env, Blobs& blobs, Catalogue& catalogue)
+    : env_(env), blobs_(blobs), catalogue_(catalogue) {}
+
+Result<void> Objects::create_bucket(const std::string& bucket) {
+  return catalogue_.write([&](sql::Database& database) -> Result<void> {
+    TRY_ASSIGN(const std::int64_t made,
+               database.run("INSERT OR IGNORE INTO buckets (name, created_at) VALUES (?, ?)",
+                            {bucket, env_.clock.wall_now()}));
+    if (made == 0) {
+      return permanent_error("datastore.bucket_exists", "The bucket exists already.");
+    }
+    return {};
+  });
+}
+
+Result<void> Objects::delete_bucket(const std::string& bucket) {
+  std::vector<std::string> garbage;
+  const Result<void> written = catalogue_.write([&](sql::Database& database) -> Result<void> {
+    TRY(require_bucket(database, bucket));
+    TRY_ASSIGN(const auto object,
+               database.query_integer("SELECT 1 FROM objects WHERE bucket = ? LIMIT 1", {bucket}));
+    if (object) {
+      return permanent_error("datastore.bucket_not_empty",
+                             "The bucket you tried to delete is not empty.");
+    }
+    TRY_ASSIGN(sql::Statement rows, database.query("SELECT blob FROM upload_parts WHERE upload IN"
+                                                   " (SELECT id FROM uploads WHERE bucket = ?)",
+                                                   {bucket}));
+    while (true) {
+      TRY_ASSIGN(const bool more, rows.next());
+      if (!more) break;
+      garbage.push_back(rows.text(0));
+    }
+    TRY(
+        database.run("DELETE FROM upload_parts WHERE upload IN"
+                     " (SELECT id FROM uploads WHERE bucket = ?)",
+                     {bucket}));
+    TRY(database.run("DELETE FROM uploads WHERE bucket = ?", {bucket}));
+    TRY(database.run("DELETE FROM buckets WHERE name = ?", {bucket}));
+    return {};
+  });
+  TRY(written);
+  collect(garbage);
+  return {};
+}
+
+Result<BucketRecord> Objects::bucket(const std::string& bucket) {
+  return catalogue_.read([&](sql::Database& database) -> Result<BucketRecord> {
+    TRY_ASSIGN(const auto created,
+               database.query_time("SELECT created_at FROM buckets WHERE name = ?", {bucket}));
+    if (!created) return no_such_bucket();
+    return BucketRecord{bucket, *created};
+  });
+}
+
+Result<std::vector<BucketRecord>> Objects::buckets() {
+  return catalogue_.read([&](sql::Database& database) -> Result<std::vector<BucketRecord>> {
+    std::vector<BucketRecord> buckets;
+    TRY_ASSIGN(sql::Statement rows,
+               database.query("SELECT name, created_at FROM buckets ORDER BY name"));
+    while (true) {
+      TRY_ASSIGN(const bool more, rows.next());
+      if (!more) return buckets;
+      buckets.push_back({rows.text(0), rows.time(1)});
+    }
+  });
+}
+
+Result<std::optional<std::string>> Objects::insert_object(sql::Database& database,
+                                                          const ObjectName& name,
+                                                          const ObjectRecord& object,
+                                                          const PutCondition& condition) {
+  TRY(require_bucket(database, name.bucket));
+  std::optional<std::string> replaced, etag;
+  {
+    TRY_ASSIGN(sql::Statement rows,
+               database.query("SELECT blob, etag FROM objects WHERE bucket = ? AND key = ?",
+                              {name.bucket, name.key}));
+    TRY_ASSIGN(const bool there, rows.next());
+    if (there) {
+      replaced = rows.text(0);
+      etag = rows.text(1);
+    }
+  }
+  if (condition.etag && !etag) {
+    return permanent_error("datastore.no_such_key", "There is no object to replace.");
+  }
+  if ((condition.must_be_absent && etag) || (condition.etag && condition.etag != etag)) {
+    return permanent_error("datastore.condition_failed",
+                           "At least one of the pre-conditions you specified did not hold.");
+  }
+  TRY(
+      database.run("INSERT OR REPLACE INTO objects (bucket, key, blob, size_bytes, etag, headers,"
+                   " checksum_algorithm, checksum, modified_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                   {name.bucket, name.key, object.blob, object.size_bytes, object.etag,
+                    print_stored_headers(object.headers), object.checksum_algorithm,
+                    object.checksum, object.modified_at}));
+  return replaced;
+}
+
+Result<ObjectRecord> Objects::put(const ObjectName& name, ObjectRecord record, const BlobPin& pin,
+                                  const PutCondition& condition) {
+  record.key = name.key;
+  record.blob = pin.digest();
+  record.size_bytes = pin.size_bytes();
+  record.modified_at = env_.clock.wall_now();
+  TRY_ASSIGN(const std::optional<std::string> replaced,
+             catalogue_.write([&](sql::Database& database) {
+               return insert_object(database, name, record, condition);
+             }));
+  FAILPOINT(datastore_object_put);
+  if (replaced) collect(std::span(&*replaced, 1));
+  return record;
+}
+
+Result<ObjectRecord> Objects::put_text(const ObjectName& name, std::string_view content_type,
+                                       std::string_view text) {
+  TRY_ASSIGN(const std::unique_ptr<BlobWriter> blob, blobs_.begin());
+  TRY(blob->append(as_bytes(text)));
+  TRY_ASSIGN(const BlobPin pin, blob->finish());
+  ObjectRecord record;
+  record.etag = to_hex(md5(as_bytes(text)));
+  record.headers = {{"Content-Type", std::string(content_type)}};
+  return put(name, std::move(record), pin);
+}
+
+Result<ObjectRecord> Objects::find(const ObjectName& name) {
+  return catalogue_.read([&](sql::Database& database) -> Result<ObjectRecord> {
+    TRY(require_bucket(database, name.bucket));
+    TRY_ASSIGN(sql::Statement rows,
+               database.query("SELECT key, blob, size_bytes, etag, checksum_algorithm, checksum,"
+                              " modified_at, headers FROM objects WHERE bucket = ? AND key = ?",
+                              {name.bucket, name.key}));
+    TRY_ASSIGN(const bool there, rows.next());
+    if (!there) {
+      return permanent_error("datastore.no_such_key", "The specified key does not exist.");
+    }
+    return read_object(rows.columns(), true);
+  });
+}
+
+Result<std::unique_ptr<ByteSource>> Objects::read(const ObjectRecord& object, std::uint64_t offset,
+                                                  std::uint64_t length) {
+  return blobs_.read(object.blob, offset, length);
+}
+
+Result<void> Objects::remove(const ObjectName& name) {
+  return remove(name.bucket, std::span(&name.key, 1));
+}
+
+Result<void> Objects::remove(const std::string& bucket, std::span<const std::string> keys) {
+  std::vector<std::string> garbage;
+  const Result<void> written = catalogue_.write([&](sql::Database& database) -> Result<void> {
+    TRY(require_bucket(database, bucket));
+    for (const std::string& key : keys) {
+      TRY_ASSIGN(const auto blob,
+                 database.query_text("SELECT blob FROM objects WHERE bucket = ? AND key = ?",
+                                     {bucket, key}));
+      if (!blob) continue;
+      garbage.push_back(*blob);
+      TRY(database.run("DELETE FROM objects WHERE bucket = ? AND key = ?", {bucket, key}));
+    }
+    return {};
+  });
+  TRY(written);
+  collect(garbage);
+  return {};
+}
+
+Result<ListPage> Objects::list(const std::string& bucket, const ListQuery& query) {
+  return catalogue_.read(
+      [&](sql::Database& database) { return list_page(database, bucket, query); });
+}
+
+Result<bool> Objects::referenced(const Digest& digest) {
+  return catalogue_.read([&](sql::Database& database) -> Result<bool> {
+    const std::string hex = digest.hex();
+    TRY_ASSIGN(const auto named,
+               database.query_integer("SELECT EXISTS (SELECT 1 FROM objects WHERE blob = ?)"
+                                      " OR EXISTS (SELECT 1 FROM upload_parts WHERE blob = ?)"
+                                      " OR EXISTS (SELECT 1 FROM import_files WHERE blob = ?)"
+                                      " OR EXISTS (SELECT 1 FROM instances WHERE blob = ?)",
+                                      {hex, hex, hex, hex}));
+    return named.value_or(1) != 0;
+  });
+}
+
+Result<std::size_t> Objects::collect_garbage() {
+  return blobs_.sweep([this](const Digest& digest) { return referenced(digest); });
+}
+
+void Objects::collect(std::span<const std::string> blob_hexes) {
+  for (const std::string& hex : blob_hexes) {
+    const std::optional<Digest> digest = Digest::from_hex(hex);
+    if (!digest) continue;
+    ignore(blobs_.collect(*digest, [this](const Digest& blob) { return referenced(blob); }),
+           "garbage is swept at the next start");
+  }
+}
+
+}  // namespace isthmus::datastore

@@ -1,0 +1,140 @@
+// Buckets, objects and multipart uploads: what the bucket APIs are a face of. A put is durable
+// (bytes, then row) when it returns; a reader sees the whole object or none.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/env.h"
+#include "datastore/engine/blobs.h"
+#include "datastore/engine/catalogue.h"
+
+namespace isthmus::datastore {
+
+// Header fields that are kept with an object and given back: Content-Type, x-amz-meta-…
+using StoredHeaders = std::vector<std::pair<std::string, std::string>>;
+
+struct ObjectName {
+  std::string bucket;
+  std::string key;  // 1 to 1024 bytes
+};
+
+struct ObjectRecord {
+  std::string key;
+  Digest blob;
+  std::uint64_t size_bytes = 0;
+  std::string etag;  // without quotes
+  StoredHeaders headers;
+  std::string checksum_algorithm;  // "sha256", "crc32", "crc32c"; empty: none
+  std::string checksum;            // base64; "<base64>-<parts>" for one of several parts
+  WallTime modified_at;
+};
+
+struct BucketRecord {
+  std::string name;
+  WallTime created_at;
+};
+
+// What must be true of the key when the object appears there (If-Match, If-None-Match of a put).
+struct PutCondition {
+  bool must_be_absent = false;
+  std::optional<std::string> etag;  // the object there has this one
+};
+
+struct ListQuery {
+  std::string prefix;
+  std::string delimiter;
+  std::string after;         // names up to and including this one are left out
+  std::size_t limit = 1000;  // objects and common prefixes together
+};
+struct ListPage {
+  std::vector<ObjectRecord> objects;  // without headers
+  std::vector<std::string> common_prefixes;
+  bool truncated = false;
+  std::string last;  // `after` of the next page
+};
+
+struct PartRecord {
+  int number = 0;
+  Digest blob;
+  std::uint64_t size_bytes = 0;
+  std::string etag;
+  std::string checksum_algorithm;
+  std::string checksum;
+  WallTime modified_at;
+};
+struct UploadRecord {
+  std::string id;
+  ObjectName name;
+  StoredHeaders headers;
+  WallTime initiated_at;
+};
+
+// Errors, besides those of Blobs and Catalogue, all permanent: "datastore.no_such_bucket",
+// "datastore.no_such_key", "datastore.no_such_upload", "datastore.bucket_exists",
+// "datastore.bucket_not_empty", "datastore.condition_failed", "datastore.invalid_part",
+// "datastore.invalid_part_order", "datastore.part_too_small". Any thread, many at once.
+class Objects {
+ public:
+  Objects(Env& env, Blobs& blobs, Catalogue& catalogue);
+
+  Result<void> create_bucket(const std::string& bucket);
+  // With its unfinished uploads.
+  Result<void> delete_bucket(const std::string& bucket);
+  Result<BucketRecord> bucket(const std::string& bucket);
+  Result<std::vector<BucketRecord>> buckets();
+
+  // Replaces what is there. `record` names its blob, which `pin` holds; modified_at is set here.
+  Result<ObjectRecord> put(const ObjectName& name, ObjectRecord record, const BlobPin& pin,
+                           const PutCondition& condition = {});
+  // The same for bytes at hand.
+  Result<ObjectRecord> put_text(const ObjectName& name, std::string_view content_type,
+                                std::string_view text);
+  Result<ObjectRecord> find(const ObjectName& name);
+  Result<std::unique_ptr<ByteSource>> read(const ObjectRecord& object, std::uint64_t offset,
+                                           std::uint64_t length);
+  // Removing what is not there succeeds.
+  Result<void> remove(const ObjectName& name);
+  // The same for many, in one step.
+  Result<void> remove(const std::string& bucket, std::span<const std::string> keys);
+  Result<ListPage> list(const std::string& bucket, const ListQuery& query);
+
+  Result<UploadRecord> begin_upload(const ObjectName& name, StoredHeaders headers);
+  Result<UploadRecord> upload(const ObjectName& name, const std::string& upload_id);
+  Result<void> put_part(const UploadRecord& upload, PartRecord part, const BlobPin& pin);
+  // In order of number.
+  Result<std::vector<PartRecord>> parts(const UploadRecord& upload);
+  // Makes the object of these parts (number and etag), in this order; the others are dropped. The
+  // object's checksum is the composite of the parts' when all have the same algorithm.
+  Result<ObjectRecord> complete_upload(const UploadRecord& upload,
+                                       std::span<const std::pair<int, std::string>> parts,
+                                       const PutCondition& condition = {});
+  Result<void> abort_upload(const UploadRecord& upload);
+
+  // Removes blobs that no row names: after a crash, and what replaced objects left.
+  Result<std::size_t> collect_garbage();
+  // Removes these unless something still names them. Failing leaves garbage, never loses anything.
+  void collect(std::span<const std::string> blob_hexes);
+
+ private:
+  Result<bool> referenced(const Digest& digest);
+  Result<std::vector<PartRecord>> chosen_parts(const UploadRecord& upload,
+                                               std::span<const std::pair<int, std::string>> parts);
+  Result<BlobPin> join(std::span<const PartRecord> parts);
+  Result<ObjectRecord> put_completed(const UploadRecord& upload, ObjectRecord object,
+                                     const BlobPin& pin, const PutCondition& condition);
+  // Puts the row in and gives the blob of the object it replaced.
+  static Result<std::optional<std::string>> insert_object(sql::Database& database,
+                                                          const ObjectName& name,
+                                                          const ObjectRecord& object,
+                                                          const PutCondition& condition);
+
+  Env& env_;
+  Blobs& blobs_;
+  Catalogue& catalogue_;
+};
+
+}  // namespace isthmus::datastore
