@@ -13,7 +13,7 @@
 #include <vector>
 
 #include "base/ids.h"
-#include "datastore/worker/metadata.h"
+#include "datastore/engine/dicom_metadata.h"
 #include "dicom/part10.h"
 #include "dicom/probe.h"
 #include "dicom/skeleton.h"
@@ -377,10 +377,15 @@ json acceptance(File& file) {
 
 }  // namespace
 
-json examine(ByteSource& file, const ExamineLimits& limits) {
-  // Values as they are, pads included, and nothing of them in a log.
-  dcmEnableAutomaticInputDataCorrection.set(OFFalse);
+Result<void> prepare_examiner() {
   OFLog::configure(OFLogger::OFF_LOG_LEVEL);
+  dcmEnableAutomaticInputDataCorrection.set(OFFalse);  // values as they are, pads included
+  if (dcmDataDict.isDictionaryLoaded()) return {};
+  return fatal_error("dicom.no_dictionary",
+                     "DCMTK's data dictionary is missing: install libdcmtk17 with its data.");
+}
+
+json examine(ByteSource& file, const ExamineLimits& limits) {
   const auto state = std::make_unique<File>();
   const Result<void> done = read(file, limits, *state);
   return done.ok() ? acceptance(*state) : refusal_of(done.error());

@@ -1,24 +1,26 @@
-// One DICOM file, looked at for an import: is it acceptable, what is it, and its metadata document by
-// HealthImaging's rules. Runs in isthmus-import-worker, an expendable process, because a parser that
-// others wrote reads a stranger's bytes here; the data store talks to it in lines of JSON.
+// One DICOM file, looked at for an import: is it acceptable, what is it, and its metadata document
+// by HealthImaging's rules. Runs in isthmus-import-worker, an expendable process, because a parser
+// that others wrote reads a stranger's bytes here; the data store talks to it in lines of JSON.
 //
-// The worker: `isthmus-import-worker [--memory-bytes N] [--cpu-seconds N]`. N bytes of address space
-// above what it starts with; N seconds of processor time *per file*. A request on stdin, one line:
+// The worker: `isthmus-import-worker [--memory-bytes N] [--cpu-seconds N]`. N bytes of address
+// space above what it starts with; N seconds of processor time *per file*. A request on stdin, one
+// line:
 //
 //   {"path":"/abs/blob","offset":0,"length":12345,"id":"any text"}
 //
-// offset (0) and length (the rest) may be left out, and so may id, which is copied into the answer. The
-// answer on stdout, one line, nothing else ever; it lives until stdin ends. When it dies instead of
-// answering (limits, or a crash), that file alone failed: start another. stderr has no patient data.
+// offset (0) and length (the rest) may be left out, and so may id, which is copied into the answer.
+// The answer on stdout, one line, nothing else ever; it lives until stdin ends. When it dies
+// instead of answering (limits, or a crash), that file alone failed: start another. stderr has no
+// patient data.
 //
 // Refused: the file becomes a line of failure.ndjson.
 //
 //   {"ok":false,"exceptionType":"ValidationException","message":"DICOM attribute … does not exist",
 //    "code":"dicom.missing_uid"}
 //
-// exceptionType is ValidationException (the file) or InternalServerException (us: it cannot be read,
-// or needs more memory than allowed). message is plain words without values of the data set; code is
-// one of base's stable error codes (dicom.*, disk.*, worker.*).
+// exceptionType is ValidationException (the file) or InternalServerException (us: it cannot be
+// read, or needs more memory than allowed). message is plain words without values of the data set;
+// code is one of base's stable error codes (dicom.*, disk.*, worker.*).
 //
 // Accepted:
 //
@@ -34,7 +36,8 @@
 //            "StudyInstanceUID":…,"StudyID":…,"StudyDescription":…,"StudyDate":…,"StudyTime":…,
 //            "AccessionNumber":…,"SeriesInstanceUID":…,"SeriesNumber":…,"Modality":…,
 //            "BodyPartExamined":…,"SeriesDescription":…,"InstanceNumber":…},   as in grouping
-//    "rows":512,"columns":512,"frames":1,         0 when the object has no such attribute; frames is 1
+//    "rows":512,"columns":512,"frames":1,         0 when the object has no such attribute; frames
+//    is 1
 //                                                 for an image that does not say, 0 without pixels,
 //                                                 never more than declared, than the pixel data can
 //                                                 hold, or than a million
@@ -43,26 +46,33 @@
 //    "metadata":{"patient":{…},"study":{…},"series":{…},"instance":{…},"DICOMVRs":{…}},
 //    "warnings":[{"code":45330,"type":"INVALID_OFFSET_TABLE","message":"…"}]}
 //
-// metadata's members are what HealthImaging calls "DICOM" at each level, and "DICOMVRs" of the instance
-// (private and unknown elements only, those inside sequences too): keyword keys, or eight hex digits
-// ("00191001") where there is no keyword; values as contracts/healthimaging/README.md section 4 says.
-// Left out: pixel data, group lengths. A value longer than 4 MiB is null, with a warning of type
-// ELEMENTS_DISCARDED. Text is UTF-8; bytes that SpecificCharacterSet cannot explain became U+FFFD.
-// warnings has at most one entry of each type, with the codes of warning-codes.json (documented
-// decimals).
+// metadata's members are what HealthImaging calls "DICOM" at each level, and "DICOMVRs" of the
+// instance (private and unknown elements only, those inside sequences too): keyword keys, or eight
+// hex digits
+// ("00191001") where there is no keyword; values as contracts/healthimaging/README.md section 4
+// says. Left out: pixel data, group lengths. A value longer than 4 MiB is null, with a warning of
+// type ELEMENTS_DISCARDED. Text is UTF-8; bytes that SpecificCharacterSet cannot explain became
+// U+FFFD. warnings has at most one entry of each type, with the codes of warning-codes.json
+// (documented decimals).
 #pragma once
 
 #include <cstdint>
 #include <nlohmann/json.hpp>
 
 #include "base/bytes.h"
+#include "base/result.h"
 
 namespace isthmus::datastore {
 
 struct ExamineLimits {
-  std::uint64_t value_bytes = 4 * MiB;      // longer values are left out of the metadata
-  std::uint64_t metadata_bytes = 128 * MiB;  // a data set with more than that besides pixels is refused
+  std::uint64_t value_bytes = 4 * MiB;  // longer values are left out of the metadata
+  std::uint64_t metadata_bytes =
+      128 * MiB;  // a data set with more than that besides pixels is refused
 };
+
+// Loads DCMTK's dictionary and silences it: it would print values. Once per process, before
+// anything else. "dicom.no_dictionary" (fatal) when the dictionary's file is not installed.
+Result<void> prepare_examiner();
 
 // The answer for a whole Part 10 file, without "id". Does not throw but for want of memory.
 nlohmann::json examine(ByteSource& file, const ExamineLimits& limits = {});

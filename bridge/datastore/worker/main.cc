@@ -1,16 +1,14 @@
 // isthmus-import-worker: examines files for the data store's import where a crash costs one file.
 // The protocol is in datastore/engine/examine.h.
-#include <dcmtk/config/osconfig.h>
-#include <dcmtk/dcmdata/dctk.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <charconv>
 #include <csignal>
 #include <cstdio>
-#include <fstream>
 #include <iostream>
 #include <new>
 #include <string>
@@ -54,9 +52,14 @@ void limit(decltype(RLIMIT_AS) what, rlim_t soft, rlim_t hard) {
     std::fputs("isthmus-import-worker: a limit was not set\n", stderr);
 }
 
+// Of this process now: the first number of statm, in pages (proc(5)).
 std::uint64_t address_space_bytes() {
+  const auto file = posix_files().open("/proc/self/statm", FileSystem::Mode::read_only);
+  std::array<std::byte, 64> text{};
+  if (!file.ok() || !(*file)->read_at(0, text).ok()) return 0;
   std::uint64_t pages = 0;
-  std::ifstream("/proc/self/statm") >> pages;
+  const auto* begin = reinterpret_cast<const char*>(text.data());
+  std::from_chars(begin, begin + text.size(), pages);
   return pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
@@ -128,9 +131,8 @@ int run(int argc, char** argv) {
     std::fputs("usage: isthmus-import-worker [--memory-bytes N] [--cpu-seconds N]\n", stderr);
     return 2;
   }
-  OFLog::configure(OFLogger::OFF_LOG_LEVEL);
-  if (!dcmDataDict.isDictionaryLoaded()) {
-    std::fputs("isthmus-import-worker: DCMTK's data dictionary is missing\n", stderr);
+  if (const Result<void> ready = prepare_examiner(); !ready.ok()) {
+    std::fputs(("isthmus-import-worker: " + ready.error().message + "\n").c_str(), stderr);
     return 3;
   }
   lock_down(options);

@@ -1,6 +1,6 @@
 // DCMTK's own conversion was tried and left: as Debian builds it, it knows no Japanese, and gives
 // up a whole value for one byte. This one goes character by character over the C library's iconv.
-#include "datastore/worker/text.h"
+#include "datastore/engine/dicom_text.h"
 
 #include <iconv.h>
 

@@ -1,4 +1,4 @@
-#include "datastore/worker/levels.h"
+#include "datastore/engine/metadata_levels.h"
 
 #include <algorithm>
 #include <array>

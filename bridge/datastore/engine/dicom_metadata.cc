@@ -1,4 +1,4 @@
-#include "datastore/worker/metadata.h"
+#include "datastore/engine/dicom_metadata.h"
 
 // DCMTK's headers need what osconfig.h decides about the platform.
 #include <dcmtk/config/osconfig.h>
@@ -16,8 +16,8 @@
 
 #include "base/bytes.h"
 #include "base/digest.h"
-#include "datastore/worker/levels.h"
-#include "datastore/worker/text.h"
+#include "datastore/engine/dicom_text.h"
+#include "datastore/engine/metadata_levels.h"
 
 namespace isthmus::datastore {
 namespace {
