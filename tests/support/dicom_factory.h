@@ -51,6 +51,7 @@ class DicomWriter {
   DicomWriter& head(std::uint32_t tag, std::string_view vr, std::uint32_t length);
   DicomWriter& item_head(std::uint32_t tag, std::uint32_t length);
 
+  Syntax syntax() const { return syntax_; }
   const std::string& bytes() const { return bytes_; }
 
  private:
