@@ -363,7 +363,6 @@ void Connection::drop_exchange() {
 }
 
 void Connection::on_handler_failed() {
-  drop_exchange();
   if (head_sent_) return close();
   send_own(text_response(500, "text/plain", "The request could not be worked on.\n"));
 }
@@ -396,6 +395,7 @@ void Connection::guarded(void (Connection::*job)()) {
   } catch (...) {
   }
   core_.env.log.error("http.handler_failed", {{"exception", what}});
+  exchange_.reset();  // before anybody hears of the failure
   post([this] { on_handler_failed(); });
 }
 

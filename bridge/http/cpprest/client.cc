@@ -2,10 +2,11 @@
 // headers, and tells errors apart by text; what is done about each is said where it is done.
 #include "http/client.h"
 
+#include <openssl/ssl.h>
 #include <pplx/threadpool.h>
+
 #include <atomic>
 #include <boost/asio/ssl/context.hpp>
-
 #include <charconv>
 #include <map>
 
@@ -31,6 +32,8 @@ constexpr std::size_t kHosts = 64;
 void set_pool_size(std::size_t threads) {
   static std::once_flag once;
   std::call_once(once, [&] {
+    // At exit the pool must end before OpenSSL does: what starts first is cleaned up last.
+    OPENSSL_init_ssl(0, nullptr);
     try {
       crossplat::threadpool::initialize_with_threads(threads);
     } catch (const std::exception&) {
