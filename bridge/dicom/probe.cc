@@ -80,6 +80,9 @@ class StreamProbe final : public Probe, private WalkVisitor {
     return identity();
   }
 
+  std::string_view seen_sop_class_uid() const override { return uids_[0].text; }
+  std::string_view seen_sop_instance_uid() const override { return uids_[1].text; }
+
  private:
   void feed_deflated(ByteSpan bytes) {
     const Result<void> fed = inflater_->feed(bytes, [this](ByteSpan piece) {

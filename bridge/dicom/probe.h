@@ -33,6 +33,10 @@ class Probe {
   // "dicom.missing_uid", "dicom.invalid_uid" — all permanent; the message names tag and rule, no
   // values.
   virtual Result<Identity> finish() = 0;
+  // The value of (0008,0016) or (0008,0018) as it stood in the data set, without padding, even when
+  // finish() failed because others are missing; empty when it was not seen. Not to be shown.
+  virtual std::string_view seen_sop_class_uid() const = 0;
+  virtual std::string_view seen_sop_instance_uid() const = 0;
 };
 
 // For any transfer syntax: big endian and implicit by their UIDs, deflated ones inflated as far as

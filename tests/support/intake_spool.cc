@@ -115,6 +115,11 @@ std::optional<IntakeInstance> IntakeSpool::instance(const std::string& sop_insta
   return std::nullopt;
 }
 
+void IntakeSpool::clear() {
+  const std::lock_guard lock(mutex_);
+  instances_.clear();
+}
+
 std::size_t IntakeSpool::under_way() const {
   const std::lock_guard lock(mutex_);
   return under_way_;

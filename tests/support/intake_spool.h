@@ -48,6 +48,7 @@ class IntakeSpool : public Spool {
   // --- what it has ----------------------------------------------------------------------------
   std::vector<IntakeInstance> instances() const;
   std::optional<IntakeInstance> instance(const std::string& sop_instance_uid) const;
+  void clear();
   std::size_t under_way() const;  // begun, neither committed nor destroyed
 
  private:

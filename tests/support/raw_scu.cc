@@ -36,6 +36,12 @@ std::uint32_t little_endian_number(std::string_view bytes) {
   return value;
 }
 
+// VRs with a 32-bit length (PS3.5 section 7.1.2).
+bool has_wide_length(std::string_view vr) {
+  return std::string_view("OB OD OF OL OV OW SQ SV UC UN UR UT UV").find(vr) !=
+         std::string_view::npos;
+}
+
 std::string without_padding(std::string_view text) {
   while (!text.empty() && (text.back() == '\0' || text.back() == ' ')) text.remove_suffix(1);
   return std::string(text);
@@ -48,6 +54,35 @@ void each_item(std::string_view bytes, Visit visit) {
     visit(static_cast<unsigned char>(bytes[0]), bytes.substr(4, length));
     bytes.remove_prefix(std::min(bytes.size(), 4 + length));
   }
+}
+
+// Where the value of a short element of group 0008 is: its tag is found by going from element to
+// element from the start, as far as their lengths are told.
+std::optional<std::pair<std::size_t, std::size_t>> find_in_group_8(std::string_view dataset,
+                                                                   std::string_view syntax,
+                                                                   std::uint32_t element) {
+  const bool big_endian = syntax == "1.2.840.10008.1.2.2";
+  const bool is_implicit = syntax == "1.2.840.10008.1.2";
+  const auto number = [&](std::size_t at, std::size_t bytes) {
+    const std::string_view field = dataset.substr(at, bytes);
+    return big_endian ? big_endian_number(field) : little_endian_number(field);
+  };
+  for (std::size_t at = 0; at + 12 <= dataset.size() && number(at, 2) <= 8;) {
+    const bool wide = !is_implicit && has_wide_length(dataset.substr(at + 4, 2));
+    const std::size_t head = wide ? 12 : 8;
+    const std::size_t length = is_implicit ? number(at + 4, 4)
+                               : wide      ? number(at + 8, 4)
+                                           : number(at + 6, 2);
+    if (length > dataset.size() - at - head) return std::nullopt;
+    if (number(at, 2) == 8 && number(at + 2, 2) == element) return std::pair(at + head, length);
+    at += head + length;
+  }
+  return std::nullopt;
+}
+
+std::string uid_in(const RawFile& file, std::uint32_t element) {
+  const auto place = find_in_group_8(file.dataset, file.transfer_syntax_uid, element);
+  return place ? without_padding(file.dataset.substr(place->first, place->second)) : std::string();
 }
 
 int left_milliseconds(Clock::time_point until) {
@@ -256,7 +291,7 @@ Result<RawFile> read_raw_file(const std::string& path) {
   while (at + 8 <= all.size() && all.compare(at, 2, "\x02\x00", 2) == 0) {
     const std::uint32_t element = little_endian_number(std::string_view(all).substr(at + 2, 2));
     const std::string vr = all.substr(at + 4, 2);
-    const bool wide = vr == "OB" || vr == "OW" || vr == "UN" || vr == "SQ" || vr == "UT";
+    const bool wide = has_wide_length(vr);
     if (wide && at + 12 > all.size()) break;
     const std::size_t head = wide ? 12 : 8;
     const std::size_t length =
@@ -272,6 +307,13 @@ Result<RawFile> read_raw_file(const std::string& path) {
     return raw_error("raw.not_part10", "no transfer syntax or SOP class in group 0002");
   }
   file.dataset = all.substr(at);
+  // What a sender calls an instance is what its data set says; meta information may be stale.
+  const std::string of_dataset = uid_in(file, 0x18);
+  const std::string class_of_dataset = uid_in(file, 0x16);
+  if (!of_dataset.empty() && !class_of_dataset.empty()) {
+    file.sop_instance_uid = of_dataset;
+    file.sop_class_uid = class_of_dataset;
+  }
   if (file.dataset.size() % 2 != 0 && file.transfer_syntax_uid == "1.2.840.10008.1.2.1.99") {
     file.dataset.push_back('\0');
   }
@@ -279,18 +321,12 @@ Result<RawFile> read_raw_file(const std::string& path) {
 }
 
 bool replace_sop_instance_uid(RawFile& file, const std::string& uid) {
-  if (uid.size() != file.sop_instance_uid.size()) return false;
-  constexpr std::size_t kHead = 8;  // tag, then VR and length or a 32-bit length
-  for (const std::string_view tag :
-       {std::string_view("\x08\x00\x18\x00", 4), std::string_view("\x00\x08\x00\x18", 4)}) {
-    const std::size_t found = file.dataset.find(tag);
-    if (found == std::string::npos) continue;
-    if (file.dataset.compare(found + kHead, uid.size(), file.sop_instance_uid) != 0) continue;
-    file.dataset.replace(found + kHead, uid.size(), uid);
-    file.sop_instance_uid = uid;
-    return true;
-  }
-  return false;
+  const auto place = find_in_group_8(file.dataset, file.transfer_syntax_uid, 0x18);
+  if (!place || uid.size() != file.sop_instance_uid.size() || place->second < uid.size())
+    return false;
+  file.dataset.replace(place->first, uid.size(), uid);
+  file.sop_instance_uid = uid;
+  return true;
 }
 
 }  // namespace isthmus::test

@@ -95,15 +95,15 @@ class RawScu {
 
 // A Part 10 file as it has to be sent.
 struct RawFile {
-  std::string sop_class_uid;     // of the file meta information
+  std::string sop_class_uid;     // of the data set, else of the file meta information
   std::string sop_instance_uid;  // likewise
   std::string transfer_syntax_uid;
   std::string dataset;  // every byte after group 0002; an odd deflated one padded to even length
 };
 // "raw.not_part10" when it has no file meta information that could be read.
 Result<RawFile> read_raw_file(const std::string& path);
-// Puts another SOP Instance UID of the same length wherever (0008,0018) has the one of the meta
-// information. False when it was not found (deflated data sets): the file is unchanged then.
+// Puts another SOP Instance UID of the same length where (0008,0018) has the old one. False when it
+// was not found (deflated data sets): the file is unchanged then.
 bool replace_sop_instance_uid(RawFile& file, const std::string& uid);
 
 }  // namespace isthmus::test

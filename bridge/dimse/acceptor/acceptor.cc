@@ -273,14 +273,14 @@ bool Acceptor::read_off(Waiting& waiting) {
 }
 
 void Acceptor::refuse(Id id, Waiting& waiting, const Refusal& refusal) {
-  const Bytes pdu = encode_refusal(refusal);
-  (void)::send(waiting.socket.get(), pdu.data(), pdu.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   refused(refusal.why).add();
   env_.log.info("association.refused",
                 {{"peer", waiting.peer_address},
                  {"answer", refusal.kind == Refusal::Kind::reject ? "reject" : "abort"},
                  {"why", refusal.why}});
+  const Bytes pdu = encode_refusal(refusal);
   Descriptor socket = std::move(waiting.socket);
+  (void)::send(socket.get(), pdu.data(), pdu.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, socket.get(), nullptr);
   drop(id);
   (void)::shutdown(socket.get(), SHUT_WR);

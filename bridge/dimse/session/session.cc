@@ -52,11 +52,11 @@ void Session::run(Admitted admitted) {
   const char* why = nullptr;
   if (const auto* refusal = std::get_if<Refusal>(&end)) {
     why = refusal->why;
-    association->connection().send_last(encode_refusal(*refusal));
     env_.metrics
         .counter("dimse_refused_total", "Associations refused or aborted by us, by reason",
                  {{"reason", why}})
         .add();
+    association->connection().send_last(encode_refusal(*refusal));
   } else {
     why = std::get<const char*>(end);
   }

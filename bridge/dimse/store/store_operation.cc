@@ -70,17 +70,31 @@ Result<Receipt> StoreOperation::finish() {
   return receipt;
 }
 
-Result<Receipt> StoreOperation::commit() {
-  TRY_ASSIGN(Identity identity, probe_->finish());
-  if (identity.sop_class_uid.text() != request_.sop_class_uid) {
+// That it is another instance than announced is the most one can say, even if it is incomplete too.
+Result<void> StoreOperation::compare() {
+  const auto differs = [](std::string_view seen, const std::string& announced) {
+    return !seen.empty() && seen != announced;
+  };
+  if (differs(probe_->seen_sop_class_uid(), request_.sop_class_uid)) {
     offending_element_ = kSopClassUid;
     return permanent_error("dicom.mismatch", "SOP Class UID is not the one of the command.");
   }
-  if (identity.sop_instance_uid.text() != request_.sop_instance_uid) {
+  if (differs(probe_->seen_sop_instance_uid(), request_.sop_instance_uid)) {
     offending_element_ = kSopInstanceUid;
     return permanent_error("dicom.mismatch", "SOP Instance UID is not the one of the command.");
   }
-  return incoming_->commit({std::move(identity), request_.transfer_syntax_uid, header_bytes_});
+  return {};
+}
+
+Result<Receipt> StoreOperation::commit() {
+  auto identity = probe_->finish();
+  if (!identity.ok() && identity.error().code == "dicom.unreadable") return identity.error();
+  TRY(compare());
+  if (!identity.ok()) return identity.error();
+  ASSERT(identity->sop_class_uid.text() == request_.sop_class_uid &&
+         identity->sop_instance_uid.text() == request_.sop_instance_uid);
+  return incoming_->commit(
+      {std::move(identity).value(), request_.transfer_syntax_uid, header_bytes_});
 }
 
 void StoreOperation::give_up(Error error) {

@@ -43,6 +43,7 @@ class StoreOperation {
  private:
   Result<void> begin(Spool& spool, const Origin& origin);
   Result<void> take(ByteSpan fragment);
+  Result<void> compare();
   Result<Receipt> commit();
   void give_up(Error error);
 
