@@ -12,10 +12,10 @@
 namespace isthmus::dimse {
 
 struct Policy {
-  std::vector<std::string> ae_titles;          // called; empty: any
-  std::vector<std::string> calling_ae_titles;  // empty: any
+  std::vector<std::string> ae_titles = {};          // called; empty: any
+  std::vector<std::string> calling_ae_titles = {};  // empty: any
   bool accept_unknown_sop_classes = true;
-  std::vector<std::string> extra_sop_classes;
+  std::vector<std::string> extra_sop_classes = {};
 };
 
 // The rejection for AE titles that are not ours to talk to.

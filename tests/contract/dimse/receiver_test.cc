@@ -383,6 +383,23 @@ TEST(Receiver, EndsAssociationsThatSayNothing) {
   EXPECT_EQ(under_test.refused("pdu_timeout"), 2);
 }
 
+TEST(Receiver, EndsMessagesThatOnlyHoldAThread) {
+  DimseOptions options;
+  options.pdu_timeout = Milliseconds(400);
+  ReceiverUnderTest under_test(options);
+  ASSERT_OK_AND_ASSIGN(auto scu, under_test.associate(request_for(kCt, kExplicitLittle)));
+  ASSERT_THAT(scu->send_command(3, c_store_command(1, kCt, "1.2.3")), IsOk());
+
+  bool ended = false;
+  for (int i = 0; i < 50 && !ended; ++i) {  // never silent for long, and never getting anywhere
+    ended =
+        !scu->send_data(3, "ab", false).ok() || scu->socket().is_closed_within(Milliseconds(100));
+  }
+
+  EXPECT_TRUE(ended);
+  EXPECT_EQ(under_test.refused("too_slow"), 1);
+}
+
 TEST(Receiver, ClosesConnectionsThatNeverAsk) {
   DimseOptions options;
   options.artim_timeout = Milliseconds(300);
