@@ -51,13 +51,27 @@ struct ModuleDefinition {
   std::set<std::string> depends;
 };
 
-// NAME and DEPENDS of each bridge_module(...).
+// What a module's further targets (a worker's program) link: isthmus_<module>.
+std::set<std::string> linked_modules(const std::string& text) {
+  std::set<std::string> modules;
+  constexpr std::string_view kPrefix = "isthmus_";
+  for (auto at = text.find(kPrefix); at != std::string::npos; at = text.find(kPrefix, at + 1)) {
+    const auto start = at + kPrefix.size();
+    const std::string name =
+        text.substr(start, text.find_first_not_of("abcdefghijklmnopqrstuvwxyz", start) - start);
+    if (kRungs.contains(name)) modules.insert(name);
+  }
+  return modules;
+}
+
+// NAME and DEPENDS of each bridge_module(...), with what other targets below it link.
 std::map<std::string, ModuleDefinition> module_definitions(const Sources& sources) {
   std::map<std::string, ModuleDefinition> definitions;
   for (const Source& source : sources) {
-    if (!source.is_under("bridge/") || !source.path.ends_with("/CMakeLists.txt")) continue;
+    if (module_of(source.path).empty() || !source.path.ends_with("/CMakeLists.txt")) continue;
     std::string text;
     for (const std::string& line : source.lines) text += line.substr(0, line.find('#')) + " ";
+    definitions[module_of(source.path)].depends.merge(linked_modules(text));
     const auto start = text.find("bridge_module(");
     if (start == std::string::npos) continue;
     std::istringstream words(text.substr(start + 14, text.find(')', start) - start - 14));
@@ -73,7 +87,8 @@ std::map<std::string, ModuleDefinition> module_definitions(const Sources& source
         depends.insert(word);
       }
     }
-    definitions[name] = {source.path, depends};
+    definitions[name].path = source.path;
+    definitions[name].depends.merge(depends);
   }
   return definitions;
 }

@@ -34,13 +34,16 @@ const std::vector<Library>& libraries() {
                                                 "bridge/dimse/",
                                                 "bridge/sql/lock_file.cc",
                                                 "bridge/datastore/engine/worker_process",
+                                                "bridge/datastore/worker/",
                                                 "bridge/app/"};
   static const std::vector<Library> kLibraries{
       {"cpprest/", {"bridge/http/cpprest/"}},
       {"pplx/", {"bridge/http/cpprest/"}},
       {"boost/", {"bridge/http/beast/", "bridge/http/cpprest/"}},
       {"sqlite3.h", {"bridge/sql/"}},
-      {"dcmtk/", {"bridge/dicom/", "bridge/dimse/", "bridge/datastore/engine/"}},
+      {"dcmtk/",
+       {"bridge/dicom/", "bridge/dimse/", "bridge/datastore/engine/", "bridge/datastore/worker/"}},
+      {"iconv.h", {"bridge/datastore/engine/"}},
       {"orthanc/", {"plugin/"}},
       {"spdlog/", {"bridge/base/"}},
       {"fmt/", {"bridge/", "plugin/"}},
@@ -60,6 +63,8 @@ const std::vector<Library>& libraries() {
       {"poll.h", kSystem},
       {"dirent.h", kSystem},
       {"signal.h", kSystem},
+      {"spawn.h", kSystem},
+      {"time.h", kSystem},
       {"pthread.h", {"bridge/base/"}}};
   return kLibraries;
 }

@@ -73,6 +73,10 @@ TEST(Depends, NamesWhatIsIncludedAndKeepsToTheLadder) {
 
   EXPECT_THAT(whats(check_depends({base, model, sql, fine, missing})),
               ElementsAre("spool (not on a lower rung)", "sql (not among DEPENDS)"));
+
+  const Source worker = make_source("bridge/sql/worker/CMakeLists.txt",
+                                    "target_link_libraries(w isthmus_base isthmus_options)\n");
+  EXPECT_THAT(check_depends({base, worker, fine}), IsEmpty());
 }
 
 TEST(ThirdParty, StaysInItsAdapter) {
