@@ -1,0 +1,113 @@
+#include "api/gateway.h"
+
+#include <nlohmann/json.hpp>
+
+#include "base/digest.h"
+
+namespace isthmus::api {
+namespace {
+
+using http::Response;
+using nlohmann::json;
+
+constexpr std::uint64_t kControlBodyBytes = 64 * KiB;
+
+// RFC 9457 problem document; `code` is the stable error code.
+Response problem(int status, const Error& error) {
+  const json body{{"status", status}, {"code", error.code}, {"detail", error.message}};
+  return http::text_response(status, "application/problem+json", body.dump());
+}
+
+Response json_response(int status, const json& body) {
+  return http::text_response(status, "application/json", body.dump());
+}
+
+bool has_token(const http::Head& head, const std::string& token) {
+  constexpr std::string_view kScheme = "Bearer ";
+  const std::string_view given = head.headers.get("Authorization");
+  return !token.empty() && given.starts_with(kScheme) &&
+         equal_secrets(given.substr(kScheme.size()), token);
+}
+
+Response health(const Admission& admission) {
+  if (admission.state() == AdmissionState::failed) {
+    return http::text_response(503, "text/plain", "failed\n");
+  }
+  return http::text_response(200, "text/plain", "ok\n");
+}
+
+Response readiness(Ledger& ledger, const Admission& admission) {
+  json body{{"admission", to_string(admission.state())}, {"free_bytes", admission.free_bytes()}};
+  const auto counts = ledger.counts();
+  body["ledger"] = counts.ok() ? "ok" : counts.error().code;
+  body["ready"] = counts.ok() && admission.is_open();
+  return json_response(body["ready"].get<bool>() ? 200 : 503, body);
+}
+
+Response order_retry(Ledger& ledger, const std::string& body) {
+  const json request = json::parse(body, nullptr, false);
+  if (!request.is_object() || !request.contains("what") || !request["what"].is_string()) {
+    return problem(400, permanent_error("api.bad_request",
+                                        "The body must be {\"what\": \"<uid, id or all>\"}."));
+  }
+  const auto moved = ledger.order_retry(request["what"].get<std::string>());
+  if (!moved.ok()) return problem(moved.error().fate == Fate::transient ? 503 : 500, moved.error());
+  return json_response(200, json{{"moved", *moved}});
+}
+
+// Every state has a count and an oldest age, none missing: zero is a value.
+void refresh_state_gauges(Env& env, Ledger& ledger) {
+  const auto counts = ledger.counts();
+  env.metrics.gauge("isthmus_ledger_readable", "1 when the ledger answers.").set(counts.ok());
+  if (!counts.ok()) return;
+  double asking = 0;
+  for (const StateCount& count : *counts) {
+    const MetricLabels labels{
+        {"subject", count.subject}, {"destination", count.destination}, {"state", count.state}};
+    env.metrics.gauge("isthmus_state_count", "Rows in a state.", labels)
+        .set(static_cast<double>(count.count));
+    const auto age =
+        count.oldest_since ? env.clock.wall_now() - *count.oldest_since : Milliseconds(0);
+    env.metrics
+        .gauge("isthmus_state_oldest_age_seconds", "Longest time a row has been in a state.",
+               labels)
+        .set(static_cast<double>(age.count()) / 1000.0);
+    if (count.asks_for_person) asking += static_cast<double>(count.count);
+  }
+  env.metrics.gauge("isthmus_asks_for_person_count", "Rows that wait for a person.").set(asking);
+}
+
+}  // namespace
+
+std::unique_ptr<http::Router> make_gateway_router(Env& env, Ledger& ledger, Admission& admission,
+                                                  GatewayOptions options) {
+  auto router = std::make_unique<http::Router>();
+  env.metrics.on_collect([&env, &ledger] { refresh_state_gauges(env, ledger); });
+  router->add("GET", "/healthz", [&admission](const http::Head&, const http::PathParameters&) {
+    return http::answer_with(health(admission));
+  });
+  router->add("GET", "/readyz",
+              [&ledger, &admission](const http::Head&, const http::PathParameters&) {
+                return http::answer_with(readiness(ledger, admission));
+              });
+  router->add("GET", "/metrics", [&env](const http::Head&, const http::PathParameters&) {
+    return http::answer_with(
+        http::text_response(200, "text/plain; version=0.0.4", env.metrics.text()));
+  });
+  router->add(
+      "POST", "/control/retry",
+      [&ledger, token = options.control_token](
+          const http::Head& head, const http::PathParameters&) -> std::unique_ptr<http::Exchange> {
+        if (!has_token(head, token)) {
+          return http::answer_with(
+              problem(401, permanent_error("api.unauthorized",
+                                           "Control calls need the token of this installation.")));
+        }
+        return http::gather(kControlBodyBytes, [&ledger](const std::string& body) {
+          return order_retry(ledger, body);
+        });
+      });
+  return router;
+}
+
+}  // namespace isthmus::api

@@ -1,0 +1,28 @@
+// The gateway's own HTTP faces: health, metrics, and the control calls of the command line.
+//
+//   GET  /healthz         200 while the process works; 503 after a fatal error
+//   GET  /readyz          200 when new instances are taken; 503 with the reason otherwise
+//   GET  /metrics         Prometheus text, format 0.0.4
+//   POST /control/retry   {"what": "<uid, id or all>"} → {"moved": 3}; needs the control token
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "http/http.h"
+#include "http/router.h"
+#include "ledger/ledger.h"
+#include "spool/admission.h"
+
+namespace isthmus::api {
+
+struct GatewayOptions {
+  // "Authorization: Bearer <token>" of control calls. Empty refuses all of them.
+  std::string control_token;
+};
+
+// Registers gauges of the ledger's states with `env.metrics` too. References must outlive it.
+std::unique_ptr<http::Router> make_gateway_router(Env& env, Ledger& ledger, Admission& admission,
+                                                  GatewayOptions options);
+
+}  // namespace isthmus::api
