@@ -106,6 +106,9 @@ struct Env {
   std::function<void(const Error&)> on_fatal;
 };
 
+// The value of an environment variable, when it is set. For composition roots only.
+std::optional<std::string> environment_variable(const std::string& name);
+
 // The real ones, one set per process.
 Clock& system_clock();
 FileSystem& posix_files();

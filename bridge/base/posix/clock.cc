@@ -1,6 +1,7 @@
 #include <sys/random.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <thread>
 
 #include "base/env.h"
@@ -34,6 +35,11 @@ class SystemEntropy : public Entropy {
 };
 
 }  // namespace
+
+std::optional<std::string> environment_variable(const std::string& name) {
+  if (const char* value = std::getenv(name.c_str())) return value;
+  return std::nullopt;
+}
 
 Clock& system_clock() {
   static SystemClock clock;

@@ -1,0 +1,253 @@
+#include "app/bridge.h"
+
+#include <array>
+
+#include <atomic>
+#include "base/digest.h"
+
+#include "api/gateway.h"
+#include "app/config.h"
+#include "app/destinations.h"
+#include "base/thread.h"
+#include "dimse/receiver.h"
+#include "http/server.h"
+#include "pipeline/runner.h"
+
+namespace isthmus::app {
+namespace {
+
+constexpr Milliseconds kHousekeepingTick{100};
+constexpr int kTicksPerAdmissionRefresh = 5;
+constexpr const char* kControlTokenFile = "control.token";
+
+Result<std::string> make_control_token(Env& env, const FileSystem::Path& directory) {
+  std::array<std::byte, 24> random{};
+  env.entropy.fill(random);
+  const std::string token = to_hex(random);
+  TRY(env.files.create_directories(directory));
+  const FileSystem::Path part = directory / "control.part";
+  ignore(env.files.remove(part), "left by a start that was killed");
+  TRY_ASSIGN(const auto file, env.files.open(part, FileSystem::Mode::create_new));
+  TRY(file->append(as_bytes(token)));
+  TRY(file->sync());
+  TRY(env.files.rename(part, directory / kControlTokenFile));
+  TRY(env.files.sync_directory(directory));
+  return token;
+}
+
+datastore::DataStoreOptions datastore_options(const Settings& settings,
+                                              const FileSystem::Path& program_directory,
+                                              const datastore::AccessKey& key) {
+  datastore::DataStoreOptions options;
+  options.directory = datastore_directory(settings);
+  const std::string worker = settings.text("datastore.worker_program");
+  options.worker_program =
+      worker.empty() ? program_directory / "isthmus-import-worker" : FileSystem::Path(worker);
+  options.access_keys = {key};
+  options.region = settings.text("datastore.region");
+  options.import_workers = static_cast<std::size_t>(settings.integer("datastore.import_workers"));
+  options.file_timeout = settings.duration("datastore.file_timeout_s");
+  options.worker_memory_bytes =
+      static_cast<std::uint64_t>(settings.integer("datastore.worker_memory_bytes"));
+  options.max_files_per_job = settings.integer("datastore.max_files_per_job");
+  options.max_bytes_per_job =
+      static_cast<std::uint64_t>(settings.integer("datastore.max_bytes_per_job"));
+  options.max_concurrent_jobs = settings.integer("datastore.max_concurrent_jobs");
+  options.start_jobs_per_second = settings.number("datastore.start_jobs_per_second");
+  return options;
+}
+
+DimseOptions dimse_options(const Settings& settings) {
+  DimseOptions options;
+  options.address = settings.text("dimse.address");
+  options.port = static_cast<std::uint16_t>(settings.integer("dimse.port"));
+  options.ae_titles = settings.list("dimse.ae_titles");
+  options.calling_ae_titles = settings.list("dimse.calling_ae_titles");
+  options.max_associations = static_cast<std::size_t>(settings.integer("dimse.max_associations"));
+  options.max_connections = static_cast<std::size_t>(settings.integer("dimse.max_connections"));
+  options.max_pdu_bytes = static_cast<std::uint32_t>(settings.integer("dimse.max_pdu_bytes"));
+  options.artim_timeout = settings.duration("dimse.artim_timeout_s");
+  options.idle_timeout = settings.duration("dimse.idle_timeout_s");
+  options.pdu_timeout = settings.duration("dimse.pdu_timeout_s");
+  options.max_instance_bytes =
+      static_cast<std::uint64_t>(settings.integer("dimse.max_instance_bytes"));
+  options.tcp_quick_ack = settings.flag("dimse.tcp_quick_ack");
+  options.accept_unknown_sop_classes = settings.flag("dimse.accept_unknown_sop_classes");
+  options.extra_sop_classes = settings.list("dimse.extra_sop_classes");
+  return options;
+}
+
+http::ServerOptions server_options(const Settings& settings, const std::string& section) {
+  http::ServerOptions options;
+  options.address = settings.text(section + ".address");
+  options.port = static_cast<std::uint16_t>(settings.integer(section + ".port"));
+  options.connections = static_cast<std::size_t>(settings.integer("http.connections"));
+  options.threads = static_cast<std::size_t>(settings.integer("http.threads"));
+  return options;
+}
+
+class OpenBridge : public Bridge {
+ public:
+  OpenBridge(Env& env, const Settings& settings) : env_(env), settings_(settings), runner_(env) {}
+  ~OpenBridge() override { stop(); }
+
+  Result<void> open(const FileSystem::Path& program_directory) {
+    TRY(open_stores(program_directory));
+    add_steps();
+    TRY(listen());
+    return {};
+  }
+
+  BridgeAddresses addresses() const override {
+    BridgeAddresses addresses;
+    if (dimse_) addresses.dimse_port = dimse_->port();
+    if (gateway_server_) addresses.http_port = gateway_server_->port();
+    if (datastore_server_) addresses.datastore_port = datastore_server_->port();
+    addresses.datastore_access_key_file =
+        (datastore_directory(settings_) / "access_key.json").string();
+    return addresses;
+  }
+
+  void fail() override {
+    if (admission_) admission_->close(AdmissionState::failed);
+  }
+
+  void stop() override {
+    if (admission_) admission_->close(AdmissionState::stopping);
+    if (dimse_) dimse_->stop();
+    if (gateway_server_) gateway_server_->stop();
+    if (datastore_server_) datastore_server_->stop();
+    stopping_.store(true);
+    housekeeping_wakeup_.notify();
+    housekeeping_.join();
+    runner_.stop();
+    if (data_store_) data_store_->stop();
+    if (ledger_) ledger_->stop();
+  }
+
+ private:
+  Result<void> open_stores(const FileSystem::Path& program_directory) {
+    TRY_ASSIGN(const datastore::AccessKey key, datastore_access_key(env_, settings_));
+    TRY_ASSIGN(data_store_, datastore::open_data_store(
+                                env_, datastore_options(settings_, program_directory, key)));
+    LedgerOptions ledger;
+    ledger.directory = ledger_directory(settings_);
+    ledger.destinations = settings_.destinations();
+    TRY_ASSIGN(ledger_, open_sqlite_ledger(env_, ledger));
+    TRY(env_.files.create_directories(spool_directory(settings_)));
+    AdmissionOptions admission;
+    admission.directory = spool_directory(settings_);
+    admission.reserve_bytes = static_cast<std::uint64_t>(settings_.integer("spool.reserve_bytes"));
+    admission.resume_bytes = static_cast<std::uint64_t>(settings_.integer("spool.resume_bytes"));
+    admission_ = std::make_unique<Admission>(env_, admission);
+    admission_->refresh();
+    TRY_ASSIGN(spool_, open_file_spool(env_, spool_directory(settings_), *ledger_, *admission_));
+    TRY_ASSIGN(const std::size_t discarded, spool_->recover());
+    env_.log.info("spool.recovered", {{"discarded", discarded}});
+    for (const std::string& name : settings_.destinations()) {
+      TRY_ASSIGN(auto destination, make_destination(env_, settings_, name, *data_store_, key));
+      destinations_.push_back(std::move(destination));
+    }
+    data_store_->start();
+    return {};
+  }
+
+  void add_steps() {
+    const Backoff backoff{settings_.duration("retry.first_backoff_ms"),
+                          settings_.duration("retry.longest_backoff_ms")};
+    const StagerOptions stager{static_cast<std::size_t>(settings_.integer("staging.uploads")),
+                               settings_.integer("staging.attempts"), backoff};
+    const SubmitterOptions submitter{settings_.integer("import.attempts"), backoff};
+    const WatcherOptions watcher{settings_.duration("import.first_poll_ms"),
+                                 settings_.duration("import.longest_poll_ms"),
+                                 settings_.integer("import.attempts"), backoff};
+    const ReconcilerOptions reconciler{settings_.integer("import.account_attempts"),
+                                       settings_.duration("import.output_patience_s"), backoff};
+    std::vector<Destination*> all;
+    for (const auto& made : destinations_) {
+      Destination& destination = *made->destination;
+      runner_.add(make_batcher(
+          env_, *ledger_, destination,
+          {settings_.duration("batch.quiet_s"), settings_.duration("batch.max_age_s")}));
+      runner_.add(make_stager(env_, *ledger_, *spool_, destination, stager));
+      runner_.add(make_submitter(env_, *ledger_, destination, submitter));
+      runner_.add(make_watcher(env_, *ledger_, destination, watcher));
+      runner_.add(make_reconciler(env_, *ledger_, destination, reconciler));
+      all.push_back(&destination);
+    }
+    runner_.add(make_sweeper(
+        env_, *ledger_, *spool_, all,
+        {settings_.duration("spool.retention_s"), settings_.duration("staging.object_retention_s"),
+         settings_.duration("sweeper.interval_s")}));
+    ledger_->on_change([this] { changed_.store(true, std::memory_order_relaxed); });
+    runner_.start();
+    housekeeping_ = Thread(env_, "housekeeping", [this] { keep_house(); });
+  }
+
+  Result<void> listen() {
+    TRY_ASSIGN(const std::string token, control_token());
+    gateway_ = api::make_gateway_router(env_, *ledger_, *admission_, {token});
+    TRY_ASSIGN(gateway_server_, http::listen(env_, *gateway_, server_options(settings_, "http")));
+    if (settings_.flag("datastore.listen")) {
+      TRY_ASSIGN(datastore_server_, http::listen(env_, data_store_->handler(),
+                                                 server_options(settings_, "datastore")));
+    }
+    if (settings_.flag("dimse.enabled")) {
+      TRY_ASSIGN(dimse_, open_dimse_receiver(env_, *spool_, *admission_, dimse_options(settings_)));
+    }
+    return {};
+  }
+
+  Result<std::string> control_token() {
+    auto known = read_control_token(env_, settings_);
+    if (known.ok() || known.error().code != "disk.not_found") return known;
+    return make_control_token(env_, settings_.text("data_dir"));
+  }
+
+  // Steps are woken a few times a second at most, however many commits there are: a wakeup is only
+  // a hint, and intake should not pay for it.
+  void keep_house() {
+    for (int tick = 0; !stopping_.load(); ++tick) {
+      housekeeping_wakeup_.wait_for(kHousekeepingTick);
+      if (changed_.exchange(false, std::memory_order_relaxed)) runner_.wake();
+      if (tick % kTicksPerAdmissionRefresh == 0) admission_->refresh();
+    }
+  }
+
+  Env& env_;
+  const Settings settings_;
+  std::unique_ptr<datastore::DataStore> data_store_;
+  std::unique_ptr<Ledger> ledger_;
+  std::unique_ptr<Admission> admission_;
+  std::unique_ptr<Spool> spool_;
+  std::vector<std::unique_ptr<ConfiguredDestination>> destinations_;
+  std::unique_ptr<http::Router> gateway_;
+  Runner runner_;
+  std::unique_ptr<http::Server> gateway_server_;
+  std::unique_ptr<http::Server> datastore_server_;
+  std::unique_ptr<DimseReceiver> dimse_;
+  std::atomic<bool> changed_{true};
+  std::atomic<bool> stopping_{false};
+  Wakeup housekeeping_wakeup_;
+  Thread housekeeping_;
+};
+
+}  // namespace
+
+Result<std::string> read_control_token(Env& env, const Settings& settings) {
+  TRY_ASSIGN(auto file,
+             env.files.open(FileSystem::Path(settings.text("data_dir")) / kControlTokenFile,
+                            FileSystem::Mode::read_only));
+  TRY_ASSIGN(const std::uint64_t size, file->size());
+  const auto source = source_of_file(std::move(file), 0, size);
+  return read_all(*source, 1 * KiB);
+}
+
+Result<std::unique_ptr<Bridge>> open_bridge(Env& env, const Settings& settings,
+                                            const FileSystem::Path& program_directory) {
+  auto bridge = std::make_unique<OpenBridge>(env, settings);
+  TRY(bridge->open(program_directory));
+  return std::unique_ptr<Bridge>(std::move(bridge));
+}
+
+}  // namespace isthmus::app

@@ -1,0 +1,41 @@
+// The whole gateway in one process: opened, started, stopped. The daemon's main and, later, the
+// Orthanc plugin hold one.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "app/settings.h"
+#include "base/env.h"
+
+namespace isthmus::app {
+
+struct BridgeAddresses {
+  std::uint16_t dimse_port = 0;  // 0: not listening
+  std::uint16_t http_port = 0;
+  std::uint16_t datastore_port = 0;  // 0: not listening
+  std::string datastore_access_key_file;
+};
+
+class Bridge {
+ public:
+  virtual ~Bridge() = default;
+  virtual BridgeAddresses addresses() const = 0;
+  // Closes admission for good: our own storage can no longer be trusted. Any thread, never blocks.
+  virtual void fail() = 0;
+  // Receivers, steps, committer, in this order. Synchronous, safe twice.
+  virtual void stop() = 0;
+};
+
+// Opens everything, goes on where an earlier run was killed, and listens. `program_directory` is
+// where isthmus-import-worker is looked for. Errors are those of the parts, with what to do. `env`
+// must outlive it.
+Result<std::unique_ptr<Bridge>> open_bridge(Env& env, const Settings& settings,
+                                            const FileSystem::Path& program_directory);
+
+// The token that control calls of the command line need: made once per installation, kept in
+// data_dir.
+Result<std::string> read_control_token(Env& env, const Settings& settings);
+
+}  // namespace isthmus::app

@@ -1,0 +1,358 @@
+#include "app/commands.h"
+
+#include <fmt/format.h>
+
+#include <unistd.h>
+#include <atomic>
+
+#include <csignal>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "app/bridge.h"
+#include "base/failpoint.h"
+#include "http/client.h"
+#include "ledger/ledger.h"
+
+namespace isthmus::app {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr int kWell = 0;
+constexpr int kWrong = 1;
+constexpr int kCannot = 2;
+constexpr int kFatalExit = 70;
+constexpr std::size_t kListed = 1000;
+
+// Set once by report_fatal; the serving thread looks at it when the signal arrives.
+std::atomic<bool> fatal_seen{false};
+
+void say(const std::string& line) {
+  fmt::print("{}\n", line);
+}
+void complain(const std::string& line) {
+  fmt::print(stderr, "isthmus: {}\n", line);
+}
+
+std::optional<Settings> settings_or_complain(const Invocation& invocation) {
+  ParsedSettings parsed = load_settings(invocation.env, invocation.config);
+  for (const std::string& problem : parsed.problems) complain(problem);
+  if (!parsed.problems.empty()) return std::nullopt;
+  return std::move(parsed.settings);
+}
+
+Result<std::unique_ptr<Ledger>> open_ledger(const Invocation& invocation, const Settings& settings,
+                                            bool read_only) {
+  LedgerOptions options;
+  options.directory = ledger_directory(settings);
+  options.destinations = settings.destinations();
+  options.read_only = read_only;
+  return open_sqlite_ledger(invocation.env, options);
+}
+
+int failed(const Error& error) {
+  complain(describe(error));
+  return kCannot;
+}
+
+std::string age_text(Milliseconds age) {
+  const auto seconds = age.count() / 1000;
+  if (seconds < 120) return fmt::format("{} s", seconds);
+  if (seconds < 7200) return fmt::format("{} min", seconds / 60);
+  if (seconds < 172800) return fmt::format("{} h", seconds / 3600);
+  return fmt::format("{} d", seconds / 86400);
+}
+
+ordered_json status_json(const std::vector<StateCount>& counts, const std::vector<Ask>& asks,
+                         WallTime now) {
+  ordered_json body{{"at", to_rfc3339(now)},
+                    {"states", ordered_json::array()},
+                    {"asks_for_person", ordered_json::array()}};
+  for (const StateCount& count : counts) {
+    ordered_json row{{"subject", count.subject},
+                     {"destination", count.destination},
+                     {"state", count.state},
+                     {"count", count.count}};
+    if (count.oldest_since) {
+      row["oldest_since"] = to_rfc3339(*count.oldest_since);
+      row["oldest_age_s"] = (now - *count.oldest_since).count() / 1000;
+    }
+    row["asks_for_person"] = count.asks_for_person;
+    body["states"].push_back(std::move(row));
+  }
+  for (const Ask& ask : asks) {
+    body["asks_for_person"].push_back({{"subject", ask.subject},
+                                       {"id", ask.subject_id},
+                                       {"destination", ask.destination},
+                                       {"state", ask.state},
+                                       {"reason_code", ask.reason_code},
+                                       {"reason", ask.reason},
+                                       {"since", to_rfc3339(ask.since)}});
+  }
+  return body;
+}
+
+void print_status(const std::vector<StateCount>& counts, const std::vector<Ask>& asks,
+                  WallTime now) {
+  say(fmt::format("{:<12}{:<14}{:<13}{:>9}  {}", "what", "destination", "state", "count",
+                  "oldest"));
+  for (const StateCount& count : counts) {
+    if (count.count == 0) continue;
+    say(fmt::format("{:<12}{:<14}{:<13}{:>9}  {}{}", count.subject, count.destination, count.state,
+                    count.count, count.oldest_since ? age_text(now - *count.oldest_since) : "",
+                    count.asks_for_person ? "  asks for a person" : ""));
+  }
+  if (asks.empty()) {
+    say("nothing asks for a person");
+    return;
+  }
+  say("");
+  say("asks for a person:");
+  for (const Ask& ask : asks) {
+    say(fmt::format("  {} {} at {}: {} since {}: {} {}", ask.subject, ask.subject_id,
+                    ask.destination, ask.state, to_rfc3339(ask.since), ask.reason_code,
+                    ask.reason));
+  }
+  say("look: isthmus history ID   try again: isthmus retry ID (or all)");
+}
+
+int status_once(Ledger& ledger, Env& env, const StatusOptions& options) {
+  const auto counts = ledger.counts();
+  if (!counts.ok()) return failed(counts.error());
+  const auto asks = ledger.asks(kListed);
+  if (!asks.ok()) return failed(asks.error());
+  const WallTime now = env.clock.wall_now();
+  if (options.json) {
+    say(status_json(*counts, *asks, now).dump(options.watch ? -1 : 2));
+  } else {
+    print_status(*counts, *asks, now);
+  }
+  std::fflush(stdout);
+  return kWell;
+}
+
+// "8 received, 8 staged, 8 imported, 0 rejected, 0 unaccounted", and what is in quarantine if any.
+std::string counts_text(const StudySummary& study) {
+  std::string text =
+      fmt::format("{} received, {} staged, {} imported, {} rejected, {} unaccounted",
+                  study.received, study.staged, study.imported, study.rejected, study.unaccounted);
+  if (study.quarantined > 0) text += fmt::format(", {} quarantined", study.quarantined);
+  return text;
+}
+
+std::string study_text(const StudySummary& study) {
+  return fmt::format("study {} at {}\n  {}\n  import jobs {}\n  image sets  {}",
+                     study.study_instance_uid.text(), study.destination, counts_text(study),
+                     fmt::join(study.import_job_ids, " "), fmt::join(study.image_set_ids, " "));
+}
+
+ordered_json study_json(const StudySummary& study) {
+  return {{"study_instance_uid", study.study_instance_uid.text()},
+          {"destination", study.destination},
+          {"received", study.received},
+          {"staged", study.staged},
+          {"imported", study.imported},
+          {"rejected", study.rejected},
+          {"quarantined", study.quarantined},
+          {"unaccounted", study.unaccounted},
+          {"import_jobs", study.import_job_ids},
+          {"image_sets", study.image_set_ids}};
+}
+
+sigset_t stop_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGINT);
+  return signals;
+}
+
+bool arm_from_text(const std::string& text) {
+  if (text.empty()) return true;
+  const auto colon = text.find(':');
+  const auto point = failpoint_from(text.substr(0, colon));
+  if (!point) {
+    complain("no failpoint is named " + text.substr(0, colon));
+    return false;
+  }
+  arm_failpoint(*point, colon == std::string::npos ? 1 : std::atoi(text.c_str() + colon + 1));
+  return true;
+}
+
+void announce(const BridgeAddresses& addresses, const Settings& settings) {
+  // One line that scripts wait for and read the ports from.
+  const ordered_json line{{"event", "listening"},
+                          {"dimse_port", addresses.dimse_port},
+                          {"http_port", addresses.http_port},
+                          {"datastore_port", addresses.datastore_port},
+                          {"datastore_access_key_file", addresses.datastore_access_key_file},
+                          {"data_dir", settings.text("data_dir")}};
+  say(line.dump());
+  std::fflush(stdout);
+}
+
+// Asks the daemon, which holds the ledger, to order the retry.
+Result<std::int64_t> retry_by_daemon(Env& env, const Settings& settings, const std::string& what) {
+  TRY_ASSIGN(const std::string token, read_control_token(env, settings));
+  const auto client = http::make_client(env, {});
+  http::Request request;
+  request.method = "POST";
+  request.url = fmt::format("http://{}:{}/control/retry", settings.text("http.address"),
+                            settings.integer("http.port"));
+  request.headers = {{"Authorization", "Bearer " + token}, {"Content-Type", "application/json"}};
+  request.body = source_of(ordered_json{{"what", what}}.dump());
+  request.timeout = Milliseconds(30'000);
+  TRY_ASSIGN(const http::Response response, client->send(std::move(request)));
+  std::string body;
+  if (response.body) {
+    TRY_ASSIGN(body, read_all(*response.body, 64 * KiB));
+  }
+  const auto json = ordered_json::parse(body, nullptr, false);
+  if (response.status != 200 || !json.is_object() || !json.contains("moved")) {
+    return permanent_error("control.refused",
+                           fmt::format("The daemon answered {} to the retry order; is http.port "
+                                       "the one it listens on?",
+                                       response.status));
+  }
+  return json["moved"].get<std::int64_t>();
+}
+
+}  // namespace
+
+void report_fatal(const Error& error) {
+  complain("fatal: " + describe(error));
+  if (!fatal_seen.exchange(true)) ::kill(::getpid(), SIGTERM);
+}
+
+int serve(const Invocation& invocation, const std::string& failpoint) {
+  const auto settings = settings_or_complain(invocation);
+  if (!settings || !arm_from_text(failpoint)) return kCannot;
+  // Blocked before any thread starts, so that only this one takes them; a peer that went away is an
+  // error of its write, never a signal.
+  const sigset_t signals = stop_signals();
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::signal(SIGPIPE, SIG_IGN);
+  auto bridge = open_bridge(invocation.env, *settings, invocation.program_directory);
+  if (!bridge.ok()) return failed(bridge.error());
+  announce((*bridge)->addresses(), *settings);
+  invocation.env.log.info("bridge.started", {{"version", version()}});
+  int signal = 0;
+  sigwait(&signals, &signal);
+  if (fatal_seen.load()) (*bridge)->fail();
+  invocation.env.log.info("bridge.stopping", {{"signal", signal}});
+  (*bridge)->stop();
+  invocation.env.log.info("bridge.stopped", {});
+  return fatal_seen.load() ? kFatalExit : kWell;
+}
+
+int show_status(const Invocation& invocation, const StatusOptions& options) {
+  const auto settings = settings_or_complain(invocation);
+  if (!settings) return kCannot;
+  const auto ledger = open_ledger(invocation, *settings, true);
+  if (!ledger.ok()) return failed(ledger.error());
+  for (;;) {
+    const int outcome = status_once(**ledger, invocation.env, options);
+    if (outcome != kWell || !options.watch) return outcome;
+    invocation.env.clock.sleep_for(Milliseconds(2000));
+    if (!options.json) fmt::print("\n");
+  }
+}
+
+int show_history(const Invocation& invocation, const std::string& uid_or_id, bool json) {
+  const auto settings = settings_or_complain(invocation);
+  if (!settings) return kCannot;
+  const auto ledger = open_ledger(invocation, *settings, true);
+  if (!ledger.ok()) return failed(ledger.error());
+  const auto entries = (*ledger)->history(uid_or_id, 100'000);
+  if (!entries.ok()) return failed(entries.error());
+  for (const HistoryEntry& entry : *entries) {
+    if (json) {
+      say(ordered_json{{"at", to_rfc3339(entry.at)},
+                       {"subject", entry.subject},
+                       {"id", entry.subject_id},
+                       {"event", entry.event},
+                       {"from", entry.from_state},
+                       {"to", entry.to_state},
+                       {"why", entry.why}}
+              .dump());
+    } else {
+      say(fmt::format("{}  {:<10} {}  {:<20} {}{}{}{}", to_rfc3339(entry.at), entry.subject,
+                      entry.subject_id, entry.event, entry.from_state,
+                      entry.from_state.empty() ? "" : " → ", entry.to_state,
+                      entry.why.empty() ? "" : "  (" + entry.why + ")"));
+    }
+  }
+  if (!entries->empty()) return kWell;
+  complain("nothing is known by that UID or id");
+  return kWrong;
+}
+
+int show_studies(const Invocation& invocation, bool json) {
+  const auto settings = settings_or_complain(invocation);
+  if (!settings) return kCannot;
+  const auto ledger = open_ledger(invocation, *settings, true);
+  if (!ledger.ok()) return failed(ledger.error());
+  const auto studies = (*ledger)->studies(kListed);
+  if (!studies.ok()) return failed(studies.error());
+  StudySummary total;
+  for (const StudySummary& study : *studies) {
+    say(json ? study_json(study).dump() : study_text(study));
+    total.received += study.received;
+    total.staged += study.staged;
+    total.imported += study.imported;
+    total.rejected += study.rejected;
+    total.quarantined += study.quarantined;
+    total.unaccounted += study.unaccounted;
+  }
+  if (!json) say(counts_text(total));
+  return kWell;
+}
+
+int order_retry(const Invocation& invocation, const std::string& what) {
+  const auto settings = settings_or_complain(invocation);
+  if (!settings) return kCannot;
+  Result<std::int64_t> moved = std::int64_t{0};
+  const auto ledger = open_ledger(invocation, *settings, false);
+  if (ledger.ok()) {
+    moved = (*ledger)->order_retry(what);
+    (*ledger)->stop();
+  } else if (ledger.error().code == "ledger.locked") {
+    moved = retry_by_daemon(invocation.env, *settings, what);
+  } else {
+    return failed(ledger.error());
+  }
+  if (!moved.ok()) return failed(moved.error());
+  say(fmt::format("{} to be tried again", *moved));
+  return *moved > 0 ? kWell : kWrong;
+}
+
+int check_config(const Invocation& invocation) {
+  const ParsedSettings parsed = load_settings(invocation.env, invocation.config);
+  for (const std::string& problem : parsed.problems) complain(problem);
+  if (!parsed.problems.empty()) return kWrong;
+  say("the configuration is good");
+  return kWell;
+}
+
+int print_config(const Invocation& invocation) {
+  const auto settings = settings_or_complain(invocation);
+  if (!settings) return kWrong;
+  fmt::print("{}", settings->print());
+  return kWell;
+}
+
+int check_ledger(const Invocation& invocation) {
+  const auto settings = settings_or_complain(invocation);
+  if (!settings) return kCannot;
+  const auto ledger = open_ledger(invocation, *settings, true);
+  if (!ledger.ok()) return failed(ledger.error());
+  const auto findings = (*ledger)->check();
+  if (!findings.ok()) return failed(findings.error());
+  for (const std::string& finding : *findings) say(finding);
+  if (!findings->empty()) return kWrong;
+  say("the ledger is sound");
+  return kWell;
+}
+
+}  // namespace isthmus::app

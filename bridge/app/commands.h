@@ -1,0 +1,38 @@
+// The commands of the program, apart from its command line. Each prints to standard output,
+// problems to standard error, and gives the exit status: 0 well, 1 it found something wrong, 2 it
+// could not run.
+#pragma once
+
+#include <string>
+
+#include "app/config.h"
+#include "app/settings.h"
+
+namespace isthmus::app {
+
+struct Invocation {
+  Env& env;
+  ConfigArguments config;
+  FileSystem::Path program_directory;
+};
+
+struct StatusOptions {
+  bool json = false;
+  bool watch = false;  // again every two seconds until interrupted
+};
+
+// Until SIGTERM or SIGINT; 70 (sysexits.h EX_SOFTWARE) after a fatal error, so that a supervisor
+// starts it again.
+int serve(const Invocation& invocation, const std::string& failpoint);
+int show_status(const Invocation& invocation, const StatusOptions& options);
+int show_history(const Invocation& invocation, const std::string& uid_or_id, bool json);
+int show_studies(const Invocation& invocation, bool json);
+int order_retry(const Invocation& invocation, const std::string& what);
+int check_config(const Invocation& invocation);
+int print_config(const Invocation& invocation);
+int check_ledger(const Invocation& invocation);
+
+// Reports a fatal error to whoever serves; what Env::on_fatal of the program does.
+void report_fatal(const Error& error);
+
+}  // namespace isthmus::app

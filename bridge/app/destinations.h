@@ -1,0 +1,37 @@
+// The composition root of what deliveries are made with: joins clients to clouds, or to the
+// embedded data store by loopback. The only code that knows both sides.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "app/settings.h"
+#include "auth/credentials.h"
+#include "datastore/datastore.h"
+#include "http/http.h"
+#include "pipeline/step.h"
+
+namespace isthmus::app {
+
+// Everything one destination is made of, in order of construction.
+struct ConfiguredDestination {
+  std::unique_ptr<http::Transport> transport;
+  std::unique_ptr<CredentialsSource> credentials;
+  std::unique_ptr<ObjectStore> store;
+  std::unique_ptr<ImportService> service;
+  std::unique_ptr<Destination> destination;
+  std::string datastore_id;
+};
+
+// The access key of the data store: as configured, else the pair kept in its folder, made durable
+// before it is first used.
+Result<datastore::AccessKey> datastore_access_key(Env& env, const Settings& settings);
+
+// kind=embedded: provisions bucket and data store, then joins the clients to it by loopback.
+Result<std::unique_ptr<ConfiguredDestination>> make_destination(Env& env, const Settings& settings,
+                                                                const std::string& name,
+                                                                datastore::DataStore& data_store,
+                                                                const datastore::AccessKey& key);
+
+}  // namespace isthmus::app

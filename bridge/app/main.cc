@@ -1,0 +1,98 @@
+// The program isthmus: its command line (CLI11) in front of commands.h.
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+
+#include "app/commands.h"
+#include "app/states_document.h"
+
+namespace {
+
+using namespace isthmus;       // NOLINT: the one place where everything comes together
+using namespace isthmus::app;  // NOLINT
+
+FileSystem::Path own_directory() {
+  std::error_code error;
+  const auto self = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? FileSystem::Path("/usr/bin") : self.parent_path();
+}
+
+struct CommandLine {
+  ConfigArguments config;
+  StatusOptions status;
+  std::string uid;
+  std::string what;
+  std::string failpoint;
+  bool json = false;
+};
+
+void describe_commands(CLI::App& app, CommandLine& line) {
+  app.description(
+      "Isthmus: the gateway between a hospital's DICOM world and cloud imaging stores.");
+  app.require_subcommand(1);
+  app.fallthrough();
+  app.add_option("-c,--config", line.config.file, "Configuration file (JSON, comments allowed)");
+  app.add_option("--set", line.config.overrides, "name=value, before file and environment")
+      ->expected(1)
+      ->take_all();
+  auto* serve = app.add_subcommand("serve", "Run the gateway until SIGTERM");
+  serve->add_option("--failpoint", line.failpoint, "name[:nth]: die there, for crash tests")
+      ->group("");
+  auto* status =
+      app.add_subcommand("status", "Counts by state, oldest ages, what asks for a person");
+  status->add_flag("--json", line.status.json, "As JSON");
+  status->add_flag("--watch", line.status.watch, "Again every two seconds");
+  auto* history = app.add_subcommand("history", "The timeline of an instance, series or study");
+  history->add_option("uid", line.uid, "SOP, series or study instance UID, or one of our ids")
+      ->required();
+  history->add_flag("--json", line.json, "As JSON lines");
+  auto* studies = app.add_subcommand("studies", "What became of each study");
+  studies->add_flag("--json", line.json, "As JSON lines");
+  auto* retry = app.add_subcommand("retry", "Try again what was rejected, quarantined or is stuck");
+  retry->add_option("what", line.what, "A UID, one of our ids, or all")->required();
+  app.add_subcommand("check-config", "Report every problem of the configuration");
+  app.add_subcommand("print-config", "The configuration in force, secrets as [secret]");
+  app.add_subcommand("check-ledger", "Integrity of the ledger and its invariants");
+  app.add_subcommand("version", "The version of this program");
+  app.add_subcommand("print-reference", "config/REFERENCE.md")->group("");
+  app.add_subcommand("print-schema", "config/isthmus.schema.json")->group("");
+  app.add_subcommand("print-states", "bridge/docs/STATES.md")->group("");
+}
+
+int run(const std::string& command, const Invocation& invocation, const CommandLine& line) {
+  if (command == "serve") return serve(invocation, line.failpoint);
+  if (command == "status") return show_status(invocation, line.status);
+  if (command == "history") return show_history(invocation, line.uid, line.json);
+  if (command == "studies") return show_studies(invocation, line.json);
+  if (command == "retry") return order_retry(invocation, line.what);
+  if (command == "check-config") return check_config(invocation);
+  if (command == "print-config") return print_config(invocation);
+  if (command == "check-ledger") return check_ledger(invocation);
+  if (command == "version") fmt::print("isthmus {}\n", version());
+  if (command == "print-reference") fmt::print("{}", settings_reference_markdown());
+  if (command == "print-schema") fmt::print("{}", settings_json_schema());
+  if (command == "print-states") fmt::print("{}", states_markdown());
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CommandLine line;
+  CLI::App app;
+  describe_commands(app, line);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  const auto metrics = make_metrics();
+  Env bare{system_clock(), posix_files(), system_entropy(), null_log(), *metrics, report_fatal};
+  // The level is a setting, so the log is made after a first look at the configuration.
+  const ParsedSettings parsed = load_settings(bare, line.config);
+  const auto log =
+      make_stderr_log(parsed.problems.empty() ? log_level(parsed.settings) : LogLevel::info);
+  Env env{system_clock(), posix_files(), system_entropy(), *log, *metrics, report_fatal};
+  const Invocation invocation{env, line.config, own_directory()};
+  return run(app.get_subcommands().front()->get_name(), invocation, line);
+}
