@@ -1,0 +1,47 @@
+"""Death at every failpoint, restart, invariants I1 to I6. usage: crash_test.py [FAILPOINT …]"""
+
+import pathlib
+import re
+import subprocess
+import sys
+
+from harness import ROOT, Daemon, fail, in_temp_folder, make_study, raw_send
+from truth import imported_exactly_once, rows
+
+POINTS = re.findall(r'ISTHMUS_FAILPOINT\(\w+, "([^"]+)"',
+                    (ROOT / "bridge/base/failpoints.def").read_text())
+
+
+def dies_there_and_goes_on(folder, point, nth):
+    make_study(folder / "study", series=2, instances=3, rows=32, cols=32)
+    # Swept at once, so that the sweeper's points are reached too.
+    daemon = Daemon(folder, spool__retention_s=0, sweeper__interval_s=0.1)
+    daemon.start("--failpoint", f"{point}:{nth}", wait=False)
+    acknowledged = set()
+    try:
+        daemon.wait_listening(30)
+        for line in raw_send(daemon.dimse_port, folder / "study", timeout=60):
+            if line.get("status") == "0000":
+                acknowledged.add(line["sop_instance_uid"])
+    except AssertionError:
+        pass  # it died while starting: some points are reached by provisioning
+    status = daemon.reap(60)
+    if status != -9:
+        fail(f"{point}:{nth} was not reached: ended with {status}")
+    daemon.start()
+    # What was not acknowledged the sender sends again, as senders do.
+    for line in raw_send(daemon.dimse_port, folder / "study", check=True):
+        assert line.get("status", "0000") == "0000", line
+        if "sop_instance_uid" in line:
+            acknowledged.add(line["sop_instance_uid"])
+    assert len(acknowledged) == 6, acknowledged
+    daemon.wait_settled(120)
+    imported_exactly_once(daemon, acknowledged, folder)
+    leftovers = [path for path in (folder / "data/spool").rglob("*.part")]
+    assert not leftovers, leftovers
+    daemon.stop()
+
+
+for point in sys.argv[1:] or POINTS:
+    in_temp_folder(lambda folder: dies_there_and_goes_on(folder, point, 1))
+    print("passed:", point, flush=True)

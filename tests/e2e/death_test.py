@@ -1,0 +1,59 @@
+"""SIGKILL at random moments while dcmsend sends: what was acknowledged is imported exactly once.
+
+usage: death_test.py [KILLS]     the seed is printed; SEED=n repeats a run
+"""
+
+import os
+import random
+import re
+import subprocess
+import sys
+import time
+
+from harness import Daemon, fail, in_temp_folder, make_study
+from truth import imported_exactly_once
+
+KILLS = int(sys.argv[1]) if len(sys.argv) > 1 else 25
+SEED = int(os.environ.get("SEED", time.time_ns() % 1_000_000))
+
+
+def acknowledged_in(report):
+    """UIDs that a dcmsend report says were answered with success."""
+    uids = set()
+    for block in re.split(r"\n(?=Number\s*:)", report):
+        uid = re.search(r"SOP Instance\s*:\s*([0-9.]+)", block)
+        if uid and re.search(r"Status\s*:.*Success", block):
+            uids.add(uid.group(1))
+    return uids
+
+
+def deaths(folder):
+    chance = random.Random(SEED)
+    print(f"seed {SEED}, {KILLS} kills", flush=True)
+    daemon = Daemon(folder, **{"staging__object_retention_s": 0})
+    acknowledged = set()
+    # One port for the whole test, so that senders find the daemon again.
+    daemon.start()
+    daemon.settings["dimse.port"] = str(daemon.dimse_port)
+    for kill in range(KILLS):
+        study = folder / f"study-{kill}"
+        make_study(study, series=2, instances=15, rows=128, cols=128, seed=SEED * 1000 + kill)
+        report = folder / f"report-{kill}.txt"
+        sender = subprocess.Popen(
+            ["dcmsend", "-aec", "ISTHMUS", "127.0.0.1", str(daemon.dimse_port), "+sd", "+r",
+             "+crf", str(report), str(study)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(chance.uniform(0.0, 0.35))
+        daemon.kill()
+        sender.wait(60)
+        if report.exists():
+            acknowledged |= acknowledged_in(report.read_text(errors="replace"))
+        daemon.start()
+    daemon.wait_settled(300)
+    if not acknowledged:
+        fail("no instance was acknowledged in the whole test: it proved nothing")
+    total = imported_exactly_once(daemon, acknowledged, folder)
+    print(f"{len(acknowledged)} acknowledged, {total} imported, each exactly once")
+    daemon.stop()
+
+
+in_temp_folder(deaths)
