@@ -151,6 +151,9 @@ std::optional<Refusal> judge(int minor, const Headers& headers, Framing& framing
   }
   framing.keep_alive = minor >= 1 ? !lists(headers, "Connection", "close")
                                   : lists(headers, "Connection", "keep-alive");
+  // A final answer without 100 (nothing to continue with: RFC 9110 section 10.1.1) is right, but
+  // stock botocore misreads every answer after it on that connection.
+  if (headers.contains("Expect") && !framing.has_body()) framing.keep_alive = false;
   return std::nullopt;
 }
 

@@ -69,6 +69,21 @@ TEST(Judgement, KeepsAliveByVersionAndConnection) {
   EXPECT_TRUE(keeps(0, {{"Connection", "keep-alive"}}));
 }
 
+// botocore reads a final answer to "Expect: 100-continue" and then misreads the next one.
+TEST(Judgement, EndsTheConnectionWhenThereIsNothingToContinueWith) {
+  const auto keeps = [](Headers headers) {
+    headers.set("Host", "h");
+    headers.set("Expect", "100-continue");
+    Framing framing;
+    EXPECT_EQ(judge(1, headers, framing), std::nullopt);
+    return framing.keep_alive;
+  };
+
+  EXPECT_TRUE(keeps({{"Content-Length", "1"}}));
+  EXPECT_FALSE(keeps({{"Content-Length", "0"}}));
+  EXPECT_FALSE(keeps({}));
+}
+
 TEST(Judgement, ExpectationCountsOnlyWithABodyAndInThisVersion) {
   const auto expects = [](int minor, Headers headers) {
     headers.set("Host", "h");
