@@ -72,8 +72,10 @@ Result<bool> worth_another_try(Response& response) {
   }
 }
 
-std::optional<Milliseconds> asked_wait(const Response& response, WallTime now) {
-  const auto text = response.headers.find("Retry-After");
+}  // namespace
+
+std::optional<Milliseconds> retry_after_of(const Headers& headers, WallTime now) {
+  const auto text = headers.find("Retry-After");
   if (!text) return std::nullopt;
   std::uint32_t seconds = 0;
   const auto [end, error] = std::from_chars(text->data(), text->data() + text->size(), seconds);
@@ -83,8 +85,6 @@ std::optional<Milliseconds> asked_wait(const Response& response, WallTime now) {
   if (const auto date = from_http_date(*text)) return std::max(*date - now, Milliseconds(0));
   return std::nullopt;
 }
-
-}  // namespace
 
 RetryingTransport::RetryingTransport(Env& env, Transport& next, RetryPolicy policy,
                                      BeforeTry before_try)
@@ -108,7 +108,7 @@ Result<Response> RetryingTransport::send(Request request) {
       } else if (!*again) {
         return answer;
       } else {
-        asked = asked_wait(*answer, env_.clock.wall_now());
+        asked = retry_after_of(answer->headers, env_.clock.wall_now());
       }
     }
     if (!answer.ok()) {

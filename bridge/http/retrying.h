@@ -16,6 +16,10 @@ struct RetryPolicy {
 // fresh.
 using BeforeTry = std::function<Result<void>(Request&)>;
 
+// How long the answer asks to wait: Retry-After in seconds or as a date (RFC 9110 section 10.2.3).
+// Nothing when it does not say, or not in a way that can be read.
+std::optional<Milliseconds> retry_after_of(const Headers& headers, WallTime now);
+
 // Tries again on transport errors and on 429, 500, 502, 503, 504, and 402 when its error name is a
 // throttle; honours Retry-After (seconds or date) up to the budget. The last answer is returned as
 // is.

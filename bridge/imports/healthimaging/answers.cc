@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
+#include "http/retrying.h"
 #include "wire/healthimaging.h"
 
 namespace isthmus::healthimaging {
@@ -52,17 +52,6 @@ Meaning meaning_of(std::string_view exception, int status) {
   return {exception, "import.invalid", Fate::permanent};
 }
 
-std::optional<Milliseconds> asked_wait(const http::Headers& headers, WallTime now) {
-  const std::string_view text = headers.get("Retry-After");
-  std::uint32_t seconds = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (!text.empty() && error == std::errc() && end == text.data() + text.size()) {
-    return std::chrono::seconds(seconds);
-  }
-  if (const auto date = http::from_http_date(text)) return std::max(*date - now, Milliseconds(0));
-  return std::nullopt;
-}
-
 // Failures of a single file that are not the file's: its object could not be read, or the service
 // stumbled. Another try may go well.
 constexpr std::array<std::string_view, 9> kNotTheFile = {
@@ -84,7 +73,7 @@ Error error_of(http::Response& response, WallTime now) {
   Error error{meaning.code,
               fmt::format("The import service answered {} {}: {}", response.status,
                           cut(said.type, 64), cut(said.message, kMaxMessage)),
-              meaning.fate, asked_wait(response.headers, now)};
+              meaning.fate, http::retry_after_of(response.headers, now)};
   return error;
 }
 

@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 
+#include "http/retrying.h"
 #include "wire/s3.h"
 
 namespace isthmus::s3 {
@@ -69,17 +69,6 @@ bool plain_name(std::string_view text) {
   });
 }
 
-std::optional<Milliseconds> asked_wait(const http::Headers& headers, WallTime now) {
-  const std::string_view text = headers.get("Retry-After");
-  std::uint32_t seconds = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-  if (!text.empty() && error == std::errc() && end == text.data() + text.size()) {
-    return std::chrono::seconds(seconds);
-  }
-  if (const auto date = http::from_http_date(text)) return std::max(*date - now, Milliseconds(0));
-  return std::nullopt;
-}
-
 const char* advice_for(std::string_view code) {
   if (code == "store.denied") return "check keys, policy and clock";
   if (code == "store.no_bucket") return "create the bucket or correct its name";
@@ -104,7 +93,7 @@ Refusal refusal_of(http::Response& response, WallTime now) {
   Error error{meaning.code,
               fmt::format("The bucket answered {} {}: {}.", response.status, s3_code,
                           advice_for(meaning.code)),
-              meaning.fate, asked_wait(response.headers, now)};
+              meaning.fate, http::retry_after_of(response.headers, now)};
   return {std::move(s3_code), std::move(error)};
 }
 
