@@ -60,7 +60,8 @@ TEST(BodyDecoder, ABodyThatEndsEarlyIsNotDone) {
 
 TEST(BodyDecoder, ChunksComeApartWhereverTheirBytesAreCut) {
   const std::string input =
-      "3\r\nabc\r\n00A;name=\"value\"; other\r\n0123456789\r\n0\r\nTrailer: x\r\nMore: y\r\n\r\nGET /";
+      "3\r\nabc\r\n"
+      "00A;name=\"value\"; other\r\n0123456789\r\n0\r\nTrailer: x\r\nMore: y\r\n\r\nGET /";
   for (std::size_t in_bytes = 1; in_bytes <= input.size(); ++in_bytes) {
     for (const std::size_t out_bytes : {1U, 2U, 7U, 100U}) {
       const Decoded decoded = decode(chunked(), input, in_bytes, out_bytes);
