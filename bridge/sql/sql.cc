@@ -327,7 +327,6 @@ Result<CheckpointResult> Database::checkpoint() {
   const int code = sqlite3_wal_checkpoint_v2(connection_->handle, nullptr,
                                              SQLITE_CHECKPOINT_PASSIVE, &log_pages, &moved_pages);
   if (code != SQLITE_OK) return connection_->error(code, "A checkpoint failed");
-  connection_->log_pages = log_pages - moved_pages;
   return CheckpointResult{log_pages, moved_pages};
 }
 

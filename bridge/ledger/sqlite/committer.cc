@@ -26,6 +26,8 @@ Committer::Committer(Env& env, sql::Database database, std::size_t group_limit)
       commits_(env.metrics.counter("ledger_commits_total", "Groups written to the ledger.")),
       committed_calls_(env.metrics.counter("ledger_committed_calls_total",
                                            "Calls answered by the ledger's writer.")),
+      checkpoints_(env.metrics.counter("ledger_checkpoints_total",
+                                       "Times the log was brought into the database.")),
       commit_seconds_(env.metrics.histogram(
           "ledger_commit_seconds", "How long a group took, the sync of received bytes included.")),
       thread_(env, "ledger", [this] { loop(); }) {}
@@ -216,9 +218,19 @@ void Committer::answer(const Group& group, std::vector<Result<void>> results) {
 // A checkpoint of our own, because SQLite's automatic one hides its errors, and a sync that failed
 // once would be tried again.
 void Committer::checkpoint_when_due() {
-  if (database_.log_pages() < kCheckpointPages) return;
+  const std::int64_t pages = database_.log_pages();
+  // Shorter than it was: the log was begun anew after a whole checkpoint.
+  if (pages < checkpointed_pages_) checkpointed_pages_ = 0;
+  if (pages < checkpointed_pages_ + kCheckpointPages) return;
+  checkpoints_.add();
   const auto checkpoint = database_.checkpoint();
-  if (!checkpoint.ok() && checkpoint.error().fate == Fate::fatal) fail(checkpoint.error());
+  if (!checkpoint.ok()) {
+    if (checkpoint.error().fate == Fate::fatal) fail(checkpoint.error());
+    return;
+  }
+  // A reader that takes its time keeps the log from being begun anew. Trying again at every commit
+  // would cost each of them a sync more; so only when it has grown by as much again.
+  checkpointed_pages_ = checkpoint->log_pages;
 }
 
 }  // namespace isthmus

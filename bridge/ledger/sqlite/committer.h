@@ -65,10 +65,12 @@ class Committer {
   Env& env_;
   sql::Database database_;
   const std::size_t group_limit_;
+  std::int64_t checkpointed_pages_ = 0;  // length of the log at the last checkpoint
 
   Gauge& queued_;
   Counter& commits_;
   Counter& committed_calls_;
+  Counter& checkpoints_;
   Histogram& commit_seconds_;
 
   std::mutex mutex_;

@@ -105,9 +105,11 @@ class SqliteLedger final : public Ledger {
   const LedgerOptions options_;
   std::string session_;  // of this process, to tell intents that it inherited
   Bytes patient_key_;
-  std::optional<sql::LockFile> lock_;  // not when read_only
-  Readers readers_;
+  std::optional<sql::LockFile> lock_;     // not when read_only
   std::unique_ptr<Committer> committer_;  // not when read_only
+  // After the committer, so that they are closed before it: the last connection brings the log into
+  // the database, and only one that may write can.
+  Readers readers_;
   std::atomic<bool> closed_{false};
 };
 

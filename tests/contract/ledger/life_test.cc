@@ -116,6 +116,15 @@ TEST_F(LedgerLife, ALargeLogIsBroughtIntoTheDatabase) {
   EXPECT_GT(size("ledger.sqlite"), 1 * MiB);
 }
 
+TEST_F(LedgerLife, ClosesToOneFileThatIsWhole) {
+  const InstanceId id = receive(1);
+  EXPECT_TRUE(ledger_->has_instance(id).value()) << "so that there is a reader";
+
+  close();
+
+  EXPECT_EQ(posix_files().exists(env_.folder() / "ledger" / "ledger.sqlite-wal").value(), false);
+}
+
 // What a process that dies at a failpoint leaves to the next one.
 class LedgerDeath : public LedgerLife, public testing::WithParamInterface<Failpoint> {
  protected:

@@ -375,7 +375,8 @@ TEST_F(LedgerPath, MembersThatWereNeverStagedLeaveAStuckBatchToo) {
   expect_sound();
 }
 
-// Found by the simulation on SQLite, seed 70: an order for all left out what was dated later than it.
+// Found by the simulation on SQLite, seed 70: an order for all left out what was dated later than
+// it.
 TEST_F(LedgerPath, ARetryOrderReachesWhatAClockThatWasSetBackDatesInTheFuture) {
   delivery_in(DeliveryState::rejected);
   delivery_in(DeliveryState::quarantined);
