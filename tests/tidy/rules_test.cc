@@ -133,6 +133,7 @@ TEST(Form, LinesAndFilesAreShort) {
   EXPECT_THAT(form("bridge/x/a.cc", hundred + "\n" + umlauts + "\n"), IsEmpty());
   EXPECT_THAT(form("bridge/x/a.cc", hundred + "y\n"), SizeIs(1));
   EXPECT_THAT(form("bridge/x/README.md", hundred + "y\n"), IsEmpty());
+  EXPECT_THAT(form("bridge/x/a.def", hundred + "y\n"), IsEmpty());
   EXPECT_THAT(form("bridge/x/a.cc", "a; \n"), SizeIs(1));
 
   std::string lines;
