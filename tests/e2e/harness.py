@@ -19,10 +19,16 @@ BIN = pathlib.Path(os.environ.get("ISTHMUS_BIN", ROOT / "build/dev/bin"))
 SKIP = 77  # ctest's SKIP_RETURN_CODE
 
 
-def shared():
-    """The sibling folder of real files and contracts, or ends the test as skipped."""
+def shared_or_none():
+    """The sibling folder of real files and contracts, when it is there."""
     folder = pathlib.Path(os.environ.get("ISTHMUS_SHARED", ROOT.parent / "shared"))
-    if not (folder / "dicom/MANIFEST.tsv").exists():
+    return folder if (folder / "dicom/MANIFEST.tsv").exists() else None
+
+
+def shared():
+    """As shared_or_none, but ends the test as skipped without it."""
+    folder = shared_or_none()
+    if folder is None:
         print("skipped: no ../shared beside the repository")
         sys.exit(SKIP)
     return folder
@@ -178,7 +184,8 @@ class Daemon:
         from botocore.config import Config
         os.environ["AWS_DATA_PATH"] = str(models)
         key = self.access_key()
-        return boto3.client(
+        # A session of its own: boto3's default one may have looked for models before.
+        return boto3.session.Session().client(
             "medical-imaging", endpoint_url=f"http://127.0.0.1:{self.datastore_port}",
             region_name="us-east-1", aws_access_key_id=key["access_key_id"],
             aws_secret_access_key=key["secret_access_key"],

@@ -5,7 +5,7 @@ import hashlib
 import json
 import sqlite3
 
-from harness import fail, imaging_models
+from harness import fail, imaging_models, shared_or_none
 
 
 def rows(daemon, query, *arguments):
@@ -48,6 +48,14 @@ def job_successes(s3, imaging, store, job):
     return [json.loads(line)["inputFile"] for line in lines if line]
 
 
+def successes_in_bucket(s3):
+    """Instance ids in every success.ndjson of the bucket, one for each line."""
+    for key in bucket_objects(s3):
+        if key.endswith("/SUCCESS/success.ndjson"):
+            for line in body(s3, key).decode().splitlines():
+                yield json.loads(line)["inputFile"].rsplit("/", 1)[1].removesuffix(".dcm")
+
+
 def catalogue_instances(imaging, store):
     """SOP Instance UID → how many primary image sets hold it, from the metadata documents."""
     found = {}
@@ -84,7 +92,27 @@ def imported_exactly_once(daemon, acknowledged, folder):
         fail(f"{len(missing)} of {len(acknowledged)} acknowledged are not imported: {missing[:3]} "
              f"{[states.get(uid) for uid in missing[:3]]}")
 
-    s3, imaging = daemon.s3(), daemon.imaging(imaging_models(folder))
+    s3 = daemon.s3()
+    times = {}
+    for instance in successes_in_bucket(s3):
+        times[instance] = times.get(instance, 0) + 1
+    uid_of = dict(rows(daemon, "SELECT id, sop_instance_uid FROM instance"))
+    twice = [instance for instance, count in times.items() if count != 1]
+    if twice:
+        fail(f"imported more than once: {twice[:3]}")
+    by_manifest = {uid_of[instance] for instance in times}
+    if not set(acknowledged) <= by_manifest:
+        fail("acknowledged, but in no job's success.ndjson")
+    if shared_or_none() is None:
+        print("no ../shared: the service's own view (by botocore and its model) was not asked")
+        return len(by_manifest)
+    service_agrees(daemon, folder, s3, set(times), by_manifest)
+    return len(by_manifest)
+
+
+def service_agrees(daemon, folder, s3, imported_instances, imported_uids):
+    """I3 and I6 from the service's side: jobs, their outputs and the catalogue."""
+    imaging = daemon.imaging(imaging_models(folder))
     store = datastore_id(imaging)
     jobs = remote_jobs(imaging, store)
     intents = dict(rows(daemon, "SELECT job_name, remote_id FROM import_job"))
@@ -94,24 +122,16 @@ def imported_exactly_once(daemon, acknowledged, folder):
     for job in jobs:
         if intents[job["jobName"]] not in (None, job["jobId"]):
             fail(f"the ledger knows another job for {job['jobName']}")
-
-    times = {}
+    named = set()
     for job in jobs:
         if job["jobStatus"] == "COMPLETED":
             for key in job_successes(s3, imaging, store, job):
-                instance = key.rsplit("/", 1)[1].removesuffix(".dcm")
-                times[instance] = times.get(instance, 0) + 1
-    uid_of = dict(rows(daemon, "SELECT id, sop_instance_uid FROM instance"))
-    twice = [instance for instance, count in times.items() if count != 1]
-    if twice:
-        fail(f"imported more than once: {twice[:3]}")
-    by_manifest = {uid_of[instance] for instance in times}
-    if not set(acknowledged) <= by_manifest:
-        fail("acknowledged, but in no job's success.ndjson")
+                named.add(key.rsplit("/", 1)[1].removesuffix(".dcm"))
+    if named != imported_instances:
+        fail("the jobs the service lists are not those whose output is in the bucket")
     catalogue = catalogue_instances(imaging, store)
-    if set(catalogue) != by_manifest:
-        fail(f"catalogue and manifests disagree: {set(catalogue) ^ by_manifest}")
+    if set(catalogue) != imported_uids:
+        fail(f"catalogue and manifests disagree: {set(catalogue) ^ imported_uids}")
     doubled = [uid for uid, sets in catalogue.items() if len(sets) != 1]
     if doubled:
         fail(f"in more than one image set: {doubled[:3]}")
-    return len(by_manifest)

@@ -7,7 +7,6 @@
 
 #include <array>
 #include <charconv>
-#include <csignal>
 #include <cstdio>
 #include <iostream>
 #include <new>
@@ -63,12 +62,13 @@ std::uint64_t address_space_bytes() {
   return pages * static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
 }
 
-// What this process may do from here on: compute, within limits, and write to its pipe.
+// What this process may do from here on: compute, within limits, and write to its pipe. Not
+// PR_SET_PDEATHSIG: it fires when the thread that spawned us ends, not the process (prctl(2)). When the
+// process dies, reading the next request finds the end of the pipe, and the limits bound the wait.
 void lock_down(const Options& options) {
   limit(RLIMIT_CORE, 0, 0);
   prctl(PR_SET_DUMPABLE, 0);
   prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-  prctl(PR_SET_PDEATHSIG, SIGKILL);
   const rlim_t space = address_space_bytes() + options.memory_bytes;
   limit(RLIMIT_AS, space, space);
   struct stat out {};
