@@ -96,18 +96,33 @@ std::size_t utf8_length(std::string_view text) {
   return length;
 }
 
-// Open conversions to UTF-8, each for as long as the process lives. One thread.
+// A conversion to UTF-8, or the null that says that this system has none.
+class Conversion {
+ public:
+  explicit Conversion(const char* encoding) : handle_(iconv_open("UTF-8", encoding)) {}
+  ~Conversion() {
+    if (handle_ != none()) iconv_close(handle_);
+  }
+  Conversion(const Conversion&) = delete;
+  Conversion& operator=(const Conversion&) = delete;
+  iconv_t handle() const { return handle_ == none() ? nullptr : handle_; }
+
+ private:
+  static iconv_t none() { return reinterpret_cast<iconv_t>(-1); }
+
+  iconv_t handle_;
+};
+
+// Each stays open for as long as the process lives. One thread.
 iconv_t conversion_from(const char* encoding) {
-  static std::map<std::string_view, iconv_t> open;
-  const auto [place, fresh] = open.try_emplace(encoding);
-  if (fresh) place->second = iconv_open("UTF-8", encoding);
-  return place->second;
+  static std::map<std::string_view, Conversion> open;
+  return open.try_emplace(encoding, encoding).first->second.handle();
 }
 
 // One character, all of its bytes; nothing when they are none in this encoding.
 std::optional<std::string> character(const char* encoding, std::string_view bytes) {
   const iconv_t conversion = conversion_from(encoding);
-  if (conversion == reinterpret_cast<iconv_t>(-1)) return std::nullopt;
+  if (conversion == nullptr) return std::nullopt;
   char* in = const_cast<char*>(bytes.data());
   std::size_t in_left = bytes.size();
   std::array<char, 16> buffer;
