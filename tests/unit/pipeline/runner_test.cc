@@ -87,6 +87,29 @@ TEST_F(RunnerTest, GoesOnAfterAnErrorThatIsNotFatal) {
   EXPECT_NE(text.find("pipeline_step_errors_total{"), std::string::npos) << text;
 }
 
+// Each commit is a wakeup, and a step that fails may well have committed something before it did.
+TEST_F(RunnerTest, WakeupsDoNotShortenTheWaitAfterAnError) {
+  struct Failing : Step {
+    Failing(Runner& r, BoundedQueue<int>& q) : runner(r), runs(q) {}
+    std::string_view name() const override { return "failing"; }
+    Result<NextRun> run_once() override {
+      runner.wake();
+      static_cast<void>(runs.try_push(1));  // nobody takes them all
+      return transient_error("ledger.full", "No space.");
+    }
+    Runner& runner;
+    BoundedQueue<int>& runs;
+  };
+  Runner runner(env);
+  runner.add(std::make_unique<Failing>(runner, runs));
+  const SteadyTime start = env.env().clock.steady_now();
+
+  runner.start();
+  for (int i = 0; i < 4; ++i) ASSERT_TRUE(ran(120s));
+
+  EXPECT_GE(env.env().clock.steady_now() - start, 3 * 50ms);  // three waits of the shortest kind
+}
+
 TEST_F(RunnerTest, AFatalErrorIsReportedAndEndsTheStep) {
   Runner runner(env);
   runner.add(std::make_unique<ScriptedStep>(
