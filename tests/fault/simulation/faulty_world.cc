@@ -44,6 +44,7 @@ std::optional<Error> FaultyService::refusal() {
 
 Result<RemoteJob> FaultyService::start(const ImportIntent& intent) {
   asked_.insert(intent.id);
+  if (known_.contains(intent.id)) started_unasked_.push_back(intent.id);
   if (auto error = refusal()) return *error;
   if (dice_.chance(faults_.start_denied)) {
     return permanent_error("import.denied", "The role may not import.");
@@ -59,7 +60,11 @@ Result<RemoteJob> FaultyService::start(const ImportIntent& intent) {
     output_of_[job.id] = dice_.chance(faults_.manifest_never)        ? Output::never
                          : dice_.chance(faults_.manifest_unreadable) ? Output::unreadable
                                                                      : Output::readable;
-    if (dice_.chance(faults_.job_is_forgotten)) inner_.forget(job);
+    if (dice_.chance(faults_.job_is_forgotten)) {
+      inner_.forget(job);
+    } else {
+      known_.insert(intent.id);
+    }
   }
   if (dice_.chance(faults_.lose_answer)) return MemoryImportService::unavailable();
   return job;
@@ -79,6 +84,9 @@ Result<std::optional<RemoteJob>> FaultyService::find(const ImportIntent& intent)
 
 Result<RemoteStatus> FaultyService::status(const RemoteJob& job) {
   if (auto error = refusal()) return *error;
+  if (dice_.chance(faults_.not_found_yet)) {
+    return permanent_error("import.not_found", "The service knows no such job.");
+  }
   return inner_.status(job);
 }
 

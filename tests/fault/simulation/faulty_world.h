@@ -8,6 +8,7 @@
 #include <random>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "support/memory_import_service.h"
 #include "support/memory_object_store.h"
@@ -50,6 +51,7 @@ struct Faults {
   double repeat = 0;        // it arrives twice
   double start_denied = 0;  // a start is refused for good
   double job_fails = 0;
+  double not_found_yet = 0;     // a job is asked for and not known, though it runs
   double job_is_forgotten = 0;  // a running job is not known any more, and never imported anything
   double manifest_late = 0;
   double manifest_never = 0;
@@ -106,6 +108,9 @@ class FaultyService : public ImportService {
   // Batches whose job ended well, and whose output nobody ever could read: nobody can know that
   // their instances were imported.
   const std::set<BatchId>& unread_batches() const { return unread_; }
+  // Starts of an intent whose job was there already: nobody asked before calling again. That the
+  // token makes it the same job here is luck: tokens are not kept for ever.
+  const std::vector<ImportJobId>& started_unasked() const { return started_unasked_; }
   // Intents that a start was asked for, whatever the answer.
   const std::set<ImportJobId>& asked() const { return asked_; }
 
@@ -118,6 +123,8 @@ class FaultyService : public ImportService {
   MemoryImportService& inner_;
   std::vector<ImportIntent> seen_;
   std::set<ImportJobId> asked_;
+  std::set<ImportJobId> known_;  // have a job that the service knows
+  std::vector<ImportJobId> started_unasked_;
   std::map<std::string, Output> output_of_;  // by remote job
   std::map<std::string, BatchId> batch_of_;
   std::set<BatchId> unread_;

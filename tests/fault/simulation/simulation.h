@@ -28,9 +28,10 @@ class LedgerHouse {
   // For ledgers that can be told to fail.
   virtual void draw_refusals(Dice&, const Faults&) {}
 };
-using MakeHouse = std::function<std::unique_ptr<LedgerHouse>(Env& env, std::string destination)>;
+using MakeHouse =
+    std::function<std::unique_ptr<LedgerHouse>(Env& env, std::vector<std::string> destinations)>;
 
-std::unique_ptr<LedgerHouse> memory_house(Env& env, std::string destination);
+std::unique_ptr<LedgerHouse> memory_house(Env& env, std::vector<std::string> destinations);
 
 // The failpoints that lie in the pipeline.
 std::vector<Failpoint> pipeline_failpoints();
@@ -41,6 +42,7 @@ class Simulation {
     std::uint64_t seed = 1;
     int rounds = 150;    // with faults
     int instances = 20;  // that arrive in these
+    int destinations = 1;
     Faults faults;
     // Besides drawn deaths: at this failpoint, the nth time.
     std::optional<Failpoint> die_at;
@@ -60,6 +62,8 @@ class Simulation {
   std::string story() const;
 
  private:
+  struct Site;  // a destination with its bucket and service
+
   void start_process();
   void die();
   void round();
@@ -67,10 +71,17 @@ class Simulation {
   void settle_down(const std::string& when);
   void run_step(Step& step);
   void receive();
+  void receive_again();
+  Result<Receipt> send(int number, const std::string& study);
   bool at_rest();
   void look_at_invariants();
+  void look_at_bytes();
   void look_at_the_end();
-  void look_at_imports(const InstanceView& view);
+  void look_at_intents();
+  void look_at_site(Site& site);
+  void look_at_delivery(const Instance& instance, const Delivery& delivery);
+  int times_imported(Site& site, const InstanceId& instance);
+  Site& site_of(const std::string& destination);
   void look_at_free(const SpoolRef& ref);
   void wrong(const std::string& what);
   std::vector<InstanceView> everything();
@@ -85,11 +96,7 @@ class Simulation {
   std::unique_ptr<Metrics> metrics_ = make_metrics();
   Env env_;
 
-  MemoryObjectStore bucket_;
-  MemoryImportService imports_;
-  FaultyStore store_{dice_, faults_, bucket_};
-  FaultyService service_{dice_, faults_, imports_};
-  Destination destination_{"cloud", "gw", store_, service_};
+  std::vector<std::unique_ptr<Site>> sites_;
   std::unique_ptr<LedgerHouse> house_;
   MemorySpool spool_;
   std::vector<std::unique_ptr<Step>> steps_;
@@ -98,7 +105,7 @@ class Simulation {
   int deaths_ = 0;
   std::set<InstanceId> damaged_;
   std::set<InstanceId> freed_;
-  std::set<ObjectKey> judged_;
+  std::vector<std::string> study_of_;  // of each that was received
   std::vector<std::string> wrong_;
 };
 

@@ -22,6 +22,7 @@ Faults draw_faults(std::uint64_t seed) {
   faults.repeat = some(0.3);
   faults.start_denied = some(0.05);
   faults.job_fails = some(0.3);
+  faults.not_found_yet = some(0.3);
   faults.job_is_forgotten = some(0.1);
   faults.manifest_late = some(0.5);
   faults.manifest_never = some(0.1);
@@ -63,6 +64,7 @@ void run_seeds(std::uint64_t count, const MakeHouse& make_house, int check_every
     Simulation::Plan plan;
     plan.seed = seed;
     plan.faults = draw_faults(seed);
+    plan.destinations = seed % 3 == 0 ? 2 : 1;
     plan.check_every = check_every;
     if (!converges(plan, make_house, &deaths)) return;
   }

@@ -32,9 +32,9 @@ class QuickFolder {
 
 class SqliteHouse : public LedgerHouse {
  public:
-  SqliteHouse(Env& env, std::string destination) : env_(env) {
+  SqliteHouse(Env& env, std::vector<std::string> destinations) : env_(env) {
     options_.directory = folder_.path();
-    options_.destinations = {std::move(destination)};
+    options_.destinations = std::move(destinations);
     reopen();
   }
   Ledger& ledger() override { return *ledger_; }
@@ -56,8 +56,8 @@ class SqliteHouse : public LedgerHouse {
 
 }  // namespace
 
-std::unique_ptr<LedgerHouse> sqlite_house(Env& env, std::string destination) {
-  return std::make_unique<SqliteHouse>(env, std::move(destination));
+std::unique_ptr<LedgerHouse> sqlite_house(Env& env, std::vector<std::string> destinations) {
+  return std::make_unique<SqliteHouse>(env, std::move(destinations));
 }
 
 }  // namespace isthmus::test

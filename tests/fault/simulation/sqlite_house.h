@@ -5,6 +5,6 @@
 
 namespace isthmus::test {
 
-std::unique_ptr<LedgerHouse> sqlite_house(Env& env, std::string destination);
+std::unique_ptr<LedgerHouse> sqlite_house(Env& env, std::vector<std::string> destinations);
 
 }  // namespace isthmus::test
