@@ -11,7 +11,7 @@ namespace {
 
 constexpr Milliseconds kLookAgain{1'000};
 constexpr Milliseconds kAfterTrouble{2'000};
-constexpr int kWorkerStarts = 5;  // in a row without success, then the job fails
+constexpr int kWorkerStarts = 3;  // in a row without success, then the job fails
 
 Error stopped() {
   return transient_error("datastore.stopping", "The data store is being stopped.");
