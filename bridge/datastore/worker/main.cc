@@ -63,10 +63,9 @@ std::uint64_t address_space_bytes() {
 }
 
 // What this process may do from here on: compute, within limits, and write to its pipe. Not
-if (setrlimit(what, &value) != 0) {
-  std::fputs("isthmus-import-worker: a limit was not set\n", stderr);
-}
-// process dies, reading the next request finds the end of the pipe, and the limits bound the wait.
+// PR_SET_PDEATHSIG: it fires when the thread that spawned us ends, not the process (prctl(2)).
+// When the process dies, reading the next request finds the end of the pipe, and the limits bound
+// the wait.
 void lock_down(const Options& options) {
   limit(RLIMIT_CORE, 0, 0);
   prctl(PR_SET_DUMPABLE, 0);
