@@ -1,11 +1,13 @@
 #include "dimse/receiver.h"
 
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 
 #include <algorithm>
 #include <atomic>
 #include <list>
 #include <mutex>
+#include <system_error>
 
 #include "dimse/acceptor/acceptor.h"
 #include "dimse/session/session.h"
@@ -86,15 +88,31 @@ class Receiver : public DimseReceiver {
     Running& running = sessions_.emplace_back();
     auto admitted = std::make_shared<Admitted>(  // shared: std::function copies what it holds
         Admitted{std::move(socket), std::move(request), peer_address});
-    running.thread = Thread(env_, "dimse", [this, &running, admitted] {
-      Session(env_, spool_, *network_, session_options_, stop_signal_, [this](Descriptor back) {
-        acceptor_->linger(std::move(back));
-      }).run(std::move(*admitted));
-      open_.fetch_sub(1, std::memory_order_relaxed);
-      gauge_.set(static_cast<double>(associations()));
-      running.done.store(true);
-    });
+    try {
+      running.thread = Thread(env_, "dimse", [this, &running, admitted] {
+        run(std::move(*admitted));
+        running.done.store(true);
+      });
+    } catch (const std::system_error&) {  // the system gives us no more threads
+      socket = std::move(admitted->socket);
+      request = std::move(admitted->request);
+      sessions_.pop_back();
+      note_closed();
+      return reject_with(2, 3, 2, "no_threads");
+    }
     return std::nullopt;
+  }
+
+  void run(Admitted admitted) {
+    Session(env_, spool_, *network_, session_options_, stop_signal_, [this](Descriptor back) {
+      acceptor_->linger(std::move(back));
+    }).run(std::move(admitted));
+    note_closed();
+  }
+
+  void note_closed() {
+    open_.fetch_sub(1, std::memory_order_relaxed);
+    gauge_.set(static_cast<double>(associations()));
   }
 
   void count(const char* result) {
@@ -118,6 +136,14 @@ class Receiver : public DimseReceiver {
   std::mutex stop_mutex_;
 };
 
+// Waiting sockets may take half of the descriptors that the process may have: the others are for
+// instances, the ledger and everybody else's sockets.
+std::size_t affordable_connections(std::size_t wanted) {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
+  return std::min<std::size_t>(wanted, limit.rlim_cur / 2);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<DimseReceiver>> open_dimse_receiver(Env& env, Spool& spool,
@@ -125,7 +151,8 @@ Result<std::unique_ptr<DimseReceiver>> open_dimse_receiver(Env& env, Spool& spoo
                                                            DimseOptions options) {
   options.max_pdu_bytes = std::clamp(options.max_pdu_bytes, kLeastPduBytes, kMostPduBytes);
   TRY_ASSIGN(auto acceptor, Acceptor::open(env, {options.address, options.port,
-                                                 options.max_connections, options.artim_timeout}));
+                                                 affordable_connections(options.max_connections),
+                                                 options.artim_timeout}));
   TRY_ASSIGN(auto network, Network::open());
   auto receiver = std::make_unique<Receiver>(env, spool, admission, options, std::move(network),
                                              std::move(acceptor));

@@ -163,7 +163,6 @@ bool Acceptor::accept_one() {
   const int fd = ::accept4(listener_.get(), reinterpret_cast<sockaddr*>(&peer), &length,
                            SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd >= 0) {
-    if (waiting_.size() >= options_.max_connections) drop_longest_waiting();
     watch(Descriptor(fd), address_text(peer), false);
     return true;
   }
@@ -188,6 +187,7 @@ void Acceptor::take_back() {
 }
 
 void Acceptor::watch(Descriptor socket, std::string peer_address, bool lingering) {
+  if (waiting_.size() >= options_.max_connections) drop_longest_waiting();
   const Id id = next_id_++;
   epoll_event event{};
   event.events = EPOLLIN;
@@ -256,7 +256,7 @@ void Acceptor::on_request(Id id, Waiting& waiting) {
   event.events = EPOLLIN;
   event.data.u64 = id;
   (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, waiting.socket.get(), &event);
-  refuse(id, waiting, *refusal);
+  refuse(id, waiting, *refusal, &request);
 }
 
 bool Acceptor::read_off(Waiting& waiting) {
@@ -272,12 +272,15 @@ bool Acceptor::read_off(Waiting& waiting) {
   return true;
 }
 
-void Acceptor::refuse(Id id, Waiting& waiting, const Refusal& refusal) {
+void Acceptor::refuse(Id id, Waiting& waiting, const Refusal& refusal,
+                      const AssociateRequest* request) {
   refused(refusal.why).add();
   env_.log.info("association.refused",
                 {{"peer", waiting.peer_address},
                  {"answer", refusal.kind == Refusal::Kind::reject ? "reject" : "abort"},
-                 {"why", refusal.why}});
+                 {"why", refusal.why},
+                 {"calling_ae_title", request == nullptr ? "" : request->calling_ae_title.c_str()},
+                 {"called_ae_title", request == nullptr ? "" : request->called_ae_title.c_str()}});
   const Bytes pdu = encode_refusal(refusal);
   Descriptor socket = std::move(waiting.socket);
   (void)::send(socket.get(), pdu.data(), pdu.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -308,7 +311,7 @@ void Acceptor::drop_overdue() {
 
 bool Acceptor::drop_longest_waiting() {
   if (order_.empty()) return false;
-  refused("crowded_out").add();
+  if (!waiting_.at(order_.front()).lingering) refused("crowded_out").add();
   drop(order_.front());
   return true;
 }

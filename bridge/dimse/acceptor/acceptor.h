@@ -69,7 +69,8 @@ class Acceptor {
   void on_request(Id id, Waiting& waiting);
   bool read_more(Waiting& waiting);  // false: the peer is gone
   bool read_off(Waiting& waiting);   // likewise, while lingering
-  void refuse(Id id, Waiting& waiting, const Refusal& refusal);
+  void refuse(Id id, Waiting& waiting, const Refusal& refusal,
+              const AssociateRequest* request = nullptr);
   void drop(Id id);
   void drop_overdue();
   bool drop_longest_waiting();
