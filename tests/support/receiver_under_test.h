@@ -13,6 +13,15 @@
 
 namespace isthmus::test {
 
+// Sanitizers keep freed memory and slow everything down: there, counts are smaller, memory is not
+// compared and a second may be ten.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+constexpr std::int64_t kWithinASecondMs = kSanitized ? 10'000 : 1'000;
+
 // Resident memory of this process.
 inline std::uint64_t resident_bytes() {
   std::ifstream statm("/proc/self/statm");

@@ -76,7 +76,7 @@ TEST(HostileStreams, NoneEndsTheReceiverOrDelaysOthers) {
     const auto meanwhile = under_test.echo();  // the stream's connection is still open
 
     ASSERT_THAT(meanwhile, IsOk()) << path;
-    EXPECT_LT(meanwhile->count(), 1000) << path;
+    EXPECT_LT(meanwhile->count(), kWithinASecondMs) << path;
     (*socket)->half_close();
     EXPECT_TRUE((*socket)->is_closed_within(Milliseconds(5000))) << path;
   }
@@ -191,16 +191,16 @@ TEST(HostileStreams, LeakNothing) {
   ASSERT_THAT(under_test.echo(), IsOk());
   const std::uint64_t before = resident_bytes();
 
-  for (int i = 0; i < 1000; ++i) {
+  for (int i = 0; i < (kSanitized ? 50 : 1000); ++i) {
     replay(under_test.port(), leaking);
-    if (i % 100 != 0) continue;
+    if (i % 25 != 0) continue;
     const auto meanwhile = under_test.echo();
     ASSERT_THAT(meanwhile, IsOk());
-    EXPECT_LT(meanwhile->count(), 1000);
+    EXPECT_LT(meanwhile->count(), kWithinASecondMs);
   }
 
   const std::uint64_t after = resident_bytes();
-  EXPECT_LT(after, before + 8 * MiB);
+  EXPECT_TRUE(kSanitized || after < before + 8 * MiB) << after - before;
   RecordProperty("growth_kib", std::to_string((static_cast<std::int64_t>(after) -
                                                static_cast<std::int64_t>(before)) /
                                               1024));
@@ -215,12 +215,13 @@ TEST(HostileStreams, AllOfThemTwentyTimesLeakNothing) {
   ASSERT_TRUE(under_test.becomes_idle());
   const std::uint64_t before = resident_bytes();
 
-  for (int round = 0; round < 20; ++round) {
+  for (int round = 0; round < (kSanitized ? 2 : 20); ++round) {
     for (const auto& stream : contents) replay(under_test.port(), stream);
   }
 
   ASSERT_TRUE(under_test.becomes_idle());
-  EXPECT_LT(resident_bytes(), before + 8 * MiB);
+  const std::uint64_t after = resident_bytes();
+  EXPECT_TRUE(kSanitized || after < before + 8 * MiB) << after - before;
 }
 
 // 1,000 connections that each send nearly the largest request and stop.
@@ -242,9 +243,10 @@ TEST(HostileStreams, HalfSentRequestsShareABudget) {
   const auto meanwhile = under_test.echo();
 
   ASSERT_THAT(meanwhile, IsOk());
-  EXPECT_LT(meanwhile->count(), 1000);
+  EXPECT_LT(meanwhile->count(), kWithinASecondMs);
   EXPECT_GT(under_test.refused("request_budget"), 100);
-  EXPECT_LT(resident_bytes(), before + 32 * MiB);
+  const std::uint64_t after = resident_bytes();
+  EXPECT_TRUE(kSanitized || after < before + 32 * MiB) << after - before;
 }
 
 }  // namespace
