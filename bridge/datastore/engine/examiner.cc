@@ -46,7 +46,10 @@ Result<std::string> ProcessExaminer::ask_once(const std::string& request) {
 Result<Examination> ProcessExaminer::examine(const FileSystem::Path& file) {
   const std::string request = nlohmann::json({{"path", file.string()}}).dump();
   Result<std::string> answer = ask_once(request);
-  if (!answer && answer.error().code == "datastore.worker_died") answer = ask_once(request);
+  if (!answer && (answer.error().code == "datastore.worker_died" ||
+                  answer.error().code == "datastore.worker_killed")) {
+    answer = ask_once(request);
+  }
   if (answer) {
     Result<Examination> examination = parse_examination(*answer);
     if (examination) return examination;
@@ -54,8 +57,10 @@ Result<Examination> ProcessExaminer::examine(const FileSystem::Path& file) {
   }
   const Error& error = answer.error();
   if (error.code == "datastore.worker_start") return error;
-  // Twice the same end: it is the file. A timeout may be the machine's, and can be tried again.
-  const bool by_file = error.code != "datastore.worker_timeout";
+  // Twice a crash: it is the file. A timeout may be the machine's, a kill the administrator's or
+  // the kernel's for want of memory: those can be tried again.
+  const bool by_file =
+      error.code == "datastore.worker_died" || error.code == "datastore.worker_babble";
   return failed_examination(by_file ? "ValidationException" : "InternalServerException",
                             error.message);
 }

@@ -81,7 +81,7 @@ WorkerProcess::~WorkerProcess() {
   close(socket_);
 }
 
-std::string WorkerProcess::reap(bool kill_first) {
+std::optional<int> WorkerProcess::reap(bool kill_first) {
   if (kill_first) kill(pid_, SIGKILL);
   int status = 0;
   pid_t ended = 0;
@@ -89,23 +89,27 @@ std::string WorkerProcess::reap(bool kill_first) {
     ended = waitpid(pid_, &status, 0);
   } while (ended < 0 && errno == EINTR);
   pid_ = -1;
-  if (ended < 0) return "unknown";
-  if (WIFSIGNALED(status)) return "signal " + std::to_string(WTERMSIG(status));
-  return "exit code " + std::to_string(WEXITSTATUS(status));
+  if (ended < 0) return std::nullopt;
+  return status;
 }
 
 // It closed its end: it is ending by itself, or has only closed it and must be made to.
 Error WorkerProcess::died() {
-  for (int i = 0; i < 100; ++i) {
+  bool by_itself = false;
+  for (int i = 0; i < 100 && !by_itself; ++i) {
     siginfo_t state{};
-    if (waitid(P_PID, static_cast<id_t>(pid_), &state, WEXITED | WNOHANG | WNOWAIT) != 0 ||
-        state.si_pid != 0) {
-      break;
-    }
-    poll(nullptr, 0, 10);
+    by_itself = waitid(P_PID, static_cast<id_t>(pid_), &state, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+                state.si_pid != 0;
+    if (!by_itself) poll(nullptr, 0, 10);
   }
-  return transient_error("datastore.worker_died",
-                         "The process that examined the file died: " + reap(true) + ".");
+  const std::optional<int> status = reap(!by_itself);
+  std::string how = "unknown";
+  if (status && WIFSIGNALED(*status)) how = "signal " + std::to_string(WTERMSIG(*status));
+  if (status && WIFEXITED(*status)) how = "exit code " + std::to_string(WEXITSTATUS(*status));
+  const bool killed = by_itself && status && WIFSIGNALED(*status) &&
+                      (WTERMSIG(*status) == SIGKILL || WTERMSIG(*status) == SIGTERM);
+  return transient_error(killed ? "datastore.worker_killed" : "datastore.worker_died",
+                         "The process that examined the file died: " + how + ".");
 }
 
 Result<std::string> WorkerProcess::ask(std::string_view line, Milliseconds timeout,

@@ -12,6 +12,7 @@
 #include <sys/types.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,14 +33,15 @@ class WorkerProcess {
 
   // Sends a line (without line feed) and waits for the answer's line. After any error the process
   // is gone and this object of no more use: "datastore.worker_died" (the message says how),
+  // "datastore.worker_killed" (somebody or something from outside ended it: SIGKILL, SIGTERM),
   // "datastore.worker_timeout", "datastore.worker_babble" (more than answer_limit bytes).
   Result<std::string> ask(std::string_view line, Milliseconds timeout, std::uint64_t answer_limit);
 
  private:
   WorkerProcess(pid_t pid, int socket) : pid_(pid), socket_(socket) {}
   Error died();
-  // Ends the process; how it ended, in words.
-  std::string reap(bool kill_first);
+  // Ends the process and gives its wait status; nothing when the system does not know it.
+  std::optional<int> reap(bool kill_first);
 
   pid_t pid_;
   int socket_;

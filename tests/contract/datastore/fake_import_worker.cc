@@ -18,6 +18,7 @@ int main() {
     text << file.rdbuf();
     const std::string content = text.str();
     if (content == "crash") raise(SIGSEGV);
+    if (content == "killed") raise(SIGKILL);
     if (content == "leave") return 3;
     if (content == "hang") pause();
     if (content == "babble") {

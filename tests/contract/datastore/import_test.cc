@@ -219,21 +219,26 @@ TEST_F(Imports, FailTheOneFileThatHarmsItsWorker) {
                                  {"2-crash", "crash"},
                                  {"3-leave", "leave"},
                                  {"4-hang", "hang"},
-                                 {"5-babble", "nonsense"},
-                                 {"6", instance("1.2.3.1.2").text()}});
+                                 {"5-nonsense", "nonsense"},
+                                 {"6", instance("1.2.3.1.2").text()},
+                                 {"7-killed", "killed"},
+                                 {"8-endless", "babble"}});
 
   EXPECT_EQ(job["jobStatus"], "COMPLETED");
   const auto failure = quick.lines(job, "FAILURE/failure.ndjson");
-  ASSERT_EQ(failure.size(), 4U);
+  ASSERT_EQ(failure.size(), 6U);
   EXPECT_EQ(failure[0]["exception"]["exceptionType"], "ValidationException");
   EXPECT_NE(failure[0]["exception"].value("message", "").find("signal 11"), std::string::npos);
   EXPECT_NE(failure[1]["exception"].value("message", "").find("exit code 3"), std::string::npos);
   EXPECT_EQ(failure[2]["exception"]["exceptionType"], "InternalServerException");
   EXPECT_EQ(failure[3]["exception"]["exceptionType"], "InternalServerException");
+  // Not the file's doing, as far as anybody can tell: it may be tried again.
+  EXPECT_EQ(failure[4]["exception"]["exceptionType"], "InternalServerException");
+  EXPECT_EQ(failure[5]["exception"]["exceptionType"], "ValidationException");
   EXPECT_EQ(quick.lines(job, "SUCCESS/success.ndjson").size(), 2U);
   const json manifest = quick.manifest(job);
-  EXPECT_EQ(manifest["numberOfFilesWithCustomerError"], 2);
-  EXPECT_EQ(manifest["numberOfFilesWithServerError"], 2);
+  EXPECT_EQ(manifest["numberOfFilesWithCustomerError"], 3);
+  EXPECT_EQ(manifest["numberOfFilesWithServerError"], 3);
 }
 
 TEST_F(Imports, TakeTheSameTokenForTheSameJobOnly) {
