@@ -1,17 +1,17 @@
 // The ledger: the one database that holds every promise and every state. Each call is one durable
-// transaction; when it returns without error, its effect survives a power cut. State changes go only
-// through model/transitions.h, and each writes a history row in the same transaction.
+// transaction; when it returns without error, its effect survives a power cut. State changes go
+// only through model/transitions.h, and each writes a history row in the same transaction.
 //
-// Threads: every call from any thread. Writes are carried out by one committer thread; record() calls
-// that wait at the same time share one sync and one commit. Reads use connections of their own and see
-// what was committed before the call.
+// Threads: every call from any thread. Writes are carried out by one committer thread; record()
+// calls that wait at the same time share one sync and one commit. Reads use connections of their
+// own and see what was committed before the call.
 //
-// Errors of all calls: "ledger.full" (transient: no disk space), "ledger.io" (fatal: the database can
-// no longer be trusted), "ledger.no_transition" (permanent: the state table does not have it, or
-// somebody else was first), "ledger.not_found" (permanent), "ledger.closed" (transient: stopping),
-// "ledger.constraint" (permanent: a row that cannot be, such as an id that is taken), "ledger.read_only"
-// (permanent: a change, of a ledger opened for reading). After a fatal error every change is refused
-// with it: a restart reads what the disk really has.
+// Errors of all calls: "ledger.full" (transient: no disk space), "ledger.io" (fatal: the database
+// can no longer be trusted), "ledger.no_transition" (permanent: the state table does not have it,
+// or somebody else was first), "ledger.not_found" (permanent), "ledger.closed" (transient:
+// stopping), "ledger.constraint" (permanent: a row that cannot be, such as an id that is taken),
+// "ledger.read_only" (permanent: a change, of a ledger opened for reading). After a fatal error
+// every change is refused with it: a restart reads what the disk really has.
 #pragma once
 
 #include <cstdint>
@@ -42,12 +42,12 @@ class Durable {
 // One line of an instance's, batch's or job's story.
 struct HistoryEntry {
   WallTime at;
-  std::string subject;     // "instance", "delivery", "batch", "import_job"
+  std::string subject;  // "instance", "delivery", "batch", "import_job"
   std::string subject_id;
   std::string event;       // "received", "opened", "intended", or a transition's event
   std::string from_state;  // empty for the first three
   std::string to_state;
-  std::string why;         // "code: message", or empty
+  std::string why;  // "code: message", or empty
 };
 
 // How many there are in a state, and since when the longest waiting one has been in it.
@@ -76,11 +76,12 @@ struct StudySummary {
   Uid study_instance_uid;
   std::string destination;
   std::int64_t received = 0;
-  std::int64_t staged = 0;     // staged at least once: imported, rejected ones included
+  std::int64_t staged = 0;  // staged at least once: imported, rejected ones included
   std::int64_t imported = 0;
   std::int64_t rejected = 0;
   std::int64_t quarantined = 0;
-  std::int64_t unaccounted = 0;  // neither done nor asking: still on the way after a job said nothing
+  std::int64_t unaccounted =
+      0;  // neither done nor asking: still on the way after a job said nothing
   std::vector<std::string> import_job_ids;  // the service's ids
   std::vector<std::string> image_set_ids;
 };
@@ -108,12 +109,12 @@ class Ledger {
   virtual ~Ledger() = default;
 
   // --- intake ---------------------------------------------------------------------------------
-  // Makes an instance known, with one waiting delivery per destination. `bytes`, when given, is made
-  // durable before the rows; returns when both are. Same identity (SOP Instance UID) and same data set
-  // digest as an instance known already: no new row, Receipt{that id, known}. Same UID with other
-  // bytes: a new instance that conflicts_with the first; with another study or patient besides it is
-  // flagged as an identity conflict and its deliveries go to quarantine ("identity_conflict").
-  // An instance whose spool bytes were freed is still known.
+  // Makes an instance known, with one waiting delivery per destination. `bytes`, when given, is
+  // made durable before the rows; returns when both are. Same identity (SOP Instance UID) and same
+  // data set digest as an instance known already: no new row, Receipt{that id, known}. Same UID
+  // with other bytes: a new instance that conflicts_with the first; with another study or patient
+  // besides it is flagged as an identity conflict and its deliveries go to quarantine
+  // ("identity_conflict"). An instance whose spool bytes were freed is still known.
   virtual Result<Receipt> record(const Arrival& arrival, Durable* bytes) = 0;
   // True when an instance row with this id exists: start-up asks before it discards spool files.
   virtual Result<bool> has_instance(const InstanceId& id) = 0;
@@ -122,7 +123,8 @@ class Ledger {
   // --- batcher --------------------------------------------------------------------------------
   // Waiting deliveries that are in no batch and due, oldest first.
   virtual Result<std::vector<WaitingDelivery>> waiting_deliveries(std::string_view destination,
-                                                                  WallTime now, std::size_t limit) = 0;
+                                                                  WallTime now,
+                                                                  std::size_t limit) = 0;
   // The earliest date of a waiting delivery in no batch, due or not.
   virtual Result<std::optional<WallTime>> next_waiting_at(std::string_view destination) = 0;
   virtual Result<std::vector<Batch>> batches(std::string_view destination, BatchState state,
@@ -131,8 +133,9 @@ class Ledger {
   // Adds deliveries (waiting, in no batch) to an open batch, or to a new one when `batch` is empty.
   virtual Result<BatchId> join(std::string_view destination, const std::optional<BatchId>& batch,
                                const std::vector<DeliveryId>& deliveries) = 0;
-  // One transition of a batch that has no other effect: seal, give_up; and retry_ordered, which lets
-  // the members go back to waiting. `why` goes into history; for give_up it is the reason shown.
+  // One transition of a batch that has no other effect: seal, give_up; and retry_ordered, which
+  // lets the members go back to waiting. `why` goes into history; for give_up it is the reason
+  // shown.
   virtual Result<void> advance(const BatchId& batch, BatchEvent event, const Error* why) = 0;
 
   // --- stager ---------------------------------------------------------------------------------
@@ -159,7 +162,8 @@ class Ledger {
                                                         BatchState state) = 0;
   // The intent of a staged batch: the one that is already intended, or a new row with a new token.
   virtual Result<ImportIntent> intend(const BatchId& batch, std::string_view object_prefix) = 0;
-  // True when this intent was there before this process opened the ledger: it may have been started.
+  // True when this intent was there before this process opened the ledger: it may have been
+  // started.
   virtual Result<bool> intent_is_inherited(const ImportJobId& job) = 0;
   // Job intended → running, batch staged → submitted, in one transaction.
   virtual Result<void> job_started(const ImportJobId& job, const RemoteJob& remote,
@@ -186,8 +190,9 @@ class Ledger {
   // Every member of a batch, whatever the batch's state (the batcher asks of open ones, too).
   virtual Result<std::vector<Expected>> expected(const BatchId& batch,
                                                  std::string_view object_prefix) = 0;
-  // All outcomes of a settled batch, exactly one for each member, in one transaction; the batch becomes
-  // reconciled. "ledger.outcomes_incomplete" (permanent) when a member is missing or doubled.
+  // All outcomes of a settled batch, exactly one for each member, in one transaction; the batch
+  // becomes reconciled. "ledger.outcomes_incomplete" (permanent) when a member is missing or
+  // doubled.
   virtual Result<void> record_outcomes(const BatchId& batch,
                                        const std::vector<OutcomeRecord>& outcomes) = 0;
 
@@ -215,32 +220,33 @@ class Ledger {
   virtual Result<std::vector<StudySummary>> studies(std::size_t limit) = 0;
   virtual Result<std::vector<InstanceView>> instances(std::string_view uid_or_id,
                                                       std::size_t limit) = 0;
-  // retry_ordered for rejected and quarantined deliveries and stuck batches: those of a UID or id, or
-  // all of them for "all". Attempts start over. Gives how many rows were moved. Large orders are
+  // retry_ordered for rejected and quarantined deliveries and stuck batches: those of a UID or id,
+  // or all of them for "all". Attempts start over. Gives how many rows were moved. Large orders are
   // carried out in portions, each durable: one that is cut short can be given again.
   // "ledger.not_found" when nothing has this UID or id.
   virtual Result<std::int64_t> order_retry(std::string_view uid_or_id_or_all) = 0;
-  // PRAGMA integrity_check, foreign keys, and the invariants I2 and I4 as queries; each finding a line.
+  // PRAGMA integrity_check, foreign keys, and the invariants I2 and I4 as queries; each finding a
+  // line.
   virtual Result<std::vector<std::string>> check() = 0;
 
   // --- life -----------------------------------------------------------------------------------
-  // Called (from the committer thread, must not block) after something was committed that a step may
-  // wait for.
+  // Called (from the committer thread, must not block) after something was committed that a step
+  // may wait for.
   virtual void on_change(std::function<void()> notify) = 0;
   // Finishes what is queued, then refuses with "ledger.closed". Synchronous, safe twice.
   virtual void stop() = 0;
 };
 
 struct LedgerOptions {
-  FileSystem::Path directory;               // ledger.sqlite, its WAL and ledger.lock live here
-  std::vector<std::string> destinations;    // names; deliveries are made for each
-  std::size_t group_limit = 64;             // arrivals in one commit at most
-  bool read_only = false;                   // status and history commands beside a running daemon
+  FileSystem::Path directory;             // ledger.sqlite, its WAL and ledger.lock live here
+  std::vector<std::string> destinations;  // names; deliveries are made for each
+  std::size_t group_limit = 64;           // arrivals in one commit at most
+  bool read_only = false;                 // status and history commands beside a running daemon
 };
 
-// Opens, locks ("ledger.locked", permanent, when another process has it), and migrates to the newest
-// schema ("ledger.newer_schema", permanent, when the file was made by a newer version). Read only, it
-// neither locks nor migrates ("ledger.older_schema", permanent).
+// Opens, locks ("ledger.locked", permanent, when another process has it), and migrates to the
+// newest schema ("ledger.newer_schema", permanent, when the file was made by a newer version). Read
+// only, it neither locks nor migrates ("ledger.older_schema", permanent).
 Result<std::unique_ptr<Ledger>> open_sqlite_ledger(Env& env, LedgerOptions options);
 
 }  // namespace isthmus

@@ -73,7 +73,8 @@ CREATE TABLE batch (
   CONSTRAINT batch_has_a_date CHECK ((next_attempt_at IS NOT NULL) = (state IN ('open', 'sealed', 'staged', 'submitted', 'settled'))),
   CONSTRAINT batch_has_an_end CHECK ((ended_at IS NOT NULL) = (state IN ('reconciled', 'abandoned'))),
   -- I4: every member of a reconciled batch has its outcome.
-  CONSTRAINT batch_adds_up CHECK (state <> 'reconciled' OR imported + rejected + unaccounted = members)
+  CONSTRAINT batch_adds_up
+  CHECK (state <> 'reconciled' OR imported + rejected + unaccounted = members)
 ) STRICT;
 CREATE INDEX batch_by_state ON batch (state, destination, next_attempt_at);
 CREATE INDEX batch_with_objects ON batch (destination, ended_at)
@@ -87,7 +88,7 @@ CREATE TABLE delivery (
   state_since INTEGER NOT NULL,
   batch_id TEXT REFERENCES batch (id),
   upload_attempts INTEGER NOT NULL CHECK (upload_attempts >= 0),  -- failed uploads in a row
-  import_attempts INTEGER NOT NULL CHECK (import_attempts >= 0),  -- imports that did not account for it
+  import_attempts INTEGER NOT NULL CHECK (import_attempts >= 0),  -- imports that said nothing
   next_attempt_at INTEGER,
   reason_code TEXT NOT NULL,
   reason TEXT NOT NULL,
@@ -129,7 +130,8 @@ CREATE TABLE import_job (
   ended_at INTEGER,
   message TEXT NOT NULL,
   CONSTRAINT import_job_has_a_date CHECK ((next_poll_at IS NOT NULL) = (state = 'running')),
-  CONSTRAINT import_job_is_known CHECK (state NOT IN ('running', 'succeeded', 'failed') OR remote_id IS NOT NULL)
+  CONSTRAINT import_job_is_known
+  CHECK (state NOT IN ('running', 'succeeded', 'failed') OR remote_id IS NOT NULL)
 ) STRICT;
 -- I6: one intent at a time for a batch.
 CREATE UNIQUE INDEX import_job_open ON import_job (batch_id) WHERE state IN ('intended', 'running');
