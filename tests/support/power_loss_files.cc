@@ -15,6 +15,23 @@ Error not_found(const FileSystem::Path& path) {
   return permanent_error("disk.not_found", "There is no " + path.filename().string() + ".");
 }
 
+// "/a/../b//c" is b, c. By hand: normalizing paths was most of what the fake cost.
+std::vector<std::string> names_of(const FileSystem::Path& path) {
+  std::vector<std::string> names;
+  std::string_view rest = path.native();
+  while (!rest.empty()) {
+    const std::string_view name = rest.substr(0, rest.find('/'));
+    rest.remove_prefix(std::min(rest.size(), name.size() + 1));
+    if (name.empty() || name == ".") continue;
+    if (name != "..") {
+      names.emplace_back(name);
+    } else if (!names.empty()) {
+      names.pop_back();
+    }
+  }
+  return names;
+}
+
 Error power_is_off() {
   return permanent_error("disk.io", "The power is off.");
 }
@@ -224,14 +241,13 @@ Result<void> PowerLossFiles::create_directories(const Path& directory) {
   const std::lock_guard lock(mutex_);
   if (auto error = refuse(FileOperation::create_directories, true)) return *error;
   NodePtr node = root_;
-  for (const Path& part : directory.lexically_normal().relative_path()) {
-    if (part.empty() || part == ".") continue;
-    NodePtr& entry = node->entries[part.string()];
+  for (const std::string& name : names_of(directory)) {
+    NodePtr& entry = node->entries[name];
     if (!entry) {
       entry = std::make_shared<Node>();
       entry->is_directory = true;
       entry->links = 1;
-      node->durable_entries[part.string()] = entry;
+      node->durable_entries[name] = entry;
     }
     if (!entry->is_directory) return permanent_error("disk.exists", "A file stands in the way.");
     node = entry;
@@ -405,9 +421,8 @@ void PowerLossFiles::done(FileOperation operation, const Path& path, const Path&
 
 PowerLossFiles::NodePtr PowerLossFiles::find(const Path& path) const {
   NodePtr node = root_;
-  for (const Path& part : path.lexically_normal().relative_path()) {
-    if (part.empty() || part == ".") continue;
-    const auto entry = node->entries.find(part.string());
+  for (const std::string& name : names_of(path)) {
+    const auto entry = node->entries.find(name);
     if (entry == node->entries.end()) return nullptr;
     node = entry->second;
   }
@@ -415,7 +430,7 @@ PowerLossFiles::NodePtr PowerLossFiles::find(const Path& path) const {
 }
 
 PowerLossFiles::NodePtr PowerLossFiles::parent_of(const Path& path) const {
-  NodePtr directory = find(path.lexically_normal().parent_path());
+  NodePtr directory = find(path.parent_path());
   return directory && directory->is_directory ? directory : nullptr;
 }
 
