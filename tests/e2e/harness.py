@@ -231,11 +231,15 @@ def dcmsend(port, folder, *extra, check=True):
 def raw_send(port, *words, check=False, timeout=300):
     """Sends files byte for byte in any transfer syntax; gives the JSON lines it printed."""
     done = subprocess.run([str(BIN / "isthmus-raw-send"), "--host", "127.0.0.1", "--port", str(port),
-                           *[str(word) for word in words]], capture_output=True, text=True,
-                          timeout=timeout)
+                           *[str(word) for word in words]], capture_output=True,
+                          encoding="utf-8", errors="replace", timeout=timeout)
     if check and done.returncode != 0:
         raise AssertionError(f"raw-send gave {done.returncode}: {done.stderr}\n{done.stdout[-2000:]}")
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    answers = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    for answer in answers:  # "0xa700" → "a700"
+        if isinstance(answer.get("status"), str):
+            answer["status"] = answer["status"].removeprefix("0x")
+    return answers
 
 
 def echo(port, timeout=5):
