@@ -216,6 +216,8 @@ std::uint16_t Session::status_without_storing() const {
     case kCStoreRequest:
       return dicom::kMistypedArgument;  // it says that no data set follows
     default:
+      // Operations come one at a time and are answered before the next is looked at: a Message ID
+      // cannot be in use, so "duplicate invocation" (0210H) is never said.
       return dicom::kUnrecognizedOperation;
   }
 }
