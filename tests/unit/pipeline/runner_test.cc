@@ -150,9 +150,8 @@ TEST_F(RunnerTest, StoppedBeforeStartItNeverRuns) {
 }
 
 TEST_F(RunnerTest, GivesEachStepAThreadOfItsOwn) {
-  Runner runner(env);
-  BoundedQueue<int> others(10);
   BoundedQueue<int> gate(1);
+  Runner runner(env);
   struct Blocked : Step {
     explicit Blocked(BoundedQueue<int>& g) : gate(g) {}
     std::string_view name() const override { return "blocked"; }
