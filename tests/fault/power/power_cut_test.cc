@@ -270,7 +270,7 @@ std::size_t seeds_that_see(Mutation mutation, std::uint64_t seeds) {
 }
 
 TEST(PowerCut, WhatWasAcknowledgedSurvivesAtRandomMoments) {
-  constexpr std::uint64_t kSeeds = 150;
+  constexpr std::uint64_t kSeeds = 80;
   std::size_t acknowledged = 0;
 
   for (std::uint64_t seed = first_seed(); seed < first_seed() + kSeeds; ++seed) {
