@@ -12,7 +12,8 @@ struct ScanLimits {
   std::uint32_t nesting = 64;
   std::uint64_t elements = 1'000'000;
   std::uint64_t inflated_bytes = 4 * GiB;
-  // Out/in beyond the first MiB. DEFLATE ends at about 1,032; large blank images reach some hundreds.
+  // Out/in beyond the first MiB. DEFLATE ends at about 1,032; large blank images reach some
+  // hundreds.
   std::uint32_t inflate_ratio = 200;
   std::uint64_t value_bytes = 4 * GiB;
 };
