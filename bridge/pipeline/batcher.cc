@@ -3,6 +3,7 @@
 //
 // Deliveries that were tried before get batches of their own: one instance that makes a whole job
 // fail must not take fresh ones along, and the failed subset alone is imported again.
+#include <algorithm>
 #include <map>
 #include <string>
 #include <utility>
@@ -42,12 +43,18 @@ class Batcher final : public Step {
 
   std::string_view name() const override { return "batcher"; }
 
+  // Each join is a commit that arrivals wait behind, and nothing is sealed before it was quiet
+  // anyway.
+  Milliseconds spacing() const override {
+    return std::clamp(options_.quiet / 10, Step::spacing(), Milliseconds(1'000));
+  }
+
   Result<NextRun> run_once() override {
     const WallTime now = env_.clock.wall_now();
     TRY_ASSIGN(const std::vector<WaitingDelivery> due,
                ledger_.waiting_deliveries(destination_.name, now, kDeliveriesPerRun));
     if (!due.empty()) TRY(gather(due));
-    TRY_ASSIGN(const std::optional<WallTime> ripe_at, seal_what_is_ripe(now));
+    TRY_ASSIGN(const std::optional<WallTime> ripe_at, seal_what_is_ripe());
     if (due.size() == kDeliveriesPerRun) return NextRun{};
     TRY_ASSIGN(const std::optional<WallTime> due_at, ledger_.next_waiting_at(destination_.name));
     return run_at(now, earlier(ripe_at, due_at));
@@ -124,9 +131,11 @@ class Batcher final : public Step {
   }
 
   // Gives the date when the next one will be ripe.
-  Result<std::optional<WallTime>> seal_what_is_ripe(WallTime now) {
+  Result<std::optional<WallTime>> seal_what_is_ripe() {
     TRY_ASSIGN(const std::vector<Batch> batches,
                ledger_.batches(destination_.name, BatchState::open, kOpenBatches));
+    // Read after them: what this run joined is not from the future.
+    const WallTime now = env_.clock.wall_now();
     std::optional<WallTime> next;
     for (const Batch& batch : batches) {
       const WallTime ripe_at =

@@ -5,10 +5,6 @@
 namespace isthmus {
 namespace {
 
-// Every commit is a wakeup for every step. Under load that is hundreds a second, and each run costs
-// a few queries: runs that found nothing more to do are kept this far apart.
-constexpr Milliseconds kSpacing{20};
-
 constexpr Backoff kAfterError{Milliseconds{500}, Milliseconds{60'000}};
 
 }  // namespace
@@ -76,7 +72,7 @@ void Runner::run(Worker& worker) {
     if (result.ok()) {
       errors_in_a_row = 0;
       if (result->in.count() == 0) continue;
-      worker.stopped.wait_for(std::min(kSpacing, result->in));
+      worker.stopped.wait_for(std::min(worker.step->spacing(), result->in));
       if (!stopping_) worker.work.wait_for(result->in);
       continue;
     }

@@ -27,6 +27,9 @@ class Step {
   // Errors are about the step's own means (ledger, disk); what happened to one instance or batch is
   // in its row. A fatal error stops the process; after any other the runner waits and calls again.
   virtual Result<NextRun> run_once() = 0;
+  // Runs that found nothing more to do are kept this far apart, however many wakeups come: every
+  // commit is one, and under load that is hundreds a second.
+  virtual Milliseconds spacing() const { return Milliseconds(20); }
 };
 
 // A configured target, with its means. References outlive the steps.

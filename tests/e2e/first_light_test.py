@@ -9,7 +9,7 @@ from truth import imported_exactly_once, rows
 
 def study_is_imported_and_its_story_told(folder):
     files = make_study(folder / "study", series=3, instances=4)
-    with Daemon(folder) as daemon:
+    with Daemon(folder, batch__quiet_s=3, batch__max_age_s=60) as daemon:
         dcmsend(daemon.dimse_port, folder / "study")
         daemon.wait_settled()
         uids = [uid for uid, in rows(daemon, "SELECT sop_instance_uid FROM instance")]
@@ -20,6 +20,7 @@ def study_is_imported_and_its_story_told(folder):
                           "quarantined": 0, "unaccounted": 0}, totals
         [study] = daemon.studies()
         assert len(study["image_sets"]) == 3, study
+        assert len(study["import_jobs"]) == 1, f"a study sent in one go is one import job: {study}"
         events = [json.loads(line)["event"]
                   for line in daemon.command("history", uids[0], "--json").stdout.splitlines()]
         for event in ("received", "object_confirmed", "outcome_imported"):

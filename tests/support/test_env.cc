@@ -7,6 +7,7 @@ namespace isthmus::test {
 
 WallTime FakeClock::wall_now() const {
   const std::lock_guard lock(mutex_);
+  elapsed_ += tick_;
   return *from_rfc3339("2026-01-31T09:30:00Z") + elapsed_;
 }
 SteadyTime FakeClock::steady_now() const {
@@ -16,6 +17,11 @@ SteadyTime FakeClock::steady_now() const {
 void FakeClock::advance(Milliseconds duration) {
   const std::lock_guard lock(mutex_);
   elapsed_ += duration;
+}
+
+void FakeClock::tick_at_each_reading(Milliseconds tick) {
+  const std::lock_guard lock(mutex_);
+  tick_ = tick;
 }
 
 void SeededEntropy::fill(MutableByteSpan into) {

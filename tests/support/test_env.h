@@ -20,10 +20,13 @@ class FakeClock : public Clock {
   SteadyTime steady_now() const override;
   void sleep_for(Milliseconds duration) override { advance(duration); }
   void advance(Milliseconds duration);
+  // From here on each reading of the wall clock moves it, as time passes while work is done.
+  void tick_at_each_reading(Milliseconds tick);
 
  private:
   mutable std::mutex mutex_;
-  Milliseconds elapsed_{0};
+  mutable Milliseconds elapsed_{0};
+  Milliseconds tick_{0};
 };
 
 // Any thread.

@@ -48,6 +48,26 @@ TEST(Batcher, SealsWhenNothingJoinedForTheQuietTime) {
   EXPECT_TRUE(world.env.log.contains("info batch.sealed batch="));
 }
 
+// The join's date is later than the beginning of the run that made it.
+TEST(Batcher, TimeThatPassesWhileItJoinsDoesNotSeal) {
+  World world;
+  world.receive_some(3);
+  world.env.clock.tick_at_each_reading(1ms);
+
+  EXPECT_THAT(batcher_of(world)->run_once(), IsOk());
+
+  EXPECT_EQ(world.batches(BatchState::open).size(), 1u);
+  EXPECT_TRUE(world.batches(BatchState::sealed).empty());
+}
+
+TEST(Batcher, JoinsNoMoreOftenThanTheQuietTimeNeeds) {
+  World world;
+
+  EXPECT_EQ(batcher_of(world, {.quiet = 60s, .max_age = 60s})->spacing(), 1s);
+  EXPECT_EQ(batcher_of(world, {.quiet = 500ms, .max_age = 60s})->spacing(), 50ms);
+  EXPECT_EQ(batcher_of(world, {.quiet = 0s, .max_age = 60s})->spacing(), 20ms);
+}
+
 TEST(Batcher, WhoJoinsKeepsTheBatchOpen) {
   World world;
   world.receive_some(1);
