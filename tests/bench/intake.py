@@ -226,7 +226,7 @@ def main():
     options.add_argument("--runs", type=int, default=3)
     options.add_argument("--count", type=int, default=100, help="instances per sender")
     options.add_argument("--senders", type=int, nargs="+", default=[1, 4, 8])
-    options.add_argument("--sizes", type=int, nargs="+", default=[512, 20], help="KB per instance")
+    options.add_argument("--sizes", type=int, nargs="*", default=[512, 20], help="KB per instance")
     options.add_argument("--big-mb", type=int, default=2048, help="0 leaves the memory part out")
     options.add_argument("--work", type=pathlib.Path, default=None)
     arguments = options.parse_args()
