@@ -233,10 +233,12 @@ int serve(const Invocation& invocation, const std::string& failpoint) {
   const sigset_t signals = stop_signals();
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   std::signal(SIGPIPE, SIG_IGN);
+  invocation.env.log.info("bridge.starting",
+                          {{"version", version()}, {"open_files", raise_open_file_limit()}});
   auto bridge = open_bridge(invocation.env, *settings, invocation.program_directory);
   if (!bridge.ok()) return failed(bridge.error());
   announce((*bridge)->addresses(), *settings);
-  invocation.env.log.info("bridge.started", {{"version", version()}});
+  invocation.env.log.info("bridge.started", {});
   int signal = 0;
   sigwait(&signals, &signal);
   if (fatal_seen.load()) (*bridge)->fail();

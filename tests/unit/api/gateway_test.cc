@@ -1,0 +1,113 @@
+#include "api/gateway.h"
+
+#include <nlohmann/json.hpp>
+
+#include "http/loopback.h"
+#include "support/matchers.h"
+#include "support/memory_ledger.h"
+#include "support/test_env.h"
+
+namespace isthmus::api {
+namespace {
+
+using testing::HasSubstr;
+
+struct Answer {
+  int status = 0;
+  std::string body;
+};
+
+class Gateway : public testing::Test {
+ protected:
+  Answer ask(const std::string& method, const std::string& path, const std::string& token = "",
+             const std::string& body = "") {
+    http::Request request;
+    request.method = method;
+    request.url = "http://gateway.internal" + path;
+    if (!token.empty()) request.headers.set("Authorization", "Bearer " + token);
+    if (!body.empty()) request.body = source_of(body);
+    auto response = http::make_loopback(*router_)->send(std::move(request));
+    EXPECT_THAT(response, test::IsOk());
+    Answer answer{response->status, ""};
+    if (response->body) answer.body = read_all(*response->body, MiB).value();
+    return answer;
+  }
+
+  test::TestEnv env_;
+  test::MemoryLedger ledger_{env_, {"main"}};
+  Admission admission_{env_, {env_.folder(), 0, 0}};
+  std::unique_ptr<http::Router> router_ =
+      make_gateway_router(env_, ledger_, admission_, {"the-token"});
+};
+
+TEST_F(Gateway, IsHealthyAndReadyAtFirst) {
+  admission_.refresh();
+
+  EXPECT_EQ(ask("GET", "/healthz").status, 200);
+  const Answer ready = ask("GET", "/readyz");
+  EXPECT_EQ(ready.status, 200) << ready.body;
+  EXPECT_TRUE(nlohmann::json::parse(ready.body)["ready"].get<bool>());
+}
+
+TEST_F(Gateway, IsHealthyButNotReadyWhileItStops) {
+  admission_.close(AdmissionState::stopping);
+
+  EXPECT_EQ(ask("GET", "/healthz").status, 200);
+  const Answer ready = ask("GET", "/readyz");
+  EXPECT_EQ(ready.status, 503);
+  EXPECT_THAT(ready.body, HasSubstr("stopping"));
+}
+
+TEST_F(Gateway, IsNotHealthyAfterAFatalError) {
+  admission_.close(AdmissionState::failed);
+
+  EXPECT_EQ(ask("GET", "/healthz").status, 503);
+  EXPECT_EQ(ask("GET", "/readyz").status, 503);
+}
+
+TEST_F(Gateway, MetricsHaveTheStatesOfTheLedger) {
+  EXPECT_THAT(ask("GET", "/metrics").body, HasSubstr("isthmus_asks_for_person_count 0"));
+}
+
+TEST_F(Gateway, ControlNeedsTheTokenOfThisInstallation) {
+  EXPECT_EQ(ask("POST", "/control/retry", "", R"({"what": "all"})").status, 401);
+  EXPECT_EQ(ask("POST", "/control/retry", "the-toke", R"({"what": "all"})").status, 401);
+  EXPECT_EQ(ask("POST", "/control/retry", "the-token2", R"({"what": "all"})").status, 401);
+}
+
+TEST_F(Gateway, AnEmptyTokenOpensNothing) {
+  const auto closed = make_gateway_router(env_, ledger_, admission_, {""});
+  http::Request request;
+  request.method = "POST";
+  request.url = "http://gateway.internal/control/retry";
+  request.headers.set("Authorization", "Bearer ");
+  request.body = source_of(std::string(R"({"what": "all"})"));
+
+  const auto response = http::make_loopback(*closed)->send(std::move(request));
+
+  ASSERT_THAT(response, test::IsOk());
+  EXPECT_EQ(response->status, 401);
+}
+
+TEST_F(Gateway, RetrySaysHowManyItMoved) {
+  const Answer answer = ask("POST", "/control/retry", "the-token", R"({"what": "all"})");
+
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_EQ(nlohmann::json::parse(answer.body)["moved"], 0);
+}
+
+TEST_F(Gateway, ABrokenOrderIsAProblemDocument) {
+  for (const auto* body : {"all", "[]", R"({"what": 5})", "{}"}) {
+    const Answer answer = ask("POST", "/control/retry", "the-token", body);
+    EXPECT_EQ(answer.status, 400) << body;
+    EXPECT_EQ(nlohmann::json::parse(answer.body)["code"], "api.bad_request");
+  }
+}
+
+TEST_F(Gateway, UnknownPathsAndMethodsAreRefused) {
+  EXPECT_EQ(ask("GET", "/nothing").status, 404);
+  EXPECT_EQ(ask("GET", "/control/retry").status, 405);
+}
+
+}  // namespace
+}  // namespace isthmus::api
