@@ -39,7 +39,10 @@ def dies_there_and_goes_on(folder, point, nth):
     imported_exactly_once(daemon, acknowledged, folder)
     leftovers = [path for path in (folder / "data/spool").rglob("*.part")]
     assert not leftovers, leftovers
-    daemon.stop()
+    # A report of a sanitizer, leaks included, is an exit status of its own.
+    status = daemon.stop()
+    if status != 0:
+        fail(f"{point}:{nth}: the daemon ended with {status}:\n{daemon.log_tail(150)}")
 
 
 for point in sys.argv[1:] or POINTS:

@@ -186,7 +186,7 @@ const std::map<std::string, std::string> kVerdicts{
     {"charset-iso2022-truncated-escape", "ok"},
     {"charset-overlong-utf8", "ok"},
     {"charset-unknown", "ok"},
-    {"deflate-bomb-200MB", "ok"},
+    {"deflate-bomb-200MB", "dicom.inflate_bomb"},
     {"dicm-at-wrong-offset", "dicom.not_part10"},
     {"dup-element", "ok"},
     {"dup-sop-instance", "dicom.invalid_uid"},
