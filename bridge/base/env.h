@@ -109,8 +109,8 @@ struct Env {
 // The value of an environment variable, when it is set. For composition roots only.
 std::optional<std::string> environment_variable(const std::string& name);
 
-// Lets this process hold as many open files and sockets as the system allows it to (the hard limit).
-// Gives the limit in force.
+// Lets this process hold as many open files and sockets as the system allows it to (the hard
+// limit). Gives the limit in force.
 std::uint64_t raise_open_file_limit();
 
 // The real ones, one set per process.

@@ -21,12 +21,11 @@ struct ScanLimits {
 struct ScanReport {
   std::uint64_t elements = 0;
   std::uint32_t deepest_nesting = 0;
-  bool has_pixel_data = false;  // (7FE0,0008), (7FE0,0009) or (7FE0,0010)
-  std::uint64_t pixel_data_offset =
-      0;                            // of its head in the data set (inflated, if it is deflated)
-  std::uint64_t dataset_bytes = 0;  // without the padding, inflated
-  std::uint64_t padding_bytes = 0;  // zeros behind the last element: not part of the data set
-  std::uint64_t fragments = 0;      // of encapsulated pixel data, without the offset table
+  bool has_pixel_data = false;          // (7FE0,0008), (7FE0,0009) or (7FE0,0010)
+  std::uint64_t pixel_data_offset = 0;  // of its head in the data set (inflated, if it is deflated)
+  std::uint64_t dataset_bytes = 0;      // without the padding, inflated
+  std::uint64_t padding_bytes = 0;      // zeros behind the last element: not part of the data set
+  std::uint64_t fragments = 0;          // of encapsulated pixel data, without the offset table
   // The Basic Offset Table of encapsulated pixel data is there, and is empty or points at
   // fragments.
   bool offset_table_valid = true;

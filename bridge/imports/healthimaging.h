@@ -13,10 +13,10 @@
 namespace isthmus {
 
 struct HealthImagingOptions {
-  std::string endpoint;                // "http://127.0.0.1:8181"; no host prefix is added
+  std::string endpoint;  // "http://127.0.0.1:8181"; no host prefix is added
   std::string region = "us-east-1";
   std::string datastore_id;
-  std::string bucket;                  // input and output bucket, the one that `output` reads
+  std::string bucket;  // input and output bucket, the one that `output` reads
   std::string data_access_role_arn;
   std::string input_owner_account_id;  // empty: not sent
   std::string import_configuration;    // JSON of the model's ImportConfiguration; empty: not sent

@@ -32,8 +32,8 @@ class ImportService {
   // Did a start() whose answer was lost happen? By the intent's job name.
   virtual Result<std::optional<RemoteJob>> find(const ImportIntent& intent) = 0;
   virtual Result<RemoteStatus> status(const RemoteJob& job) = 0;
-  // Exactly one outcome for each expected instance, in their order, from the job's own output: what it
-  // does not name is unaccounted. `job.output_prefix` is where the service says its output is.
+  // Exactly one outcome for each expected instance, in their order, from the job's own output: what
+  // it does not name is unaccounted. `job.output_prefix` is where the service says its output is.
   virtual Result<std::vector<Outcome>> outcomes(const RemoteJob& job,
                                                 std::span<const Expected> expected) = 0;
 };

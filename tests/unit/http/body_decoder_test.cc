@@ -34,7 +34,9 @@ Decoded decode(BodyDecoder decoder, std::string_view input, std::size_t in_bytes
   return decoded;
 }
 
-BodyDecoder chunked() { return BodyDecoder(Framing{.chunked = true, .content_length = {}}); }
+BodyDecoder chunked() {
+  return BodyDecoder(Framing{.chunked = true, .content_length = {}});
+}
 BodyDecoder sized(std::uint64_t length) {
   return BodyDecoder(Framing{.chunked = false, .content_length = length});
 }

@@ -31,9 +31,7 @@ TEST(Layout, OtherKeysNameNoInstance) {
 
 TEST(Layout, InstancesThatArriveTogetherShareASpoolFolder) {
   test::TestEnv env;
-  const auto folder_now = [&] {
-    return layout::spool_file(InstanceId::make(env)).substr(0, 3);
-  };
+  const auto folder_now = [&] { return layout::spool_file(InstanceId::make(env)).substr(0, 3); };
   std::set<std::string> together, over_time, all;
 
   for (int i = 0; i < 100; ++i) together.insert(folder_now());
