@@ -12,9 +12,10 @@ struct ScanLimits {
   std::uint32_t nesting = 64;
   std::uint64_t elements = 1'000'000;
   std::uint64_t inflated_bytes = 4 * GiB;
-  // Out/in beyond the first MiB. DEFLATE ends at about 1,032; large blank images reach some
-  // hundreds.
+  // Out/in once more than any_ratio_bytes came out. DEFLATE itself ends at about 1,032, and blank
+  // images reach that: they are let through up to a size that costs nothing.
   std::uint32_t inflate_ratio = 200;
+  std::uint64_t any_ratio_bytes = 64 * MiB;
   std::uint64_t value_bytes = 4 * GiB;
 };
 

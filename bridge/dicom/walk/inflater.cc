@@ -74,7 +74,8 @@ Result<void> Inflater::feed(ByteSpan bytes, const std::function<bool(ByteSpan)>&
 }
 
 Result<void> Inflater::check_limits(bool too_much) const {
-  const bool too_dense = out_bytes_ > 1 * MiB && out_bytes_ / in_bytes_ > limits_.ratio;
+  const bool too_dense =
+      out_bytes_ > limits_.any_ratio_bytes && out_bytes_ / in_bytes_ > limits_.ratio;
   if (!too_much && !too_dense) return {};
   return permanent_error(
       "dicom.inflate_bomb",

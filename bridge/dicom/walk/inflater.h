@@ -13,7 +13,8 @@ namespace isthmus::dicom {
 
 struct InflateLimits {
   std::uint64_t out_bytes = 4 * GiB;
-  std::uint32_t ratio = 1'100;  // out/in, beyond the first MiB that comes out
+  std::uint32_t ratio = 1'100;  // out/in, once more than this came out:
+  std::uint64_t any_ratio_bytes = 1 * MiB;
 };
 
 class Inflater {

@@ -95,8 +95,9 @@ Result<void> read_through(ByteSource& source, const TransferSyntax& syntax,
                           const ScanLimits& limits, const std::function<bool(ByteSpan)>& sink) {
   std::unique_ptr<Inflater> inflater;
   if (syntax.deflated) {
-    inflater = std::make_unique<Inflater>(
-        InflateLimits{.out_bytes = limits.inflated_bytes, .ratio = limits.inflate_ratio});
+    inflater = std::make_unique<Inflater>(InflateLimits{.out_bytes = limits.inflated_bytes,
+                                                        .ratio = limits.inflate_ratio,
+                                                        .any_ratio_bytes = limits.any_ratio_bytes});
   }
   std::vector<std::byte> buffer(kReadBytes);
   bool wanted = true;
