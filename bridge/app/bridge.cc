@@ -142,8 +142,7 @@ class OpenBridge : public Bridge {
     admission_ = std::make_unique<Admission>(env_, admission);
     admission_->refresh();
     TRY_ASSIGN(spool_, open_file_spool(env_, spool_directory(settings_), *ledger_, *admission_));
-    TRY_ASSIGN(const std::size_t discarded, spool_->recover());
-    env_.log.info("spool.recovered", {{"discarded", discarded}});
+    TRY(spool_->recover());
     for (const std::string& name : settings_.destinations()) {
       TRY_ASSIGN(auto destination, make_destination(env_, settings_, name, *data_store_, key));
       destinations_.push_back(std::move(destination));
