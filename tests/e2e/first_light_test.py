@@ -3,7 +3,7 @@
 import json
 import subprocess
 
-from harness import BIN, Daemon, dcmsend, echo, fail, in_temp_folder, make_study
+from harness import BIN, Daemon, dcmsend, echo, fail, in_temp_folder, make_study, raw_send
 from truth import imported_exactly_once, rows
 
 
@@ -66,16 +66,25 @@ def two_daemons_never_share_a_ledger(folder):
 
 
 def retry_works_beside_a_daemon_and_without_one(folder):
-    # An instance whose import is refused for good (no transfer syntax the store takes) is rejected.
+    # No import service takes this transfer syntax: the instance is kept, and rejected with a reason.
+    make_study(folder / "study", series=1, instances=1,
+               extra=("--transfer-syntax", "1.2.840.10008.1.2.4.9999"))
     with Daemon(folder) as daemon:
-        nothing = daemon.command("retry", "all", check=False)
-        assert nothing.returncode in (1, 2), nothing
+        raw_send(daemon.dimse_port, folder / "study", check=True)
+        [ask] = daemon.wait_settled()["asks_for_person"]
+        assert ask["state"] == "rejected" and ask["reason"], ask
+        # The daemon holds the ledger, so it is asked, at the port that the configuration names.
         daemon.settings["http.port"] = str(daemon.http_port)
-        nothing = daemon.command("retry", "all", check=False)
-        assert nothing.returncode == 1 and nothing.stdout.startswith("0 "), nothing
+        assert daemon.command("retry", ask["id"]).stdout.startswith("1 "), "by id"
+        assert daemon.command("retry", "1.2.3.4", check=False).returncode != 0
+        daemon.wait_settled()
+        story = daemon.command("history", ask["id"]).stdout
+        assert story.count("retry_ordered") == 1 and story.count("outcome_rejected") == 2, story
         daemon.stop()
-        nothing = daemon.command("retry", "all", check=False)
-        assert nothing.returncode == 1 and nothing.stdout.startswith("0 "), nothing
+        assert daemon.command("retry", "all").stdout.startswith("1 "), "without a daemon"
+        daemon.start()
+        daemon.wait_settled()
+        assert daemon.command("history", ask["id"]).stdout.count("outcome_rejected") == 3
 
 
 for test in (study_is_imported_and_its_story_told, configuration_problems_are_told,
