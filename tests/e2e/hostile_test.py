@@ -116,7 +116,7 @@ def seeds_are_replayed(folder):
                 fail(f"the daemon died of {path.name}: {daemon.log_tail()}")
         stop.set()
         asking.join()
-        if problems or slowest[0] > 1.5:  # a process start of echoscu is in it
+        if problems or slowest[0] > 1.0:  # the start of echoscu is in it
             fail(f"C-ECHO meanwhile: slowest {slowest[0]:.2f} s, {problems[:2]}")
 
         data = LEAKING.read_bytes()
