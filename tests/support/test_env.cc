@@ -83,14 +83,10 @@ std::vector<Error> TestEnv::fatals() const {
 }
 
 std::optional<std::filesystem::path> shared_folder() {
-  std::filesystem::path folder = std::filesystem::path(ISTHMUS_SOURCE_DIR).parent_path() / "shared";
+  std::filesystem::path folder = source_folder().parent_path() / "shared";
   if (const char* named = std::getenv("ISTHMUS_SHARED")) folder = named;
   if (!std::filesystem::exists(folder / "dicom" / "MANIFEST.tsv")) return std::nullopt;
   return folder;
-}
-
-std::filesystem::path program(std::string_view name) {
-  return std::filesystem::path(ISTHMUS_BINARY_DIR) / name;
 }
 
 }  // namespace isthmus::test

@@ -99,6 +99,9 @@ std::optional<std::filesystem::path> shared_folder();
   }                                                                                    \
   declaration = *shared_folder_or_none
 
+// The root of this checkout.
+std::filesystem::path source_folder();
+
 // A program of this build: program("isthmus").
 std::filesystem::path program(std::string_view name);
 

@@ -1,13 +1,14 @@
 // The rules on the tree as it is. Exceptions stand in allowed.txt, each with its reason.
 #include <gtest/gtest.h>
 
+#include "support/test_env.h"
 #include "tidy/rules.h"
 
 namespace isthmus::tidy {
 namespace {
 
 struct Tree {
-  Sources sources = read_tree(ISTHMUS_SOURCE_DIR);
+  Sources sources = read_tree(test::source_folder());
   std::vector<Allowed> allowed;
 
   Tree() {
@@ -61,7 +62,7 @@ TEST(Tree, NamesMetricsByTheirUnit) {
 }
 
 TEST(Tree, HoldsNothingElseAtItsTop) {
-  EXPECT_EQ(report(check_top_level(top_level(ISTHMUS_SOURCE_DIR))), "");
+  EXPECT_EQ(report(check_top_level(top_level(test::source_folder()))), "");
 }
 
 TEST(Tree, AllowsNothingWithoutReasonOrNeed) {

@@ -12,7 +12,7 @@ namespace isthmus::app {
 namespace {
 
 std::string file_in_tree(const std::string& name) {
-  std::ifstream stream(std::string(ISTHMUS_SOURCE_DIR) + "/" + name);
+  std::ifstream stream(test::source_folder() / name);
   std::stringstream text;
   text << stream.rdbuf();
   return text.str();

@@ -18,7 +18,7 @@ constexpr const char* kInstance = "0000000000000000000000000000000a";
 constexpr const char* kBatch = "0000000000000000000000000000000b";
 
 std::filesystem::path golden_file() {
-  return std::filesystem::path(ISTHMUS_SOURCE_DIR) / "tests/unit/ledger/schema_v1.sql";
+  return source_folder() / "tests/unit/ledger/schema_v1.sql";
 }
 
 class LedgerSchema : public testing::Test {
