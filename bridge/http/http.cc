@@ -113,6 +113,8 @@ std::optional<WallTime> moment(std::optional<int> year, std::string_view month_n
       time[5] != ':') {
     return std::nullopt;
   }
+  // std::chrono keeps a year in 16 bits and a day in 8, and drops the rest without a word.
+  if (*year > 9999 || *day > 31) return std::nullopt;
   const auto hour = number(time.substr(0, 2)), minute = number(time.substr(3, 2)),
              second = number(time.substr(6, 2));
   const std::chrono::year_month_day date{

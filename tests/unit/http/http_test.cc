@@ -130,6 +130,8 @@ TEST(HttpDate, RefusesWhatIsNoDate) {
   EXPECT_EQ(from_http_date("Sun, 31 Feb 1994 08:49:37 GMT"), std::nullopt);
   EXPECT_EQ(from_http_date("Sun, 06 Nov 1994 24:49:37 GMT"), std::nullopt);
   EXPECT_EQ(from_http_date("Sun, 06 Nov 1994 08:49:37 CET"), std::nullopt);
+  EXPECT_EQ(from_http_date("Sun, 262 Nov 1994 08:49:37 GMT"), std::nullopt);  // 262 % 256 is 6
+  EXPECT_EQ(from_http_date("Sun, 06 Nov 67530 08:49:37 GMT"), std::nullopt);
 }
 
 TEST(ParseUrl, SplitsAndLeavesEveryPartRaw) {
