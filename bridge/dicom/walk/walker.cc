@@ -127,14 +127,16 @@ void Walker::take_value(ByteSpan& bytes) {
 }
 
 void Walker::take_padding(ByteSpan& bytes) {
-  if (!all_zero(bytes)) {
+  const auto first = std::find_if(bytes.begin(), bytes.end(),
+                                  [](std::byte b) { return b != std::byte{0}; });
+  position_ += static_cast<std::uint64_t>(first - bytes.begin());
+  if (first != bytes.end()) {
     const bool cut = padding_from_ + 8 > limits_.size_bytes;
     return fail(cut ? "dicom.truncated" : "dicom.unreadable",
                 cut ? "The data set ends within an element"
                     : "Bytes that are no element follow the data set",
                 0, position_);
   }
-  position_ += bytes.size();
   bytes = {};
 }
 

@@ -213,6 +213,16 @@ TEST(Scanner, TakesZerosBehindTheDataSetAsPaddingAndNothingElse) {
   EXPECT_THAT(scan(dataset + "garbage that is no element"), testing::Not(IsOk()));
 }
 
+TEST(Scanner, TellsWhereTheFirstByteThatIsNoPaddingStands) {
+  const std::string dataset = test::make_dataset({});
+
+  const auto report = scan(dataset + std::string(64, '\0') + "x");
+
+  ASSERT_THAT(report, FailsWith("dicom.unreadable"));
+  EXPECT_THAT(report.error().message,
+              testing::HasSubstr("at byte " + std::to_string(dataset.size() + 64)));
+}
+
 TEST(Scanner, ToleratesOddLengthsAndLengthsOfDelimiters) {
   DicomWriter w;
   w.element_with_length(0x00080060, "CS", 3, "ABC").element_with_length(0x00100020, "LO", 1, "X");
