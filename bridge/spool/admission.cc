@@ -26,7 +26,9 @@ Admission::Admission(Env& env, AdmissionOptions options)
       free_gauge_(env.metrics.gauge("spool_free_bytes",
                                     "Free space on the spool's file system when last measured.")),
       in_flight_gauge_(env.metrics.gauge("spool_in_flight_bytes",
-                                         "Bytes of instances that are being received.")) {
+                                         "Bytes of instances that are being received.")),
+      recyclable_gauge_(env.metrics.gauge(
+          "spool_recyclable_bytes", "Spool space on disk that is free to be written again.")) {
   for (const AdmissionState reason :
        {AdmissionState::full, AdmissionState::stopping, AdmissionState::failed}) {
     refused_[static_cast<std::size_t>(reason)] =
@@ -73,6 +75,12 @@ void Admission::in_flight(std::int64_t change_bytes) {
   in_flight_gauge_.add(static_cast<double>(change_bytes));
 }
 
+void Admission::recyclable(std::int64_t change_bytes) {
+  const std::int64_t before = recyclable_bytes_.fetch_add(change_bytes, std::memory_order_relaxed);
+  ASSERT(before + change_bytes >= 0);
+  recyclable_gauge_.add(static_cast<double>(change_bytes));
+}
+
 void Admission::refresh() {
   const Result<SpaceInfo> space = env_.files.space(options_.directory);
   if (!space.ok()) {
@@ -82,18 +90,26 @@ void Admission::refresh() {
   const std::uint64_t free = space->free_bytes;
   free_bytes_.store(free, std::memory_order_relaxed);
   free_gauge_.set(static_cast<double>(free));
-  reserve_is_short_.store(free < options_.reserve_bytes / 2, std::memory_order_relaxed);
+  const auto recyclable = static_cast<std::uint64_t>(recyclable_bytes());
+  const std::uint64_t writable = free + recyclable;
+  const bool ledger_is_short = free < options_.reserve_bytes / 4;
+  reserve_is_short_.store(writable < options_.reserve_bytes / 2 || ledger_is_short,
+                          std::memory_order_relaxed);
 
   const std::lock_guard lock(mutex_);
   const auto in_flight = static_cast<std::uint64_t>(in_flight_bytes());
-  const std::uint64_t available = free > in_flight ? free - in_flight : 0;
-  if (state() == AdmissionState::open && available < options_.reserve_bytes) {
+  const std::uint64_t available = writable > in_flight ? writable - in_flight : 0;
+  if (state() == AdmissionState::open && (available < options_.reserve_bytes || ledger_is_short)) {
     env_.log.warn("admission.full", {{"free_bytes", free},
+                                     {"recyclable_bytes", recyclable},
                                      {"in_flight_bytes", in_flight},
                                      {"reserve_bytes", options_.reserve_bytes}});
     enter(AdmissionState::full);
-  } else if (state() == AdmissionState::full && available >= options_.resume_bytes) {
-    env_.log.info("admission.open", {{"free_bytes", free}, {"in_flight_bytes", in_flight}});
+  } else if (state() == AdmissionState::full && available >= options_.resume_bytes &&
+             free >= options_.reserve_bytes / 2) {
+    env_.log.info(
+        "admission.open",
+        {{"free_bytes", free}, {"recyclable_bytes", recyclable}, {"in_flight_bytes", in_flight}});
     enter(AdmissionState::open);
   }
 }

@@ -26,8 +26,8 @@ enum class AdmissionState {
 };
 std::string_view to_string(AdmissionState state);
 
-// Any thread. Metrics: spool_admission_state, spool_free_bytes, spool_in_flight_bytes,
-// spool_refused_total{reason}.
+// Any thread. Metrics: spool_admission_state, spool_free_bytes, spool_recyclable_bytes,
+// spool_in_flight_bytes, spool_refused_total{reason}.
 class Admission {
  public:
   Admission(Env& env, AdmissionOptions options);
@@ -46,12 +46,20 @@ class Admission {
   // against the free space although much of them is on disk already.
   void in_flight(std::int64_t change_bytes);
   std::int64_t in_flight_bytes() const { return in_flight_bytes_.load(std::memory_order_relaxed); }
+  // Bytes of spool space that exist on disk already and may be written again: they count as free
+  // space, for they are where the next instances go. They are no use to the ledger, so below a
+  // quarter of the reserve of truly free space admission closes all the same: whoever sets space
+  // aside leaves more than that.
+  void recyclable(std::int64_t change_bytes);
+  std::int64_t recyclable_bytes() const {
+    return recyclable_bytes_.load(std::memory_order_relaxed);
+  }
   // Measures the disk and decides anew; called every second or so, and after a write found it full.
   // When the disk cannot be measured, the state stays and a warning is logged.
   void refresh();
   // For good: "stopping" or "failed". "failed" wins.
   void close(AdmissionState why);
-  // As of the last refresh.
+  // Truly free space on the file system, as of the last refresh.
   std::uint64_t free_bytes() const { return free_bytes_.load(std::memory_order_relaxed); }
 
  private:
@@ -62,12 +70,14 @@ class Admission {
   const AdmissionOptions options_;
   std::atomic<AdmissionState> state_{AdmissionState::open};
   std::atomic<std::int64_t> in_flight_bytes_{0};
+  std::atomic<std::int64_t> recyclable_bytes_{0};
   std::atomic<std::uint64_t> free_bytes_{0};
   std::atomic<bool> reserve_is_short_{false};
   std::mutex mutex_;  // state changes
   Gauge& state_gauge_;
   Gauge& free_gauge_;
   Gauge& in_flight_gauge_;
+  Gauge& recyclable_gauge_;
   std::array<Counter*, 4> refused_{};  // by state
 };
 

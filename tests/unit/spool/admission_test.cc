@@ -78,6 +78,59 @@ TEST_F(AdmissionTest, IsFullWhenMoreIsInFlightThanFree) {
   EXPECT_THAT(admission.check(), FailsWith("spool.full"));
 }
 
+TEST_F(AdmissionTest, CountsSpaceToBeWrittenAgainAsFree) {
+  admission.recyclable(600);
+  measure(kReserve - 600);
+  EXPECT_THAT(admission.check(), IsOk());
+
+  admission.recyclable(-1);
+  measure(kReserve - 600);
+  EXPECT_THAT(admission.check(), FailsWith("spool.full"));
+  EXPECT_TRUE(env.log.contains("admission.full free_bytes=400 recyclable_bytes=599"));
+}
+
+TEST_F(AdmissionTest, OpensAgainWhenEnoughSpaceMayBeWrittenAgain) {
+  measure(kReserve - 1);
+
+  admission.recyclable(kResume - kReserve);
+  measure(kReserve - 1);
+  EXPECT_THAT(admission.check(), FailsWith("spool.full"));
+
+  admission.recyclable(1);
+  measure(kReserve - 1);
+  EXPECT_THAT(admission.check(), IsOk());
+}
+
+TEST_F(AdmissionTest, InFlightCountsAgainstSpaceToBeWrittenAgainToo) {
+  admission.recyclable(2000);
+  admission.in_flight(1500);
+
+  measure(kReserve / 2 - 1);
+
+  EXPECT_THAT(admission.check(), FailsWith("spool.full"));
+}
+
+TEST_F(AdmissionTest, WhatWasBegunGoesOnWhileItsSpaceMayBeWrittenAgain) {
+  admission.recyclable(2000);
+  measure(kReserve / 4);
+
+  EXPECT_THAT(admission.check_continue(), IsOk());
+}
+
+TEST_F(AdmissionTest, TheLedgersSpaceIsNotMadeUpForByTheSpools) {
+  admission.recyclable(10 * kResume);
+
+  measure(kReserve / 4 - 1);
+  EXPECT_THAT(admission.check(), FailsWith("spool.full"));
+  EXPECT_THAT(admission.check_continue(), FailsWith("spool.full"));
+
+  measure(kReserve / 2 - 1);
+  EXPECT_THAT(admission.check(), FailsWith("spool.full"));
+
+  measure(kReserve / 2);
+  EXPECT_THAT(admission.check(), IsOk());
+}
+
 TEST_F(AdmissionTest, StoppingIsForGood) {
   admission.close(AdmissionState::stopping);
   measure(10 * kResume);
@@ -132,6 +185,7 @@ TEST_F(AdmissionTest, KeepsItsStateWhenTheDiskCannotBeMeasured) {
 
 TEST_F(AdmissionTest, ShowsItselfInMetrics) {
   admission.in_flight(7);
+  admission.recyclable(11);
   measure(100);
   ignore(admission.check(), "counted");
   ignore(admission.check(), "counted");
@@ -140,6 +194,7 @@ TEST_F(AdmissionTest, ShowsItselfInMetrics) {
 
   EXPECT_EQ(metric("spool_free_bytes"), 100);
   EXPECT_EQ(metric("spool_in_flight_bytes"), 7);
+  EXPECT_EQ(metric("spool_recyclable_bytes"), 11);
   EXPECT_EQ(metric("spool_admission_state"), 3);
   EXPECT_EQ(refused("full"), 2);
   EXPECT_EQ(refused("failed"), 1);
