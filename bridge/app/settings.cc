@@ -1,5 +1,7 @@
 #include "app/settings.h"
 
+#include "app/configured_senders.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -21,8 +23,9 @@ constexpr std::array kSpecs{
 #undef ISTHMUS_SETTING
 };
 
-constexpr std::string_view kDestinationPrefix = "destinations.*.";
+constexpr std::string_view kDestinations = "destinations";
 constexpr std::string_view kDefaultDestination = "main";
+constexpr std::string_view kAnyName = ".*.";
 
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> row(b.size() + 1);
@@ -39,13 +42,39 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
   return row[b.size()];
 }
 
+// "destinations" of "destinations.*.kind": a section whose entries the site names. Empty for plain
+// settings.
+std::string_view named_section_of(const SettingSpec& spec) {
+  const auto star = spec.name.find(kAnyName);
+  return star == std::string_view::npos ? std::string_view() : spec.name.substr(0, star);
+}
+
+bool is_named_section(std::string_view text) {
+  return std::any_of(kSpecs.begin(), kSpecs.end(), [&](const SettingSpec& spec) {
+    return !text.empty() && named_section_of(spec) == text;
+  });
+}
+
+// "destinations.main.kind" → section "destinations", entry "main", rest "kind".
+struct NamedEntry {
+  std::string section, entry, rest;
+};
+std::optional<NamedEntry> named_entry(std::string_view name) {
+  const auto first = name.find('.');
+  if (first == std::string_view::npos || !is_named_section(name.substr(0, first))) {
+    return std::nullopt;
+  }
+  const auto second = name.find('.', first + 1);
+  if (second == std::string_view::npos) return std::nullopt;
+  return NamedEntry{std::string(name.substr(0, first)),
+                    std::string(name.substr(first + 1, second - first - 1)),
+                    std::string(name.substr(second + 1))};
+}
+
 // "destinations.main.kind" → "destinations.*.kind"; other names as they are.
 std::string generic_name(std::string_view name) {
-  constexpr std::string_view kHead = "destinations.";
-  if (!name.starts_with(kHead)) return std::string(name);
-  const auto dot = name.find('.', kHead.size());
-  if (dot == std::string_view::npos) return std::string(name);
-  return std::string(kDestinationPrefix) + std::string(name.substr(dot + 1));
+  const auto entry = named_entry(name);
+  return entry ? entry->section + std::string(kAnyName) + entry->rest : std::string(name);
 }
 
 const SettingSpec* find_spec(std::string_view name) {
@@ -174,7 +203,7 @@ Json from_text(const SettingSpec& spec, const std::string& text) {
   return items;
 }
 
-bool is_destination_name(std::string_view name) {
+bool is_entry_name(std::string_view name) {
   return !name.empty() && name.size() <= 32 && std::all_of(name.begin(), name.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_';
   });
@@ -243,14 +272,7 @@ struct SettingsParser {
     for (const auto& [key, value] : object.items()) {
       const std::string name = prefix.empty() ? key : prefix + "." + key;
       if (name == "$schema") continue;
-      if (prefix == "destinations") {
-        if (!is_destination_name(key)) {
-          problem(fmt::format("file: destination name {} must be 1 to 32 of a-z, 0-9, - and _.",
-                              Json(key).dump()));
-          continue;
-        }
-        add_destination(key);
-      }
+      if (is_named_section(prefix) && !add_entry(prefix, key, "file")) continue;
       if (value.is_object() && find_spec(name) == nullptr && is_group(name)) {
         read_object(value, name);
       } else {
@@ -260,15 +282,22 @@ struct SettingsParser {
   }
 
   static bool is_group(const std::string& name) {
-    if (name == "destinations") return true;
+    if (is_named_section(name)) return true;
     const std::string generic = generic_name(name + ".");
     return std::any_of(kSpecs.begin(), kSpecs.end(),
                        [&](const SettingSpec& spec) { return spec.name.starts_with(generic); });
   }
 
-  void add_destination(const std::string& name) {
-    auto& known = parsed.settings.destinations_;
+  // False, and a problem, when the entry cannot have that name.
+  bool add_entry(const std::string& section, const std::string& name, const std::string& from) {
+    if (!is_entry_name(name)) {
+      problem(fmt::format("{}: the name {} under {} must be 1 to 32 of a-z, 0-9, - and _.", from,
+                          Json(name).dump(), section));
+      return false;
+    }
+    auto& known = parsed.settings.entries_[section];
     if (std::find(known.begin(), known.end(), name) == known.end()) known.push_back(name);
+    return true;
   }
 
   void read_file_text() {
@@ -294,29 +323,26 @@ struct SettingsParser {
         continue;
       }
       const std::string name = override_text.substr(0, equals);
-      constexpr std::string_view kHead = "destinations.";
-      if (name.starts_with(kHead)) {
-        const auto dot = name.find('.', kHead.size());
-        if (dot != std::string::npos)
-          add_destination(name.substr(kHead.size(), dot - kHead.size()));
-      }
+      const auto entry = named_entry(name);
+      if (entry && !add_entry(entry->section, entry->entry, "command line")) continue;
       const SettingSpec* spec = find_spec(name);
       const std::string value = override_text.substr(equals + 1);
       set(name, spec == nullptr ? Json(value) : from_text(*spec, value), "command line");
     }
   }
 
-  // Every full name: plain settings, and the destination ones once per destination.
+  // Every full name: plain settings, and those of a named section once per entry.
   std::vector<std::string> full_names() const {
     std::vector<std::string> names;
     for (const SettingSpec& spec : kSpecs) {
-      if (!spec.name.starts_with(kDestinationPrefix)) {
+      const std::string section(named_section_of(spec));
+      if (section.empty()) {
         names.emplace_back(spec.name);
         continue;
       }
-      for (const std::string& destination : parsed.settings.destinations_) {
-        names.push_back("destinations." + destination + "." +
-                        std::string(spec.name.substr(kDestinationPrefix.size())));
+      for (const std::string& entry : parsed.settings.entries(section)) {
+        names.push_back(section + "." + entry + "." +
+                        std::string(spec.name.substr(section.size() + kAnyName.size())));
       }
     }
     return names;
@@ -324,7 +350,9 @@ struct SettingsParser {
 
   void run() {
     read_file_text();
-    if (parsed.settings.destinations_.empty()) add_destination(std::string(kDefaultDestination));
+    if (parsed.settings.destinations().empty()) {
+      parsed.settings.entries_[std::string(kDestinations)] = {std::string(kDefaultDestination)};
+    }
     for (const std::string& name : full_names()) {
       if (auto value = sources.environment(environment_name(name))) {
         set(name, from_text(*find_spec(name), *value), "environment " + environment_name(name));
@@ -355,6 +383,7 @@ struct SettingsParser {
           "neither.");
     }
     if (s.text("data_dir").empty()) problem("data_dir must not be empty.");
+    for (std::string& sentence : configured_senders(s).problems) problem(std::move(sentence));
   }
 };
 
@@ -372,6 +401,9 @@ std::span<const SettingSpec> setting_specs() {
 std::vector<std::string_view> choices_of(std::string_view name) {
   if (name == "log.level") return {"debug", "info", "warn", "error"};
   if (name == "destinations.*.kind") return {"embedded"};
+  if (name == "senders.*.commitment") {
+    return {"default", "none", "spooled", "staged", "imported"};
+  }
   return {};
 }
 
@@ -404,6 +436,12 @@ Milliseconds Settings::duration(std::string_view name) const {
   ASSERT(spec != nullptr);
   const double unit = spec->type == SettingType::seconds ? 1000.0 : 1.0;
   return Milliseconds(std::llround(number(name) * unit));
+}
+
+const std::vector<std::string>& Settings::entries(std::string_view section) const {
+  static const std::vector<std::string> kNone;
+  const auto found = entries_.find(section);
+  return found == entries_.end() ? kNone : found->second;
 }
 
 std::string Settings::print() const {

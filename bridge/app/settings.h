@@ -65,8 +65,9 @@ class Settings {
   std::int64_t integer(std::string_view name) const;  // integer and bytes
   double number(std::string_view name) const;
   Milliseconds duration(std::string_view name) const;  // seconds and milliseconds
-  // Names under destinations, in order.
-  const std::vector<std::string>& destinations() const { return destinations_; }
+  // Names under a section whose entries the site names ("destinations", "senders"), in order.
+  const std::vector<std::string>& entries(std::string_view section) const;
+  const std::vector<std::string>& destinations() const { return entries("destinations"); }
 
   // The whole configuration as JSON, secrets as "[secret]".
   std::string print() const;
@@ -76,7 +77,7 @@ class Settings {
   // Canonical JSON text of each value, by full name ("destinations.main.kind").
   std::map<std::string, std::string, std::less<>> values_;
   std::map<std::string, bool, std::less<>> secret_;
-  std::vector<std::string> destinations_;
+  std::map<std::string, std::vector<std::string>, std::less<>> entries_;
 };
 
 struct ParsedSettings {

@@ -109,7 +109,10 @@ class Ledger {
   virtual ~Ledger() = default;
 
   // --- intake ---------------------------------------------------------------------------------
-  // Makes an instance known, with one waiting delivery per destination. `bytes`, when given, is
+  // Makes an instance known, with one waiting delivery per destination of the arrival, or of the
+  // ledger when it names none: never without any. A name that is not configured (any more) gets its
+  // delivery too, and that waits until it is: an arrival is a promise already. `bytes`, when given,
+  // is
   // made durable before the rows; returns when both are. Same identity (SOP Instance UID) and same
   // data set digest as an instance known already: no new row, Receipt{that id, known}. Same UID
   // with other bytes: a new instance that conflicts_with the first; with another study or patient

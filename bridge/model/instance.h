@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/digest.h"
 #include "base/env.h"
@@ -50,7 +51,13 @@ struct Arrival {
   Digest file_digest;     // of the whole Part 10 file: what the bucket must hold
   SpoolRef spool_ref;
   WallTime received_at;
+  // Names of the destinations it goes to, each once; nothing or none: every one that is configured.
+  std::optional<std::vector<std::string>> destinations = std::nullopt;
 };
+
+// Where an arrival goes, of those that are configured.
+const std::vector<std::string>& destinations_of(const Arrival& arrival,
+                                                const std::vector<std::string>& configured);
 
 // An instance as the ledger knows it.
 struct Instance {

@@ -17,6 +17,8 @@ struct Identified {
   std::string transfer_syntax_uid;
   std::uint64_t dataset_offset_bytes =
       0;  // length of preamble and file meta that were appended first
+  // See Arrival::destinations: what the sender's policy and the routes say.
+  std::optional<std::vector<std::string>> destinations = std::nullopt;
 };
 
 // An instance being received, not yet promised to anyone. Destroyed without commit(), it leaves

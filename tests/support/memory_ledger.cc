@@ -199,7 +199,7 @@ Result<Receipt> MemoryLedger::record(const Arrival& arrival, Durable* bytes) {
   }
   instances_.push_back(row);
   write_history("instance", arrival.id.text(), "received", "", "", "");
-  for (const std::string& destination : destinations_) {
+  for (const std::string& destination : destinations_of(arrival, destinations_)) {
     DeliveryRow& delivery = deliveries_.emplace_back();
     delivery.delivery.id = DeliveryId::make(env_);
     delivery.delivery.instance = arrival.id;

@@ -31,6 +31,7 @@ class MemorySpool::Incoming : public IncomingInstance {
     arrival.file_digest = sha256(file);
     arrival.spool_ref = {id_.text()};
     arrival.received_at = spool_.env_.clock.wall_now();
+    arrival.destinations = identified.destinations;
     {
       const std::lock_guard lock(spool_.mutex_);
       spool_.bytes_[id_.text()] = file_;

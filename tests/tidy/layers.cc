@@ -10,9 +10,9 @@ namespace isthmus::tidy {
 namespace {
 
 const std::map<std::string, int> kRungs{
-    {"base", 0}, {"model", 1},  {"http", 2},      {"wire", 2},    {"dicom", 2}, {"sql", 2},
-    {"auth", 2}, {"ledger", 3}, {"storage", 3},   {"imports", 3}, {"spool", 4}, {"pipeline", 5},
-    {"api", 6},  {"dimse", 6},  {"datastore", 6}, {"app", 7},     {"plugin", 8}};
+    {"base", 0},     {"model", 1},  {"http", 2},    {"wire", 2},      {"dicom", 2}, {"sql", 2},
+    {"auth", 2},     {"ledger", 3}, {"storage", 3}, {"imports", 3},   {"spool", 4}, {"senders", 4},
+    {"pipeline", 5}, {"api", 6},    {"dimse", 6},   {"datastore", 6}, {"app", 7},   {"plugin", 8}};
 
 // Sideways, with the one header that is meant, or all of the module's.
 struct Sideways {
@@ -24,7 +24,7 @@ const std::vector<Sideways> kSideways{{"imports", "storage", "storage/object_sto
                                       {"auth", "wire", ""}};
 
 const std::map<std::string, std::set<std::string>> kForbidden{
-    {"datastore", {"ledger", "storage", "imports", "spool", "pipeline"}},
+    {"datastore", {"ledger", "storage", "imports", "spool", "senders", "pipeline"}},
     {"pipeline", {"http", "wire", "dicom"}}};
 
 // Why `from` may not use `to`; empty when it may.

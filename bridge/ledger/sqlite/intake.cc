@@ -53,7 +53,7 @@ Result<Receipt> SqliteLedger::record_one(Write& write, const Arrival& arrival,
   TRY_ASSIGN(const Known known, look_up(write.db, arrival, patient_hash));
   if (known.same) return Receipt{*known.same, true};
   TRY(insert_instance(write, arrival, patient_hash, known.first, known.other_identity));
-  for (const std::string& destination : options_.destinations) {
+  for (const std::string& destination : destinations_of(arrival, options_.destinations)) {
     TRY_ASSIGN(DeliveryRow delivery, insert_delivery(write, arrival.id, destination));
     if (!known.other_identity) continue;
     const Error why = permanent_error(

@@ -238,6 +238,7 @@ class IncomingFile : public IncomingInstance {
     arrival.file_digest = file_digest_.finish();
     arrival.spool_ref = {layout::spool_file(id_)};
     arrival.received_at = spool_.env_.clock.wall_now();
+    arrival.destinations = identified.destinations;
     return arrival;
   }
 

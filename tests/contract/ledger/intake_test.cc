@@ -54,6 +54,33 @@ TEST_F(LedgerIntake, MakesOneWaitingDeliveryForEachDestination) {
   }
 }
 
+TEST_F(LedgerIntake, AnArrivalThatNamesItsDestinationsGoesOnlyThere) {
+  close();
+  open({"a", "b", "c"});
+  Arrival routed = arrival(1);
+  routed.destinations = {"c", "a"};
+
+  ASSERT_THAT(ledger_->record(routed, nullptr), IsOk());
+
+  EXPECT_EQ(ledger_->waiting_deliveries("a", now(), 10)->size(), 1u);
+  EXPECT_EQ(ledger_->waiting_deliveries("b", now(), 10)->size(), 0u);
+  EXPECT_EQ(ledger_->waiting_deliveries("c", now(), 10)->size(), 1u);
+  expect_sound();
+}
+
+TEST_F(LedgerIntake, NoArrivalIsWithoutADestination) {
+  Arrival nowhere = arrival(1);
+  nowhere.destinations.emplace();
+  Arrival unknown = arrival(2);
+  unknown.destinations = {"was-configured-once"};
+
+  ASSERT_THAT(ledger_->record(nowhere, nullptr), IsOk());
+  ASSERT_THAT(ledger_->record(unknown, nullptr), IsOk());
+
+  EXPECT_EQ(ledger_->waiting_deliveries(kCloud, now(), 10)->size(), 1u);
+  EXPECT_EQ(ledger_->waiting_deliveries("was-configured-once", now(), 10)->size(), 1u);
+}
+
 TEST_F(LedgerIntake, TheSameBytesAgainAreKnownAndMakeNoRow) {
   const InstanceId first = receive(1);
 

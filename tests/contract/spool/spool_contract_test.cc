@@ -134,7 +134,8 @@ TEST_P(SpoolContract, GivesBackWhatWasCommittedByteForByte) {
 }
 
 TEST_P(SpoolContract, TellsTheLedgerWhatItHas) {
-  const Sent sent = make_sent(7, 100'000);
+  Sent sent = make_sent(7, 100'000);
+  sent.identified.destinations = {"near", "far"};
 
   Origin origin;
   origin.receiver = "stow";
@@ -152,6 +153,7 @@ TEST_P(SpoolContract, TellsTheLedgerWhatItHas) {
   EXPECT_EQ(arrival.identity.sop_instance_uid, sent.identified.identity.sop_instance_uid);
   EXPECT_EQ(arrival.transfer_syntax_uid, sent.identified.transfer_syntax_uid);
   EXPECT_EQ(arrival.origin, origin);
+  EXPECT_EQ(arrival.destinations, sent.identified.destinations);
   EXPECT_EQ(arrival.received_at, world->env.clock.wall_now());
 }
 

@@ -146,6 +146,36 @@ TEST(Settings, SeveralDestinationsEachHaveTheirOwnValues) {
   EXPECT_EQ(settings.text("destinations.c.bucket"), "bucket-c");
 }
 
+TEST(Settings, SendersAndRoutesAreNamedByTheSiteToo) {
+  Sources sources;
+  sources.file = R"({"senders": {"ct": {"calling_ae_titles": ["CT_1"]}, "mr": {}},
+                     "routes": {"rest": {"destinations": ["main"]}}})";
+  sources.environment = {{"ISTHMUS_SENDERS_CT_ADDRESSES", "10.1.0.0/16,10.2.0.0/16"}};
+  sources.overrides = {"senders.mr.calling_ae_titles=MR_1,MR_2", "senders.us.report_to=us:104",
+                       "senders.us.addresses=10.3.0.1"};
+
+  const ParsedSettings parsed = sources.parse();
+
+  EXPECT_THAT(parsed.problems, IsEmpty());
+  EXPECT_THAT(parsed.settings.entries("senders"), ElementsAre("ct", "mr", "us"));
+  EXPECT_THAT(parsed.settings.entries("routes"), ElementsAre("rest"));
+  EXPECT_THAT(parsed.settings.list("senders.ct.addresses"),
+              ElementsAre("10.1.0.0/16", "10.2.0.0/16"));
+  EXPECT_THAT(parsed.settings.list("senders.mr.calling_ae_titles"), ElementsAre("MR_1", "MR_2"));
+  EXPECT_EQ(parsed.settings.text("senders.us.report_to"), "us:104");
+  EXPECT_EQ(parsed.settings.text("senders.ct.commitment"), "default");
+}
+
+TEST(Settings, ANameOfTheSitesOwnIsCheckedWhereverItComesFrom) {
+  Sources sources;
+  sources.file = R"({"senders": {"Bad Name": {}}})";
+  sources.overrides = {"destinations.A.bucket=b", "senders..addresses=10.3.0.1"};
+
+  EXPECT_THAT(sources.parse().problems,
+              ElementsAre(HasSubstr("\"Bad Name\" under senders"),
+                          HasSubstr("\"A\" under destinations"), HasSubstr("\"\" under senders")));
+}
+
 TEST(Settings, BrokenJsonSaysWhere) {
   Sources sources;
   sources.file = "{\"dimse\": {";
@@ -157,8 +187,10 @@ TEST(Settings, TheSchemaHasEverySetting) {
   const auto schema = nlohmann::json::parse(settings_json_schema());
 
   EXPECT_EQ(schema["properties"]["dimse"]["properties"]["port"]["maximum"], 65535);
-  EXPECT_TRUE(
-      schema["properties"]["destinations"]["additionalProperties"]["properties"].contains("kind"));
+  for (const auto& [section, name] :
+       {std::pair("destinations", "kind"), {"senders", "addresses"}, {"routes", "conditions"}}) {
+    EXPECT_TRUE(schema["properties"][section]["additionalProperties"]["properties"].contains(name));
+  }
 }
 
 }  // namespace
