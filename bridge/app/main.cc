@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 
 #include "app/commands.h"
+#include "app/conformance_document.h"
 #include "app/states_document.h"
 
 namespace {
@@ -57,6 +58,7 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   app.add_subcommand("print-reference", "config/REFERENCE.md")->group("");
   app.add_subcommand("print-schema", "config/isthmus.schema.json")->group("");
   app.add_subcommand("print-states", "bridge/docs/STATES.md")->group("");
+  app.add_subcommand("print-conformance", "The tables of bridge/docs/CONFORMANCE.md")->group("");
 }
 
 int run(const std::string& command, const Invocation& invocation, const CommandLine& line) {
@@ -72,6 +74,7 @@ int run(const std::string& command, const Invocation& invocation, const CommandL
   if (command == "print-reference") fmt::print("{}", settings_reference_markdown());
   if (command == "print-schema") fmt::print("{}", settings_json_schema());
   if (command == "print-states") fmt::print("{}", states_markdown());
+  if (command == "print-conformance") fmt::print("{}", conformance_tables_markdown());
   return 0;
 }
 
