@@ -7,6 +7,7 @@
 
 #include "api/gateway.h"
 #include "app/config.h"
+#include "app/configured_senders.h"
 #include "app/destinations.h"
 #include "base/thread.h"
 #include "dimse/receiver.h"
@@ -61,8 +62,6 @@ DimseOptions dimse_options(const Settings& settings) {
   DimseOptions options;
   options.address = settings.text("dimse.address");
   options.port = static_cast<std::uint16_t>(settings.integer("dimse.port"));
-  options.ae_titles = settings.list("dimse.ae_titles");
-  options.calling_ae_titles = settings.list("dimse.calling_ae_titles");
   options.max_associations = static_cast<std::size_t>(settings.integer("dimse.max_associations"));
   options.max_connections = static_cast<std::size_t>(settings.integer("dimse.max_connections"));
   options.max_pdu_bytes = static_cast<std::uint32_t>(settings.integer("dimse.max_pdu_bytes"));
@@ -88,7 +87,11 @@ http::ServerOptions server_options(const Settings& settings, const std::string& 
 
 class OpenBridge : public Bridge {
  public:
-  OpenBridge(Env& env, const Settings& settings) : env_(env), settings_(settings), runner_(env) {}
+  OpenBridge(Env& env, const Settings& settings)
+      : env_(env),
+        settings_(settings),
+        senders_(configured_senders(settings).policy),
+        runner_(env) {}
   ~OpenBridge() override { stop(); }
 
   Result<void> open(const FileSystem::Path& program_directory) {
@@ -192,7 +195,11 @@ class OpenBridge : public Bridge {
                                                  server_options(settings_, "datastore")));
     }
     if (settings_.flag("dimse.enabled")) {
-      TRY_ASSIGN(dimse_, open_dimse_receiver(env_, *spool_, *admission_, dimse_options(settings_)));
+      if (senders_.mode() == SenderMode::open) {
+        env_.log.warn("senders.open", {{"setting", "dimse.admission"}});
+      }
+      TRY_ASSIGN(dimse_, open_dimse_receiver(env_, *spool_, *admission_, senders_,
+                                             dimse_options(settings_)));
     }
     return {};
   }
@@ -217,6 +224,7 @@ class OpenBridge : public Bridge {
   const Settings settings_;
   std::unique_ptr<datastore::DataStore> data_store_;
   std::unique_ptr<Ledger> ledger_;
+  Senders senders_;
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<Spool> spool_;
   std::vector<std::unique_ptr<ConfiguredDestination>> destinations_;

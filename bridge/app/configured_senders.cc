@@ -21,6 +21,7 @@ class Reader {
       : settings_(settings), policy_(into.policy), problems_(into.problems) {}
 
   void read() {
+    policy_.mode = *parse_sender_mode(settings_.text("dimse.admission"));
     policy_.ae_titles = titles("dimse.ae_titles");
     for (const std::string& name : settings_.entries("senders")) read_sender(name);
     std::vector<Route> routes;

@@ -16,6 +16,7 @@ namespace {
 constexpr std::size_t kUidBytes = 64;             // PS3.5 section 9.1
 constexpr std::size_t kPatientIdBytes = 1 * KiB;  // LO has 64 characters; longer ones occur
 constexpr std::size_t kModalityBytes = 16;        // CS
+constexpr std::size_t kFreeTextBytes = 256;       // LO: 64 characters of up to 4 bytes
 
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.back() == '\0' || text.back() == ' ')) text.remove_suffix(1);
@@ -82,6 +83,8 @@ class StreamProbe final : public Probe, private WalkVisitor {
 
   std::string_view seen_sop_class_uid() const override { return uids_[0].text; }
   std::string_view seen_sop_instance_uid() const override { return uids_[1].text; }
+  std::string_view seen_study_description() const override { return study_description_; }
+  std::string_view seen_institution_name() const override { return institution_name_; }
 
  private:
   void feed_deflated(ByteSpan bytes) {
@@ -113,6 +116,9 @@ class StreamProbe final : public Probe, private WalkVisitor {
     if (head.tag == kPatientId && !patient_id_) return {.keep_bytes = kPatientIdBytes};
     // One byte more than the padding needs tells that it is too long.
     if (head.tag == kModality && !modality_) return {.keep_bytes = kModalityBytes + 2};
+    if (free_text(head.tag) != nullptr && !head.opens_sequence) {
+      return {.keep_bytes = kFreeTextBytes};
+    }
     return {};
   }
 
@@ -147,7 +153,14 @@ class StreamProbe final : public Probe, private WalkVisitor {
       patient_id_ = text;
     } else if (head.tag == kModality) {
       modality_ = modality_of(text);
+    } else if (std::string* kept = free_text(head.tag); kept != nullptr && kept->empty()) {
+      *kept = text;
     }
+  }
+
+  std::string* free_text(Tag tag) {
+    if (tag == kStudyDescription) return &study_description_;
+    return tag == kInstitutionName ? &institution_name_ : nullptr;
   }
 
   UidField* uid_field(Tag tag) {
@@ -190,6 +203,8 @@ class StreamProbe final : public Probe, private WalkVisitor {
                                  {kSeriesInstanceUid, "SeriesInstanceUID"}}};
   std::optional<std::string> patient_id_;
   std::optional<std::string> modality_;
+  std::string study_description_;
+  std::string institution_name_;
   Tag last_ = 0;
   bool in_order_ = true;
   State state_ = State::more;

@@ -37,6 +37,12 @@ class Probe {
   // finish() failed because others are missing; empty when it was not seen. Not to be shown.
   virtual std::string_view seen_sop_class_uid() const = 0;
   virtual std::string_view seen_sop_instance_uid() const = 0;
+  // Study Description (0008,1030) and Institution Name (0008,0080), for routing: without padding,
+  // at most their first 256 bytes, in the character set of the data set; empty when they are not
+  // there (or stand behind the UIDs of a data set that breaks the order of tags). Free text close
+  // to the patient: for comparing, never for logs, rows or errors.
+  virtual std::string_view seen_study_description() const = 0;
+  virtual std::string_view seen_institution_name() const = 0;
 };
 
 // For any transfer syntax: big endian and implicit by their UIDs, deflated ones inflated as far as

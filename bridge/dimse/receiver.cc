@@ -24,17 +24,18 @@ constexpr std::uint32_t kMostPduBytes = 131072;
 
 class Receiver : public DimseReceiver {
  public:
-  Receiver(Env& env, Spool& spool, Admission& admission, const DimseOptions& options,
-           std::unique_ptr<Network> network, std::unique_ptr<Acceptor> acceptor)
+  Receiver(Env& env, Spool& spool, Admission& admission, Senders& senders,
+           const DimseOptions& options, std::unique_ptr<Network> network,
+           std::unique_ptr<Acceptor> acceptor)
       : env_(env),
         spool_(spool),
         admission_(admission),
+        senders_(senders),
         max_associations_(options.max_associations),
         network_(std::move(network)),
         acceptor_(std::move(acceptor)),
         gauge_(env.metrics.gauge("dimse_associations", "Open associations")) {
-    session_options_.policy = {options.ae_titles, options.calling_ae_titles,
-                               options.accept_unknown_sop_classes, options.extra_sop_classes};
+    session_options_.policy = {options.accept_unknown_sop_classes, options.extra_sop_classes};
     session_options_.connection = {options.max_pdu_bytes, options.pdu_timeout,
                                    options.tcp_quick_ack};
     session_options_.idle_timeout = options.idle_timeout;
@@ -79,7 +80,9 @@ class Receiver : public DimseReceiver {
   std::optional<Refusal> admit(Descriptor& socket, AssociateRequest& request,
                                const std::string& peer_address) {
     sessions_.remove_if([](const Running& one) { return one.done.load(); });
-    auto refusal = refuse_titles(request, session_options_.policy);
+    const SenderDecision decision = senders_.admit(
+        {request.calling_ae_title, request.called_ae_title, peer_address, std::nullopt});
+    auto refusal = refusal_of(decision.refusal);
     if (!refusal) refusal = refuse_load();
     count(refusal ? "refused" : "accepted");
     if (refusal) return refusal;
@@ -87,7 +90,7 @@ class Receiver : public DimseReceiver {
     gauge_.set(static_cast<double>(associations()));
     Running& running = sessions_.emplace_back();
     auto admitted = std::make_shared<Admitted>(  // shared: std::function copies what it holds
-        Admitted{std::move(socket), std::move(request), peer_address});
+        Admitted{std::move(socket), std::move(request), peer_address, decision.sender});
     try {
       running.thread = Thread(env_, "dimse", [this, &running, admitted] {
         run(std::move(*admitted));
@@ -104,9 +107,9 @@ class Receiver : public DimseReceiver {
   }
 
   void run(Admitted admitted) {
-    Session(env_, spool_, *network_, session_options_, stop_signal_, [this](Descriptor back) {
-      acceptor_->linger(std::move(back));
-    }).run(std::move(admitted));
+    Session(env_, spool_, senders_, *network_, session_options_, stop_signal_,
+            [this](Descriptor back) { acceptor_->linger(std::move(back)); })
+        .run(std::move(admitted));
     note_closed();
   }
 
@@ -125,6 +128,7 @@ class Receiver : public DimseReceiver {
   Env& env_;
   Spool& spool_;
   Admission& admission_;
+  Senders& senders_;
   const std::size_t max_associations_;
   SessionOptions session_options_;
   StopSignal stop_signal_;
@@ -147,15 +151,15 @@ std::size_t affordable_connections(std::size_t wanted) {
 }  // namespace
 
 Result<std::unique_ptr<DimseReceiver>> open_dimse_receiver(Env& env, Spool& spool,
-                                                           Admission& admission,
+                                                           Admission& admission, Senders& senders,
                                                            DimseOptions options) {
   options.max_pdu_bytes = std::clamp(options.max_pdu_bytes, kLeastPduBytes, kMostPduBytes);
   TRY_ASSIGN(auto acceptor, Acceptor::open(env, {options.address, options.port,
                                                  affordable_connections(options.max_connections),
                                                  options.artim_timeout}));
   TRY_ASSIGN(auto network, Network::open());
-  auto receiver = std::make_unique<Receiver>(env, spool, admission, options, std::move(network),
-                                             std::move(acceptor));
+  auto receiver = std::make_unique<Receiver>(env, spool, admission, senders, options,
+                                             std::move(network), std::move(acceptor));
   receiver->start();
   return std::unique_ptr<DimseReceiver>(std::move(receiver));
 }

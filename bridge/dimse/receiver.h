@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/env.h"
+#include "senders/senders.h"
 #include "spool/admission.h"
 #include "spool/spool.h"
 
@@ -15,9 +16,7 @@ namespace isthmus {
 
 struct DimseOptions {
   std::string address = "127.0.0.1";
-  std::uint16_t port = 11112;                  // 0: any free one; see port()
-  std::vector<std::string> ae_titles;          // called AE titles we answer to; empty: any
-  std::vector<std::string> calling_ae_titles;  // empty: any
+  std::uint16_t port = 11112;            // 0: any free one; see port()
   std::size_t max_associations = 64;     // beyond: A-ASSOCIATE-RJ, transient, local limit exceeded
   std::size_t max_connections = 1024;    // sockets that wait for their A-ASSOCIATE-RQ included
   std::uint32_t max_pdu_bytes = 131072;  // announced; 4096 to 131072
@@ -42,7 +41,7 @@ class DimseReceiver {
 
 // Listens at once. "dimse.bind" (permanent) when the address is taken. References outlive it.
 Result<std::unique_ptr<DimseReceiver>> open_dimse_receiver(Env& env, Spool& spool,
-                                                           Admission& admission,
+                                                           Admission& admission, Senders& senders,
                                                            DimseOptions options);
 
 }  // namespace isthmus

@@ -85,7 +85,7 @@ class Isthmus(Receiver):
 
     def command(self):
         settings = {"data_dir": self.folder / "data", "dimse.address": "127.0.0.1",
-                    "dimse.port": self.port, "http.port": 0, "datastore.port": 0,
+                    "dimse.port": self.port, "dimse.admission": "open", "http.port": 0, "datastore.port": 0,
                     "spool.reserve_bytes": "64MiB", "spool.resume_bytes": "80MiB",
                     "log.level": "warn",
                     # What is measured is intake: the pipeline behind it rests until the senders are done.

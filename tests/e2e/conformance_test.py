@@ -119,7 +119,8 @@ def rejections(folder):
     """Each row of N.7.2 by a request that meets its condition."""
     (folder / "policy").mkdir()
     with Daemon(folder / "policy", dimse__ae_titles='["ISTHMUS"]',
-                dimse__calling_ae_titles='["CONFORMANCE"]', dimse__max_associations="1") as daemon:
+                dimse__admission="known",
+                senders__conformance__calling_ae_titles='["CONFORMANCE"]', dimse__max_associations="1") as daemon:
         port = daemon.dimse_port
 
         def asked(**options):
@@ -130,7 +131,7 @@ def rejections(folder):
             "protocol version without bit 0": {"version": 2},
             "application context name is another": {"application_context": "1.2.3"},
             "called AE title is not one of ours": {"called": "ANOTHER"},
-            "calling AE title is not allowed": {"calling": "STRANGER"},
+            "sender is not known, or blocked": {"calling": "STRANGER"},
             "as many associations as allowed": {},
         }
         untested = {"stopping"}  # needs a daemon that is going down: tests/contract/dimse

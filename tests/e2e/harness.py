@@ -44,6 +44,7 @@ class Daemon:
     FAST = {
         "dimse.address": "127.0.0.1",
         "dimse.port": "0",
+        "dimse.admission": "open",
         "http.port": "0",
         "datastore.port": "0",
         "spool.reserve_bytes": "16MiB",

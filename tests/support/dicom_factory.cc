@@ -58,9 +58,10 @@ void write_identity(DicomWriter& w, const DicomRecipe& r) {
       .element(0x00080030, "TM", "093000")
       .element(0x00080050, "SH", r.accession_number)
       .element(0x00080060, "CS", r.modality)
-      .element(0x00080070, "LO", "Isthmus")
-      .element(0x00080090, "PN", "")
-      .element(0x00081030, "LO", "Synthetic study")
+      .element(0x00080070, "LO", "Isthmus");
+  if (!r.institution_name.empty()) w.element(0x00080080, "LO", r.institution_name);
+  w.element(0x00080090, "PN", "")
+      .element(0x00081030, "LO", r.study_description)
       .element(0x0008103E, "LO", fmt::format("Series {}", r.series_number))
       .element(0x00100010, "PN", r.patient_name)
       .element(0x00100020, "LO", r.patient_id)

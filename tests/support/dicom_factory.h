@@ -71,6 +71,8 @@ struct DicomRecipe {
   std::string patient_id = "SYNTHETIC-1";
   std::string patient_name = "Synthetic^Nobody";
   std::string modality = "CT";
+  std::string institution_name = "";  // empty: without the element
+  std::string study_description = "Synthetic study";
   std::string accession_number = "ACC1";
   int series_number = 1;
   int instance_number = 1;

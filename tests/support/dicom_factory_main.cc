@@ -20,6 +20,9 @@ struct Wishes {
   std::uint16_t rows = 64;
   std::uint16_t columns = 64;
   std::string modality = "CT";
+  std::string sop_class;
+  std::string institution;
+  std::string study_description;
   std::string transfer_syntax{kExplicitLittle};
   std::uint64_t seed = 1;
   std::uint64_t size_kb = 0;
@@ -34,6 +37,9 @@ DicomRecipe shaped(const Wishes& wishes) {
   like.rows = wishes.rows;
   like.columns = wishes.columns;
   if (wishes.modality != "CT") like.sop_class_uid = kSecondaryCapture;
+  if (!wishes.sop_class.empty()) like.sop_class_uid = wishes.sop_class;
+  like.institution_name = wishes.institution;
+  if (!wishes.study_description.empty()) like.study_description = wishes.study_description;
   if (wishes.size_kb > 0) {
     constexpr std::uint64_t kHeadBytes = 1200;
     like.columns = wishes.size_kb >= 128 ? 512 : 128;
@@ -87,6 +93,9 @@ int run(int argc, char** argv) {
   study->add_option("--rows", wishes.rows, "Rows");
   study->add_option("--cols", wishes.columns, "Columns");
   study->add_option("--modality", wishes.modality, "Modality");
+  study->add_option("--sop-class", wishes.sop_class, "SOP Class UID, not by modality");
+  study->add_option("--institution", wishes.institution, "Institution Name");
+  study->add_option("--study-description", wishes.study_description, "Study Description");
   study->add_option("--transfer-syntax", wishes.transfer_syntax, "Transfer syntax UID");
   study->add_option("--seed", wishes.seed, "Another seed is another study");
   study->add_option("--size-kb", wishes.size_kb, "About this size per instance, not by rows");

@@ -30,12 +30,20 @@ inline std::uint64_t resident_bytes() {
   return resident * 4096;
 }
 
+// Everybody is let in.
+inline SenderPolicy open_policy() {
+  SenderPolicy policy;
+  policy.mode = SenderMode::open;
+  return policy;
+}
+
 class ReceiverUnderTest {
  public:
-  explicit ReceiverUnderTest(DimseOptions options = {}) {
+  explicit ReceiverUnderTest(DimseOptions options = {}, SenderPolicy policy = open_policy())
+      : senders(std::move(policy)) {
     options.address = "127.0.0.1";
     options.port = 0;
-    auto opened = open_dimse_receiver(env, spool, admission, options);
+    auto opened = open_dimse_receiver(env, spool, admission, senders, options);
     EXPECT_TRUE(opened.ok()) << describe(opened.error());
     receiver = std::move(opened).value();
   }
@@ -74,6 +82,7 @@ class ReceiverUnderTest {
   TestEnv env{1, posix_files(), true};
   IntakeSpool spool{env};
   Admission admission{env, AdmissionOptions{env.folder()}};
+  Senders senders;
   std::unique_ptr<DimseReceiver> receiver;
 };
 

@@ -21,6 +21,8 @@ constexpr Tag kSequenceEnd = make_tag(0xFFFE, 0xE0DD);
 
 constexpr Tag kSopClassUid = make_tag(0x0008, 0x0016);
 constexpr Tag kSopInstanceUid = make_tag(0x0008, 0x0018);
+constexpr Tag kInstitutionName = make_tag(0x0008, 0x0080);
+constexpr Tag kStudyDescription = make_tag(0x0008, 0x1030);
 constexpr Tag kModality = make_tag(0x0008, 0x0060);
 constexpr Tag kPatientId = make_tag(0x0010, 0x0020);
 constexpr Tag kStudyInstanceUid = make_tag(0x0020, 0x000D);

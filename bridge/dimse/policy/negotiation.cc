@@ -48,15 +48,25 @@ std::string choose_for_verification(const std::vector<std::string>& offered) {
 
 }  // namespace
 
-std::optional<Refusal> refuse_titles(const AssociateRequest& request, const Policy& policy) {
-  if (!policy.ae_titles.empty() && !contains(policy.ae_titles, request.called_ae_title)) {
-    return reject_with(1, 1, 7, "called_ae_title");
+std::optional<Refusal> refusal_of(SenderRefusal refusal) {
+  constexpr std::uint8_t kCallingNotRecognized = 3;
+  constexpr std::uint8_t kCalledNotRecognized = 7;
+  if (refusal == SenderRefusal::none) return std::nullopt;
+  return reject_with(
+      1, 1,
+      refusal == SenderRefusal::called_ae_title ? kCalledNotRecognized : kCallingNotRecognized,
+      to_string(refusal).data());  // of a literal: ends with a NUL
+}
+
+void refuse_classes(std::vector<ContextDecision>& decisions, const Sender& sender) {
+  for (ContextDecision& decision : decisions) {
+    if (decision.result != ContextResult::accepted || decision.verification ||
+        allows_sop_class(sender, decision.abstract_syntax)) {
+      continue;
+    }
+    decision.result = ContextResult::user_rejection;
+    decision.transfer_syntax.clear();
   }
-  if (!policy.calling_ae_titles.empty() &&
-      !contains(policy.calling_ae_titles, request.calling_ae_title)) {
-    return reject_with(1, 1, 3, "calling_ae_title");
-  }
-  return std::nullopt;
 }
 
 std::string choose_transfer_syntax(const std::vector<std::string>& offered) {

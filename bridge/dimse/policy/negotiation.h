@@ -8,22 +8,23 @@
 #include <vector>
 
 #include "dimse/guard/associate.h"
+#include "senders/senders.h"
 
 namespace isthmus::dimse {
 
 struct Policy {
-  std::vector<std::string> ae_titles = {};          // called; empty: any
-  std::vector<std::string> calling_ae_titles = {};  // empty: any
   bool accept_unknown_sop_classes = true;
   std::vector<std::string> extra_sop_classes = {};
 };
 
-// The rejection for AE titles that are not ours to talk to.
-std::optional<Refusal> refuse_titles(const AssociateRequest& request, const Policy& policy);
+// The rejection of a sender that is not let in (PS3.8 table 9-21): called or calling AE title not
+// recognized. Whatever the true reason, a sender hears no more than that; logs and metrics say it.
+std::optional<Refusal> refusal_of(SenderRefusal refusal);
 
 // Results of a presentation context, PS3.8 table 9-18.
 enum class ContextResult : std::uint8_t {
   accepted = 0,
+  user_rejection = 1,
   abstract_syntax_not_supported = 3,
   transfer_syntaxes_not_supported = 4,
 };
@@ -41,6 +42,10 @@ struct ContextDecision {
 // association with no acceptable context is accepted all the same: the peer then sees which of them
 // failed.
 std::vector<ContextDecision> decide_contexts(const AssociateRequest& request, const Policy& policy);
+
+// Storage contexts of classes that this sender may not store become user rejections: the class is
+// supported, but not for this sender.
+void refuse_classes(std::vector<ContextDecision>& decisions, const Sender& sender);
 
 // "Requester order": the first offered that we can carry, which is any but the JPIP-referenced
 // ones; a lossy one only when nothing lossless is offered; Explicit rather than Implicit VR Little

@@ -27,10 +27,12 @@ std::string hex_status(std::uint16_t status) {
 
 }  // namespace
 
-Session::Session(Env& env, Spool& spool, Network& network, const SessionOptions& options,
-                 const StopSignal& stop, std::function<void(Descriptor)> hand_back)
+Session::Session(Env& env, Spool& spool, const Senders& senders, Network& network,
+                 const SessionOptions& options, const StopSignal& stop,
+                 std::function<void(Descriptor)> hand_back)
     : env_(env),
       spool_(spool),
+      senders_(senders),
       network_(network),
       options_(options),
       stop_(stop),
@@ -45,6 +47,7 @@ void Session::run(Admitted admitted) {
   origin_.calling_ae_title = admitted.request.calling_ae_title;
   origin_.called_ae_title = admitted.request.called_ae_title;
   origin_.peer_address = admitted.peer_address;
+  sender_ = std::move(admitted.sender);
 
   std::optional<Association> association = open(std::move(admitted));
   if (!association) return;
@@ -72,6 +75,7 @@ void Session::run(Admitted admitted) {
 
 std::optional<Association> Session::open(Admitted admitted) {
   contexts_ = decide_contexts(admitted.request, options_.policy);
+  refuse_classes(contexts_, sender_);
   const auto extended = extended_answers(admitted.request, contexts_);
   const int descriptor = admitted.socket.get();
   auto connection = std::make_unique<GuardedConnection>(env_, std::move(admitted.socket),
@@ -90,6 +94,7 @@ std::optional<Association> Session::open(Admitted admitted) {
     return context.result == ContextResult::accepted;
   });
   env_.log.info("association.accepted", {{"association", origin_.association_id},
+                                         {"sender", sender_.name},
                                          {"calling_ae_title", origin_.calling_ae_title},
                                          {"called_ae_title", origin_.called_ae_title},
                                          {"peer", origin_.peer_address},
@@ -181,17 +186,25 @@ std::optional<Session::End> Session::on_command(Association& association) {
   drained_bytes_ = 0;
   // We never ask anything, so nothing is to be answered to us.
   if ((command_.field & kResponseBit) != 0) return user_abort("unsolicited_response");
-  if (command_.field == kCStoreRequest && messages_.has_dataset()) {
-    StoreRequest request;
-    request.sop_class_uid = command_.affected_sop_class_uid;
-    request.sop_instance_uid = command_.affected_sop_instance_uid;
-    request.context_sop_class_uid = context().abstract_syntax;
-    request.transfer_syntax_uid = context().transfer_syntax;
-    request.context_stores = !context().verification;
-    store_.emplace(spool_, origin_, std::move(request), options_.max_instance_bytes);
-  }
+  if (command_.field == kCStoreRequest && messages_.has_dataset()) begin_store();
   if (messages_.has_dataset()) return std::nullopt;
   return on_message_end(association);
+}
+
+void Session::begin_store() {
+  StoreRequest request;
+  request.sop_class_uid = command_.affected_sop_class_uid;
+  request.sop_instance_uid = command_.affected_sop_instance_uid;
+  request.context_sop_class_uid = context().abstract_syntax;
+  request.transfer_syntax_uid = context().transfer_syntax;
+  request.context_stores = !context().verification;
+  request.route = [this](RouteAttributes attributes) {
+    attributes.sender = sender_.name;
+    attributes.calling_ae_title = origin_.calling_ae_title;
+    attributes.called_ae_title = origin_.called_ae_title;
+    return senders_.route(sender_, attributes).destinations;
+  };
+  store_.emplace(spool_, origin_, std::move(request), options_.max_instance_bytes);
 }
 
 std::optional<Session::End> Session::on_data(ByteSpan bytes) {

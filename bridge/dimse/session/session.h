@@ -26,12 +26,14 @@ struct Admitted {
   Descriptor socket;  // not blocking
   AssociateRequest request;
   std::string peer_address;
+  Sender sender;
 };
 
 class Session {
  public:
-  Session(Env& env, Spool& spool, Network& network, const SessionOptions& options,
-          const StopSignal& stop, std::function<void(Descriptor)> hand_back);
+  Session(Env& env, Spool& spool, const Senders& senders, Network& network,
+          const SessionOptions& options, const StopSignal& stop,
+          std::function<void(Descriptor)> hand_back);
 
   // Returns when the association is over and its socket was handed back.
   void run(Admitted admitted);
@@ -46,6 +48,7 @@ class Session {
   std::optional<End> on_pdv(Association& association);
   std::optional<End> on_fragment(Association& association, const Fragment& fragment);
   std::optional<End> on_command(Association& association);
+  void begin_store();
   std::optional<End> on_data(ByteSpan bytes);
   std::optional<End> on_message_end(Association& association);
   std::optional<End> answer_store(Association& association);
@@ -57,12 +60,14 @@ class Session {
 
   Env& env_;
   Spool& spool_;
+  const Senders& senders_;
   Network& network_;
   const SessionOptions& options_;
   const StopSignal& stop_;
   std::function<void(Descriptor)> hand_back_;
 
   Origin origin_;
+  Sender sender_;
   std::vector<ContextDecision> contexts_;
   MessageAssembler messages_;
   Command command_;

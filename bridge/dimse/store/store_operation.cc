@@ -93,8 +93,15 @@ Result<Receipt> StoreOperation::commit() {
   if (!identity.ok()) return identity.error();
   ASSERT(identity->sop_class_uid.text() == request_.sop_class_uid &&
          identity->sop_instance_uid.text() == request_.sop_instance_uid);
-  return incoming_->commit(
-      {std::move(identity).value(), request_.transfer_syntax_uid, header_bytes_});
+  Identified identified{std::move(identity).value(), request_.transfer_syntax_uid, header_bytes_};
+  if (request_.route) {
+    RouteAttributes attributes;
+    attributes.modality = identified.identity.modality;
+    attributes.study_description = probe_->seen_study_description();
+    attributes.institution_name = probe_->seen_institution_name();
+    identified.destinations = request_.route(std::move(attributes));
+  }
+  return incoming_->commit(identified);
 }
 
 void StoreOperation::give_up(Error error) {

@@ -2,11 +2,14 @@
 // decoded; their head is looked at on the way and compared with what the command announced.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "dicom/probe.h"
+#include "senders/routes.h"
 #include "spool/spool.h"
 
 namespace isthmus::dimse {
@@ -17,6 +20,9 @@ struct StoreRequest {
   std::string context_sop_class_uid;  // of the presentation context
   std::string transfer_syntax_uid;    // of the presentation context
   bool context_stores = true;         // false: a Verification context
+  // Where the instance goes, by what its head says; the receiver fills in who sent it. Without one:
+  // to every destination.
+  std::function<std::optional<std::vector<std::string>>(RouteAttributes)> route;
 };
 
 // One thread at a time. Once something is wrong, what was spooled is given up at once; the rest of

@@ -30,7 +30,7 @@ class DurableReceiver : public ::testing::Test {
     ASSERT_THAT(spool_->recover(), IsOk());
     DimseOptions options;
     options.port = 0;
-    auto receiver = open_dimse_receiver(env_, *spool_, admission_, options);
+    auto receiver = open_dimse_receiver(env_, *spool_, admission_, senders_, options);
     ASSERT_THAT(receiver, IsOk());
     receiver_ = std::move(receiver).value();
   }
@@ -57,6 +57,7 @@ class DurableReceiver : public ::testing::Test {
 
   TestEnv env_{1, posix_files(), true};
   Admission admission_{env_, AdmissionOptions{env_.folder(), 0, 0}};
+  Senders senders_{open_policy()};
   std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<Spool> spool_;
   std::unique_ptr<DimseReceiver> receiver_;

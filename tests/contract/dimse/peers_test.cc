@@ -83,9 +83,9 @@ TEST_F(Peers, EchoscuIsAnswered) {
 }
 
 TEST_F(Peers, EchoscuIsToldWhyItMayNotAssociate) {
-  DimseOptions options;
-  options.ae_titles = {"SOMEBODY"};
-  ReceiverUnderTest under_test(options);
+  SenderPolicy policy = open_policy();
+  policy.ae_titles = {"SOMEBODY"};
+  ReceiverUnderTest under_test({}, policy);
 
   const Ended ended = run("echoscu " + target(under_test));
 

@@ -320,11 +320,20 @@ TEST(Receiver, RefusesEchoOfAnotherClass) {
   EXPECT_EQ(scu->echo(3).value().status, 0x0122);
 }
 
-TEST(Receiver, RejectsTitlesThatAreNotOurs) {
-  DimseOptions options;
-  options.ae_titles = {"GATE", "OTHER"};
-  options.calling_ae_titles = {"CT1"};
-  ReceiverUnderTest under_test(options);
+// Of a site with one scanner, which it knows.
+SenderPolicy one_scanner() {
+  Sender scanner;
+  scanner.name = "scanner";
+  scanner.calling_ae_titles = {"CT1"};
+  scanner.addresses = {*AddressRange::parse("127.0.0.0/8")};
+  SenderPolicy policy;
+  policy.ae_titles = {"GATE", "OTHER"};
+  policy.senders = {scanner};
+  return policy;
+}
+
+TEST(Receiver, RejectsWhomThePolicyDoesNotLetIn) {
+  ReceiverUnderTest under_test({}, one_scanner());
   RawAssociate request = request_for(kCt, kExplicitLittle);
 
   EXPECT_THAT(under_test.associate(request).error().message, "1/1/7");
@@ -332,6 +341,80 @@ TEST(Receiver, RejectsTitlesThatAreNotOurs) {
   EXPECT_THAT(under_test.associate(request).error().message, "1/1/3");
   request.calling_ae_title = " CT1 ";
   EXPECT_THAT(under_test.associate(request), IsOk());
+  EXPECT_EQ(under_test.refused("called_ae_title"), 1);
+  EXPECT_EQ(under_test.refused("unknown_sender"), 1);
+}
+
+TEST(Receiver, AKnownTitleFromElsewhereIsAStranger) {
+  SenderPolicy policy = one_scanner();
+  policy.senders[0].addresses = {*AddressRange::parse("192.0.2.0/24")};
+  ReceiverUnderTest under_test({}, policy);
+  RawAssociate request = request_for(kCt, kExplicitLittle);
+  request.called_ae_title = "GATE";
+  request.calling_ae_title = "CT1";
+
+  EXPECT_THAT(under_test.associate(request).error().message, "1/1/3");
+  EXPECT_EQ(under_test.refused("sender_address"), 1);
+}
+
+TEST(Receiver, WhomSomebodyAdmitsMeanwhileIsLetIn) {
+  ReceiverUnderTest under_test({}, one_scanner());
+  RawAssociate request = request_for(kCt, kExplicitLittle);
+  request.called_ae_title = "GATE";
+  request.calling_ae_title = "MR1";
+  ASSERT_THAT(under_test.associate(request).error().message, "1/1/3");
+  Sender magnet;
+  magnet.name = "magnet";
+  magnet.calling_ae_titles = {"MR1"};
+
+  under_test.senders.set_admitted({magnet}, {});
+
+  EXPECT_THAT(under_test.associate(request), IsOk());
+}
+
+TEST(Receiver, RefusesClassesThatASenderMayNotStore) {
+  SenderPolicy policy = one_scanner();
+  policy.senders[0].sop_classes = {"reports"};
+  ReceiverUnderTest under_test({}, policy);
+  RawAssociate request = request_for(kCt, kExplicitLittle);
+  request.called_ae_title = "GATE";
+  request.calling_ae_title = "CT1";
+  request.contexts.push_back({5, "1.2.840.10008.5.1.4.1.1.88.11", {std::string(kExplicitLittle)}});
+
+  ASSERT_OK_AND_ASSIGN(auto scu, under_test.associate(request));
+
+  EXPECT_EQ(scu->results().at(1), 0);
+  EXPECT_EQ(scu->results().at(3), 1);
+  EXPECT_EQ(scu->results().at(5), 0);
+}
+
+TEST(Receiver, RoutesByWhoSentItAndWhatItsHeadSays) {
+  SenderPolicy policy = one_scanner();
+  policy.routes = Routes(
+      {{"10-study",
+        {RouteCondition::parse("study_description equals synthetic study").value(),
+         RouteCondition::parse("modality equals MR").value()},
+        {"research"}},
+       {"20-scanner", {RouteCondition::parse("sender equals scanner").value()}, {"archive"}}});
+  ReceiverUnderTest under_test({}, policy);
+  RawAssociate request = request_for(kCt, kExplicitLittle);
+  request.called_ae_title = "GATE";
+  request.calling_ae_title = "CT1";
+  ASSERT_OK_AND_ASSIGN(auto scu, under_test.associate(request));
+  const DicomRecipe ct{.sop_instance_uid = "2.25.1"};
+  const DicomRecipe mr{.sop_instance_uid = "2.25.2", .modality = "MR"};
+
+  for (const DicomRecipe& recipe : {ct, mr}) {
+    ASSERT_EQ(scu->store(3, recipe.sop_class_uid, recipe.sop_instance_uid, make_dataset(recipe))
+                  .value()
+                  .status,
+              0);
+  }
+
+  EXPECT_THAT(under_test.spool.instance("2.25.1")->identified.destinations,
+              testing::Optional(testing::ElementsAre("archive")));
+  EXPECT_THAT(under_test.spool.instance("2.25.2")->identified.destinations,
+              testing::Optional(testing::ElementsAre("research")));
 }
 
 TEST(Receiver, RejectsForAWhileWhenAllAssociationsAreTaken) {
@@ -565,8 +648,9 @@ TEST(Receiver, SaysWhenItsPortIsTaken) {
   TestEnv other;
   IntakeSpool spool(other);
   Admission admission(other, AdmissionOptions{other.folder()});
+  Senders senders(open_policy());
 
-  EXPECT_THAT(open_dimse_receiver(other, spool, admission, options),
+  EXPECT_THAT(open_dimse_receiver(other, spool, admission, senders, options),
               FailsWith("dimse.bind", Fate::permanent));
 }
 

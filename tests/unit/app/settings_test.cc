@@ -125,12 +125,12 @@ TEST(Settings, RulesBetweenSettings) {
 TEST(Settings, AListComesAsJsonOrWithCommas) {
   Sources sources;
   sources.overrides = {"dimse.ae_titles=A,B"};
-  sources.environment = {{"ISTHMUS_DIMSE_CALLING_AE_TITLES", R"(["C"])"}};
+  sources.environment = {{"ISTHMUS_DIMSE_EXTRA_SOP_CLASSES", R"(["C"])"}};
 
   const Settings settings = sources.parse().settings;
 
   EXPECT_THAT(settings.list("dimse.ae_titles"), ElementsAre("A", "B"));
-  EXPECT_THAT(settings.list("dimse.calling_ae_titles"), ElementsAre("C"));
+  EXPECT_THAT(settings.list("dimse.extra_sop_classes"), ElementsAre("C"));
 }
 
 TEST(Settings, SeveralDestinationsEachHaveTheirOwnValues) {

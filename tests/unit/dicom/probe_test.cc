@@ -103,6 +103,31 @@ TEST(Probe, SaysTheSameOfBrokenInputHoweverItIsSplit) {
   }
 }
 
+TEST(Probe, SeesWhatRoutesLookAt) {
+  for (const std::string& syntax : kSyntaxes) {
+    const DicomRecipe recipe{.transfer_syntax_uid = syntax,
+                             .institution_name = "General Hospital",
+                             .study_description = "CT Chest"};
+    const std::unique_ptr<Probe> probe = make_probe(syntax);
+
+    probe->feed(as_bytes(test::make_dataset(recipe)));
+
+    EXPECT_EQ(probe->seen_institution_name(), "General Hospital") << syntax;
+    EXPECT_EQ(probe->seen_study_description(), "CT Chest") << syntax;
+  }
+}
+
+TEST(Probe, KeepsNoMoreOfAFreeTextThanItMayBeLong) {
+  const DicomRecipe recipe{.study_description = std::string(4000, 'x')};
+  const std::unique_ptr<Probe> probe = make_probe(kExplicitLittle);
+
+  probe->feed(as_bytes(test::make_dataset(recipe)));
+
+  EXPECT_EQ(probe->seen_study_description(), std::string(256, 'x'));
+  EXPECT_EQ(probe->seen_institution_name(), "");
+  EXPECT_TRUE(probe->finish().ok());
+}
+
 TEST(Probe, IsDoneBeforePixelDataComes) {
   const DicomRecipe recipe{.rows = 512, .columns = 512};
   const std::string dataset = test::make_dataset(recipe);

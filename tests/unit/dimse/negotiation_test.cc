@@ -131,15 +131,30 @@ TEST(ExtendedNegotiation, IsAnsweredForAcceptedStorageClassesOnce) {
   EXPECT_THAT(extended_answers(request, {}), IsEmpty());
 }
 
-TEST(Titles, AreComparedWithThoseConfigured) {
-  AssociateRequest request;
-  request.called_ae_title = "GATE";
-  request.calling_ae_title = "CT1";
+TEST(RefusedSenders, HearWhichTitleIsNotRecognizedAndNoMore) {
+  EXPECT_FALSE(refusal_of(SenderRefusal::none));
+  EXPECT_EQ(refusal_of(SenderRefusal::called_ae_title), reject_with(1, 1, 7, ""));
+  for (const auto refusal : {SenderRefusal::unknown_sender, SenderRefusal::sender_address,
+                             SenderRefusal::sender_tls, SenderRefusal::sender_blocked}) {
+    EXPECT_EQ(refusal_of(refusal), reject_with(1, 1, 3, ""));
+    EXPECT_EQ(refusal_of(refusal)->why, to_string(refusal));
+  }
+}
 
-  EXPECT_FALSE(refuse_titles(request, {}));
-  EXPECT_FALSE(refuse_titles(request, {.ae_titles = {"X", "GATE"}, .calling_ae_titles = {"CT1"}}));
-  EXPECT_EQ(refuse_titles(request, {.ae_titles = {"gate"}}), reject_with(1, 1, 7, ""));
-  EXPECT_EQ(refuse_titles(request, {.calling_ae_titles = {"CT2"}}), reject_with(1, 1, 3, ""));
+TEST(RefusedClasses, AreUserRejectionsOfStorageContextsOnly) {
+  Sender sender;
+  sender.sop_classes = {"reports"};
+  std::vector<ContextDecision> decisions{
+      {1, ContextResult::accepted, kVerification, kImplicit, true},
+      {3, ContextResult::accepted, kCt, kExplicit, false},
+      {5, ContextResult::transfer_syntaxes_not_supported, kCt, "", false}};
+
+  refuse_classes(decisions, sender);
+
+  EXPECT_EQ(decisions[0].result, ContextResult::accepted);
+  EXPECT_EQ(decisions[1].result, ContextResult::user_rejection);
+  EXPECT_EQ(decisions[1].transfer_syntax, "");
+  EXPECT_EQ(decisions[2].result, ContextResult::transfer_syntaxes_not_supported);
 }
 
 }  // namespace
