@@ -40,6 +40,14 @@ inline constexpr std::string_view kGetMetadata =
     "/datastore/{datastoreId}/imageSet/{imageSetId}/getImageSetMetadata";
 inline constexpr std::string_view kListVersions =
     "/datastore/{datastoreId}/imageSet/{imageSetId}/listImageSetVersions";
+inline constexpr std::string_view kUpdateMetadata =
+    "/datastore/{datastoreId}/imageSet/{imageSetId}/updateImageSetMetadata";
+inline constexpr std::string_view kCopyImageSet =
+    "/datastore/{datastoreId}/imageSet/{sourceImageSetId}/copyImageSet";
+inline constexpr std::string_view kDeleteImageSet =
+    "/datastore/{datastoreId}/imageSet/{imageSetId}/deleteImageSet";
+// The ARN is percent-encoded whole, one segment: POST sets, GET lists, DELETE takes tags away.
+inline constexpr std::string_view kTags = "/tags/{resourceArn}";
 }  // namespace paths
 
 // What a client sends: target is path and query, encoded.
@@ -81,6 +89,7 @@ enum class Shape {
   Arn,
   AwsAccountId,
   ClientToken,
+  CopiableAttributes,
   DICOMAccessionNumber,
   DICOMPatientBirthDate,
   DICOMPatientId,
@@ -371,6 +380,91 @@ struct SearchImageSetsResponse {
   std::optional<std::string> next_token;
 };
 
+// --- changing image sets
+// ----------------------------------------------------------------------------------
+// A union: updates, or the version to go back to; exactly one.
+struct DicomUpdates {
+  // Texts of update documents (section 5 of the contract), decoded; 1 to 30,000 bytes each.
+  std::optional<std::string> removable_attributes;
+  std::optional<std::string> updatable_attributes;
+};
+struct UpdateImageSetMetadataRequest {
+  std::string datastore_id;
+  std::string image_set_id;
+  std::string latest_version_id;  // travels as query parameter "latestVersion"
+  std::optional<bool> force;
+  std::optional<bool> include_study_image_sets;
+  std::optional<DicomUpdates> updates;
+  std::optional<std::string> revert_to_version_id;
+};
+struct UpdateImageSetMetadataResponse {
+  std::string datastore_id;
+  std::string image_set_id;
+  std::string latest_version_id;
+  std::string image_set_state;
+  std::optional<std::string> image_set_workflow_status;
+  std::optional<WallTime> created_at;
+  std::optional<WallTime> updated_at;
+  std::optional<std::string> message;
+};
+struct CopyDestination {
+  std::string image_set_id;
+  std::string latest_version_id;
+};
+struct CopyImageSetRequest {
+  std::string datastore_id;
+  std::string source_image_set_id;
+  std::string source_latest_version_id;
+  std::optional<std::string> copiable_attributes;  // JSON text, 1 to 260,000 characters
+  std::optional<CopyDestination> destination;      // absent: a new image set
+  std::optional<bool> force;
+  std::optional<bool> promote_to_primary;
+};
+// Of the source and of the destination.
+struct CopiedImageSetProperties {
+  std::string image_set_id;
+  std::string latest_version_id;
+  std::optional<std::string> image_set_state;
+  std::optional<std::string> image_set_workflow_status;
+  std::optional<WallTime> created_at;
+  std::optional<WallTime> updated_at;
+  std::optional<std::string> image_set_arn;
+};
+struct CopyImageSetResponse {
+  std::string datastore_id;
+  CopiedImageSetProperties source;
+  CopiedImageSetProperties destination;
+};
+struct DeleteImageSetRequest {
+  std::string datastore_id;
+  std::string image_set_id;
+};
+struct DeleteImageSetResponse {
+  std::string datastore_id;
+  std::string image_set_id;
+  std::string image_set_state;
+  std::string image_set_workflow_status;
+};
+
+// --- tags
+// ----------------------------------------------------------------------------------
+struct TagResourceRequest {
+  std::string resource_arn;
+  std::map<std::string, std::string> tags;
+};
+struct TagResourceResponse {};
+struct UntagResourceRequest {
+  std::string resource_arn;
+  std::vector<std::string> tag_keys;  // at most 200; repeated in the query
+};
+struct UntagResourceResponse {};
+struct ListTagsForResourceRequest {
+  std::string resource_arn;
+};
+struct ListTagsForResourceResponse {
+  std::map<std::string, std::string> tags;
+};
+
 // --- requests: the server reads, the client writes
 // ------------------------------------------------ For each of the …Request types above:
 // parse_request<GetDatastoreRequest>(incoming).
@@ -398,6 +492,18 @@ template <>
 Result<GetImageSetMetadataRequest> parse_request(const Incoming& incoming);
 template <>
 Result<SearchImageSetsRequest> parse_request(const Incoming& incoming);
+template <>
+Result<UpdateImageSetMetadataRequest> parse_request(const Incoming& incoming);
+template <>
+Result<CopyImageSetRequest> parse_request(const Incoming& incoming);
+template <>
+Result<DeleteImageSetRequest> parse_request(const Incoming& incoming);
+template <>
+Result<TagResourceRequest> parse_request(const Incoming& incoming);
+template <>
+Result<UntagResourceRequest> parse_request(const Incoming& incoming);
+template <>
+Result<ListTagsForResourceRequest> parse_request(const Incoming& incoming);
 
 Call to_call(const CreateDatastoreRequest& request);
 Call to_call(const GetDatastoreRequest& request);
@@ -410,6 +516,12 @@ Call to_call(const GetImageSetRequest& request);
 Call to_call(const ListImageSetVersionsRequest& request);
 Call to_call(const GetImageSetMetadataRequest& request);
 Call to_call(const SearchImageSetsRequest& request);
+Call to_call(const UpdateImageSetMetadataRequest& request);
+Call to_call(const CopyImageSetRequest& request);
+Call to_call(const DeleteImageSetRequest& request);
+Call to_call(const TagResourceRequest& request);
+Call to_call(const UntagResourceRequest& request);
+Call to_call(const ListTagsForResourceRequest& request);
 
 // --- answers: the server writes, the client reads
 // ------------------------------------------------- For each of the …Response types above:
@@ -436,6 +548,18 @@ template <>
 Result<ListImageSetVersionsResponse> parse_response(std::string_view body);
 template <>
 Result<SearchImageSetsResponse> parse_response(std::string_view body);
+template <>
+Result<UpdateImageSetMetadataResponse> parse_response(std::string_view body);
+template <>
+Result<CopyImageSetResponse> parse_response(std::string_view body);
+template <>
+Result<DeleteImageSetResponse> parse_response(std::string_view body);
+template <>
+Result<TagResourceResponse> parse_response(std::string_view body);
+template <>
+Result<UntagResourceResponse> parse_response(std::string_view body);
+template <>
+Result<ListTagsForResourceResponse> parse_response(std::string_view body);
 
 std::string print(const CreateDatastoreResponse& response);
 std::string print(const GetDatastoreResponse& response);
@@ -447,6 +571,12 @@ std::string print(const ListDICOMImportJobsResponse& response);
 std::string print(const GetImageSetResponse& response);
 std::string print(const ListImageSetVersionsResponse& response);
 std::string print(const SearchImageSetsResponse& response);
+std::string print(const UpdateImageSetMetadataResponse& response);
+std::string print(const CopyImageSetResponse& response);
+std::string print(const DeleteImageSetResponse& response);
+std::string print(const TagResourceResponse& response);
+std::string print(const UntagResourceResponse& response);
+std::string print(const ListTagsForResourceResponse& response);
 
 // --- what a job leaves in its bucket (contracts/healthimaging, section 3)
 // --------------------------

@@ -174,6 +174,86 @@ std::optional<int> Parameters::query_count(const char* name, int min, int max) {
   return static_cast<int>(*value);
 }
 
+std::string Parameters::required_query(const char* name, Shape shape) {
+  const std::optional<std::string> value = query(name, shape);
+  if (!value) faults_.note(validation_error(name, "Member must not be null"));
+  return value.value_or("");
+}
+
+std::optional<bool> Parameters::query_flag(const char* name) {
+  const std::optional<std::string> text = find(name);
+  if (!text) return std::nullopt;
+  if (*text != "true" && *text != "false") {
+    faults_.note(validation_error(name, "Member must be true or false"));
+  }
+  return *text == "true";
+}
+
+std::vector<std::string> Parameters::query_all(const char* name, Shape shape, std::size_t max) {
+  std::vector<std::string> values;
+  for (const auto& [key, value] : pairs_) {
+    if (key != name) continue;
+    faults_.note(check(shape, fmt::format("{}.{}.member", name, values.size() + 1), value));
+    values.push_back(value);
+  }
+  if (values.empty()) faults_.note(validation_error(name, "Member must not be null"));
+  if (values.size() > max) {
+    faults_.note(validation_error(
+        name, fmt::format("Member must have length less than or equal to {}", max)));
+  }
+  return values;
+}
+
+Target::Target(std::string_view path_template, std::initializer_list<std::string_view> values) {
+  auto value = values.begin();
+  while (!path_template.empty()) {
+    const std::size_t open = path_template.find('{');
+    text_ += path_template.substr(0, open);
+    if (open == std::string_view::npos) break;
+    ASSERT(value != values.end());
+    text_ += http::percent_encode(*value++, false);
+    path_template.remove_prefix(path_template.find('}') + 1);
+  }
+}
+
+Target& Target::with(const char* name, const std::optional<std::string>& value) {
+  const bool queried = text_.find('?') != std::string::npos;
+  if (value) text_ += (queried ? "&" : "?") + (name + ("=" + http::percent_encode(*value, false)));
+  return *this;
+}
+
+Target& Target::with(const char* name, const std::optional<int>& value) {
+  return value ? with(name, std::optional(std::to_string(*value))) : *this;
+}
+
+Target& Target::with_flag(const char* name, const std::optional<bool>& value) {
+  return value ? with(name, std::optional<std::string>(*value ? "true" : "false")) : *this;
+}
+
+Json body_of(std::string_view body, const char* payload, Faults& faults) {
+  if (body.empty() && payload != nullptr) return Json::object();
+  std::optional<Json> json = parsed_json(body);
+  if (json && json->is_object()) return std::move(*json);
+  faults.note(validation_error(payload != nullptr ? payload : "body", "Member must be an object"));
+  return Json::object();
+}
+
+void read_tags(Checked& members, const char* name, std::map<std::string, std::string>& tags,
+               Faults& faults) {
+  const Json* const object = members.object(name);
+  if (object == nullptr) return;
+  for (const auto& [key, value] : object->items()) {
+    faults.note(check(Shape::TagKey, fmt::format("{}.key", members.where(name)), key));
+    const std::string place = fmt::format("{}.value", members.where(name));
+    if (!value.is_string()) {
+      faults.note(validation_error(place, "Member must be a string"));
+      continue;
+    }
+    tags[key] = value.get<std::string>();
+    faults.note(check(Shape::TagValue, place, tags[key]));
+  }
+}
+
 std::optional<std::string> Fields::text(const char* name) const {
   const Json* const found = member(object_, name);
   if (found == nullptr || !found->is_string()) return std::nullopt;

@@ -90,6 +90,10 @@ class Parameters {
   std::string path(const char* name, Shape shape);
   std::optional<std::string> query(const char* name, Shape shape);
   std::optional<int> query_count(const char* name, int min, int max);
+  std::string required_query(const char* name, Shape shape);
+  std::optional<bool> query_flag(const char* name);
+  // Every value of a repeated parameter, at least one and at most `max`.
+  std::vector<std::string> query_all(const char* name, Shape shape, std::size_t max);
 
  private:
   std::optional<std::string> find(const char* name) const;
@@ -133,7 +137,33 @@ Result<T> read_object(std::string_view body, std::string_view what, Read read) {
   return value;
 }
 
+// Path and query of a call that is being put together.
+class Target {
+ public:
+  // The template with its parameters, in their order.
+  Target(std::string_view path_template, std::initializer_list<std::string_view> values);
+  Target& with(const char* name, const std::optional<std::string>& value);
+  Target& with(const char* name, const std::optional<int>& value);
+  Target& with_flag(const char* name, const std::optional<bool>& value);
+  const std::string& text() const { return text_; }
+
+ private:
+  std::string text_;
+};
+
+// The body of a request as an object. `payload` is the member that it is the whole of, if any; that
+// one may be left out.
+Json body_of(std::string_view body, const char* payload, Faults& faults);
+
+template <typename T>
+Result<T> done(T request, const Faults& faults) {
+  if (faults.first()) return *faults.first();
+  return request;
+}
+
 // Shared by requests and answers.
+void read_tags(Checked& members, const char* name, std::map<std::string, std::string>& tags,
+               Faults& faults);
 ImportConfiguration read_import_configuration(const Json& union_json, const std::string& where,
                                               Faults& faults);
 OrderedJson json_of(const ImportConfiguration& configuration);

@@ -7,68 +7,6 @@ namespace isthmus::wire::healthimaging {
 
 namespace {
 
-// The body as an object. `payload` is the member that it is the whole of, if any; that one may be
-// left out.
-Json body_of(std::string_view body, const char* payload, Faults& faults) {
-  if (body.empty() && payload != nullptr) return Json::object();
-  std::optional<Json> json = parsed_json(body);
-  if (json && json->is_object()) return std::move(*json);
-  faults.note(validation_error(payload != nullptr ? payload : "body", "Member must be an object"));
-  return Json::object();
-}
-
-template <typename T>
-Result<T> done(T request, const Faults& faults) {
-  if (faults.first()) return *faults.first();
-  return request;
-}
-
-// Path and query of a call that is being put together.
-class Target {
- public:
-  // The template with its parameters, in their order.
-  Target(std::string_view path_template, std::initializer_list<std::string_view> values) {
-    auto value = values.begin();
-    while (!path_template.empty()) {
-      const std::size_t open = path_template.find('{');
-      text_ += path_template.substr(0, open);
-      if (open == std::string_view::npos) break;
-      ASSERT(value != values.end());
-      text_ += http::percent_encode(*value++, false);
-      path_template.remove_prefix(path_template.find('}') + 1);
-    }
-  }
-  Target& with(const char* name, const std::optional<std::string>& value) {
-    if (value)
-      text_ += (queried() ? "&" : "?") + (name + ("=" + http::percent_encode(*value, false)));
-    return *this;
-  }
-  Target& with(const char* name, const std::optional<int>& value) {
-    return value ? with(name, std::optional(std::to_string(*value))) : *this;
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  bool queried() const { return text_.find('?') != std::string::npos; }
-  std::string text_;
-};
-
-void read_tags(Checked& members, const char* name, std::map<std::string, std::string>& tags,
-               Faults& faults) {
-  const Json* const object = members.object(name);
-  if (object == nullptr) return;
-  for (const auto& [key, value] : object->items()) {
-    faults.note(check(Shape::TagKey, fmt::format("{}.key", members.where(name)), key));
-    const std::string place = fmt::format("{}.value", members.where(name));
-    if (!value.is_string()) {
-      faults.note(validation_error(place, "Member must be a string"));
-      continue;
-    }
-    tags[key] = value.get<std::string>();
-    faults.note(check(Shape::TagValue, place, tags[key]));
-  }
-}
-
 SearchValue read_search_value(const Json& json, const std::string& where, Faults& faults) {
   SearchValue value;
   Checked members(json, where, faults);

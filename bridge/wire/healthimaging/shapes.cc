@@ -249,6 +249,7 @@ constexpr Constraint kConstraints[] = {
      "[0-9a-z]{32}(/imageset/[0-9a-z]{32})?"},
     {Shape::AwsAccountId, "AwsAccountId", 12, 12, account_pattern, "\\d+"},
     {Shape::ClientToken, "ClientToken", 1, 64, token_pattern, "[A-Za-z0-9._-]+"},
+    {Shape::CopiableAttributes, "CopiableAttributes", 1, 260000},
     {Shape::DICOMAccessionNumber, "DICOMAccessionNumber", 0, 512},
     {Shape::DICOMPatientBirthDate, "DICOMPatientBirthDate", 0, 36},
     {Shape::DICOMPatientId, "DICOMPatientId", 0, 512},

@@ -9,6 +9,7 @@
 #include <regex>
 #include <set>
 
+#include "base/digest.h"
 #include "http/http.h"
 #include "support/matchers.h"
 #include "support/test_env.h"
@@ -28,6 +29,7 @@ const std::map<std::string, std::vector<std::string>> kExamples = {
       "arn:aws-iso-b:medical-imaging:x:123456789012:datastore/" + kId + "/imageset/" + kId}},
     {"AwsAccountId", {"123456789012"}},
     {"ClientToken", {"a.B_9-"}},
+    {"CopiableAttributes", {"{}"}},
     {"DICOMAccessionNumber", {"A1"}},
     {"DICOMPatientBirthDate", {"19700101"}},
     {"DICOMPatientId", {"P-17"}},
@@ -113,6 +115,12 @@ const std::map<std::string, Operation> kOperations = {
     {"ListImageSetVersions", {parse_only<ListImageSetVersionsRequest>, paths::kListVersions}},
     {"GetImageSetMetadata", {parse_only<GetImageSetMetadataRequest>, paths::kGetMetadata}},
     {"SearchImageSets", {parse_only<SearchImageSetsRequest>, paths::kSearch}},
+    {"UpdateImageSetMetadata", {parse_only<UpdateImageSetMetadataRequest>, paths::kUpdateMetadata}},
+    {"CopyImageSet", {parse_only<CopyImageSetRequest>, paths::kCopyImageSet}},
+    {"DeleteImageSet", {parse_only<DeleteImageSetRequest>, paths::kDeleteImageSet}},
+    {"TagResource", {parse_only<TagResourceRequest>, paths::kTags}},
+    {"UntagResource", {parse_only<UntagResourceRequest>, paths::kTags}},
+    {"ListTagsForResource", {parse_only<ListTagsForResourceRequest>, paths::kTags}},
 };
 
 // --- strings
@@ -262,6 +270,7 @@ class Changes : public Model {
     if (type == "string") return example(name);
     if (type == "integer") return one.value("min", 1);
     if (type == "boolean") return true;
+    if (type == "blob") return to_base64(as_bytes("{}"));
     return 1769851800.125;  // timestamp
   }
 
@@ -288,6 +297,13 @@ class Changes : public Model {
         with("active", false);
       }
     }
+    if (type == "boolean" && in_url) with("yes", false);
+    if (type == "blob") {
+      with(to_base64(Bytes(one.at("max").get<std::size_t>())), true);
+      with(to_base64(Bytes(one.at("max").get<std::size_t>() + 1)), false);
+      with("", one.at("min") == 0);
+      with("no base64", false);
+    }
     if (type == "integer") {
       with(one.at("max"), true);
       with(one.at("max").get<int>() + 1, false);
@@ -295,7 +311,8 @@ class Changes : public Model {
     }
     if (type == "list") {
       const std::size_t max = one.at("max");
-      with(Json::array(), one.at("min") == 0);
+      // In a query an empty list is no list.
+      with(Json::array(), one.at("min") == 0 && !in_url);
       with(Json(max, before[0]), true);
       with(Json(max + 1, before[0]), false);
       change(one.at("member").at("shape"), at[0], member, in_url, sink);
@@ -360,12 +377,17 @@ class Changes : public Model {
       const std::string location = description.value("location", "");
       if (location.empty() || !rest.contains(member)) continue;
       const Json& value = rest.at(member);
-      const std::string text =
-          value.is_string() ? value.get<std::string>() : std::to_string(value.get<int>());
+      const auto text_of = [](const Json& one) {
+        if (one.is_boolean()) return std::string(one.get<bool>() ? "true" : "false");
+        return one.is_string() ? one.get<std::string>() : std::to_string(one.get<int>());
+      };
       const std::string name = description.at("locationName");
-      if (location == "uri") path[name] = text;
+      if (location == "uri") path[name] = text_of(value);
       if (location == "querystring") {
-        query += (query.empty() ? "" : "&") + name + "=" + http::percent_encode(text, false);
+        for (const Json& one : value.is_array() ? value : Json::array({value})) {
+          query +=
+              (query.empty() ? "" : "&") + name + "=" + http::percent_encode(text_of(one), false);
+        }
       }
       rest.erase(member);
     }
@@ -419,19 +441,31 @@ TEST_F(Model, PathsAndMethodsAreTheModels) {
       {"ListImageSetVersions", to_call(ListImageSetVersionsRequest{"D", "I", {}, {}})},
       {"GetImageSetMetadata", to_call(GetImageSetMetadataRequest{"D", "I", {}})},
       {"SearchImageSets", to_call(SearchImageSetsRequest{"D", {}, {}, {}, {}})},
+      {"UpdateImageSetMetadata",
+       to_call(UpdateImageSetMetadataRequest{"D", "I", "1", {}, {}, {}, {}})},
+      {"CopyImageSet", to_call(CopyImageSetRequest{"D", "S", {}, {}, {}, {}, {}})},
+      {"DeleteImageSet", to_call(DeleteImageSetRequest{"D", "I"})},
+      {"TagResource", to_call(TagResourceRequest{"R", {}})},
+      {"UntagResource", to_call(UntagResourceRequest{"R", {}})},
+      {"ListTagsForResource", to_call(ListTagsForResourceRequest{"R"})},
   };
   for (const auto& [name, operation] : kOperations) {
     const Json& binding = model_.at("operations").at(name).at("http");
     std::string target = binding.at("requestUri");
     EXPECT_EQ(operation.path, target) << name;
-    for (const auto& [parameter, value] : std::map<std::string, std::string>{
-             {"{datastoreId}", "D"}, {"{jobId}", "J"}, {"{imageSetId}", "I"}}) {
+    for (const auto& [parameter, value] :
+         std::map<std::string, std::string>{{"{datastoreId}", "D"},
+                                            {"{jobId}", "J"},
+                                            {"{imageSetId}", "I"},
+                                            {"{sourceImageSetId}", "S"},
+                                            {"{resourceArn}", "R"}}) {
       if (const auto at = target.find(parameter); at != std::string::npos) {
         target.replace(at, parameter.size(), value);
       }
     }
     EXPECT_EQ(calls.at(name).method, binding.at("method")) << name;
-    EXPECT_EQ(calls.at(name).target, target) << name;
+    const std::string& ours = calls.at(name).target;
+    EXPECT_EQ(ours.substr(0, ours.find('?')), target) << name;
   }
 }
 
