@@ -54,6 +54,15 @@ datastore::DataStoreOptions datastore_options(const Settings& settings,
   options.max_bytes_per_job =
       static_cast<std::uint64_t>(settings.integer("datastore.max_bytes_per_job"));
   options.max_concurrent_jobs = settings.integer("datastore.max_concurrent_jobs");
+  options.max_concurrent_changes = settings.integer("datastore.max_concurrent_changes");
+  options.max_frames_per_copy = settings.integer("datastore.max_frames_per_copy");
+  options.max_update_bytes =
+      static_cast<std::uint64_t>(settings.integer("datastore.max_update_bytes"));
+  options.max_tags = static_cast<std::size_t>(settings.integer("datastore.max_tags"));
+  options.primary_uid_updates = settings.flag("datastore.primary_uid_updates");
+  options.archive_after = settings.duration("datastore.archive_after_s");
+  options.clock_skew = settings.duration("datastore.clock_skew_s");
+  options.throttled = settings.flag("datastore.throttled");
   options.start_jobs_per_second = settings.number("datastore.start_jobs_per_second");
   return options;
 }

@@ -25,6 +25,7 @@ struct CommandLine {
   std::string what;
   std::string failpoint;
   bool json = false;
+  bool content = false;
 };
 
 void describe_commands(CLI::App& app, CommandLine& line) {
@@ -54,6 +55,10 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   app.add_subcommand("check-config", "Report every problem of the configuration");
   app.add_subcommand("print-config", "The configuration in force, secrets as [secret]");
   app.add_subcommand("check-ledger", "Integrity of the ledger and its invariants");
+  auto* store = app.add_subcommand("datastore", "The embedded data store");
+  store->require_subcommand(1);
+  auto* verify = store->add_subcommand("verify", "Its blobs against its catalogue");
+  verify->add_flag("--content", line.content, "Read every blob and check its bytes");
   app.add_subcommand("version", "The version of this program");
   app.add_subcommand("print-reference", "config/REFERENCE.md")->group("");
   app.add_subcommand("print-schema", "config/isthmus.schema.json")->group("");
@@ -70,6 +75,7 @@ int run(const std::string& command, const Invocation& invocation, const CommandL
   if (command == "check-config") return check_config(invocation);
   if (command == "print-config") return print_config(invocation);
   if (command == "check-ledger") return check_ledger(invocation);
+  if (command == "datastore") return verify_datastore(invocation, line.content);
   if (command == "version") fmt::print("isthmus {}\n", version());
   if (command == "print-reference") fmt::print("{}", settings_reference_markdown());
   if (command == "print-schema") fmt::print("{}", settings_json_schema());

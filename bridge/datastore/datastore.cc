@@ -38,14 +38,19 @@ class LocalDataStore : public DataStore {
         import_jobs_(
             env, *catalogue_,
             {options_.max_files_per_job, options_.max_bytes_per_job, options_.max_concurrent_jobs}),
-        image_sets_(*catalogue_, *blobs_),
+        image_sets_(env, *catalogue_, *blobs_),
         examiner_(env,
                   {options_.worker_program, options_.file_timeout, options_.worker_memory_bytes}),
+        changes_(env, *catalogue_, objects_, examiner_,
+                 {options_.max_concurrent_changes, options_.max_frames_per_copy,
+                  options_.max_update_bytes, options_.primary_uid_updates}),
+        tags_(*catalogue_, options_.max_tags),
         runner_(env, *blobs_, objects_, import_jobs_, examiner_, options_.import_workers),
         gate_(env, options_),
         s3_(env, gate_, *blobs_, objects_, options_.region),
         healthimaging_(env, gate_, options_,
-                       {data_stores_, import_jobs_, image_sets_, [this] { runner_.notify(); }}),
+                       {data_stores_, import_jobs_, image_sets_, changes_, tags_,
+                        [this] { runner_.notify(); }}),
         front_(s3_, healthimaging_) {}
   ~LocalDataStore() override { stop(); }
 
@@ -61,12 +66,18 @@ class LocalDataStore : public DataStore {
     wanted.name = datastore_name;
     wanted.lossless_storage_format = "HTJ2K";
     const ClientToken token{"provision", "", make_id_text(env_), sha256(datastore_name)};
-    TRY_ASSIGN(const DataStoreRecord record, data_stores_.create(wanted, token));
+    TRY_ASSIGN(const DataStoreRecord record, data_stores_.create(wanted, {}, token));
     return record.id;
   }
 
-  void start() override { runner_.start(); }
-  void stop() override { runner_.stop(); }
+  void start() override {
+    runner_.start();
+    changes_.start();
+  }
+  void stop() override {
+    runner_.stop();
+    changes_.stop();
+  }
 
   Result<void> sweep() {
     TRY_ASSIGN(const std::size_t removed, objects_.collect_garbage());
@@ -84,6 +95,8 @@ class LocalDataStore : public DataStore {
   ImportJobs import_jobs_;
   ImageSetStore image_sets_;
   ProcessExaminer examiner_;
+  ImageSetChanges changes_;
+  Tags tags_;
   ImportRunner runner_;
   Gate gate_;
   S3Api s3_;

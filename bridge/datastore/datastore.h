@@ -33,7 +33,16 @@ struct DataStoreOptions {
   std::uint64_t max_bytes_per_job = 10'000'000'000;
   std::int64_t max_concurrent_jobs = 100;
   std::int64_t max_datastores = 100;
-  double start_jobs_per_second = 0;  // 0: not throttled
+  double start_jobs_per_second = 0;         // 0: not throttled, unless all operations are
+  bool throttled = false;                   // the rates of quotas.json, per operation
+  std::int64_t max_concurrent_changes = 0;  // of one kind (update, copy, delete), per data store
+  std::int64_t max_frames_per_copy = 0;
+  std::uint64_t max_update_bytes = 0;
+  std::size_t max_tags = 50;  // of one resource
+  // UIDs of primary image sets may be changed by a forced update. The developer guide says not.
+  bool primary_uid_updates = false;
+  // Image sets that nobody read or changed for so long are in the archive tier; 0: none.
+  Milliseconds archive_after{30LL * 24 * 3600 * 1000};
 };
 
 class DataStore {

@@ -5,7 +5,8 @@ import re
 import subprocess
 import sys
 
-from harness import ROOT, Daemon, fail, in_temp_folder, make_study, raw_send
+from harness import ROOT, Daemon, fail, imaging_models, in_temp_folder, make_study, raw_send, shared_or_none
+from image_set_changes import KINDS, dies_in_a_change
 from truth import imported_exactly_once, rows
 
 POINTS = re.findall(r'ISTHMUS_FAILPOINT\(\w+, "([^"]+)"',
@@ -45,6 +46,21 @@ def dies_there_and_goes_on(folder, point, nth):
         fail(f"{point}:{nth}: the daemon ended with {status}:\n{daemon.log_tail(150)}")
 
 
+def dies_in_every_change(point):
+    """Image sets are changed by callers of the data store, not by what is received."""
+    if shared_or_none() is None:
+        print("skipped: no ../shared beside the repository, with the service model in it")
+        return
+    for kind in KINDS:
+        def one(folder):
+            imaging_models(folder)
+            dies_in_a_change(folder, point, kind)
+        in_temp_folder(one)
+
+
 for point in sys.argv[1:] or POINTS:
-    in_temp_folder(lambda folder: dies_there_and_goes_on(folder, point, 1))
+    if point.startswith("datastore.change_"):
+        dies_in_every_change(point)
+    else:
+        in_temp_folder(lambda folder: dies_there_and_goes_on(folder, point, 1))
     print("passed:", point, flush=True)

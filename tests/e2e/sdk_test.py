@@ -19,15 +19,16 @@ def javascript(folder):
     make_study(folder / "study", series=2, instances=3)
     with Daemon(folder) as daemon:
         key = daemon.access_key()
-        done = subprocess.run(
-            ["node", str(ROOT / "tests/e2e/clients/sdk_test.mjs")], capture_output=True, text=True,
-            timeout=180, env=dict(
-                os.environ, ENDPOINT=f"http://127.0.0.1:{daemon.datastore_port}",
-                KEY_ID=key["access_key_id"], SECRET=key["secret_access_key"],
-                FILES=str(folder / "study"), CLIENTS=str(CLIENTS)))
-        print(done.stdout.strip())
-        if done.returncode != 0:
-            fail(done.stderr[-4000:] + daemon.log_tail(10))
+        for script in ("sdk_test.mjs", "image_sets_test.mjs"):
+            done = subprocess.run(
+                ["node", str(ROOT / "tests/e2e/clients" / script)], capture_output=True, text=True,
+                timeout=180, env=dict(
+                    os.environ, ENDPOINT=f"http://127.0.0.1:{daemon.datastore_port}",
+                    KEY_ID=key["access_key_id"], SECRET=key["secret_access_key"],
+                    FILES=str(folder / "study"), CLIENTS=str(CLIENTS)))
+            print(done.stdout.strip())
+            if done.returncode != 0:
+                fail(script + ": " + done.stderr[-4000:] + daemon.log_tail(10))
 
 
 def botocore(folder):
@@ -84,6 +85,23 @@ def botocore(folder):
         assert document["DatastoreID"] == store
         [series] = document["Study"]["Series"].values()
         assert len(series["Instances"]) == 3
+        # All primary image sets of the study at once.
+        one, other = [summary["imageSetId"] for summary in summaries]
+        text = b'{"SchemaVersion":1.1,"Study":{"DICOM":{"StudyDescription":"CHEST"}}}'
+        change = dict(datastoreId=store, imageSetId=one, includeStudyImageSets=True)
+        accepted = imaging.update_image_set_metadata(
+            **change, latestVersionId="1",
+            updateImageSetMetadataUpdates={"DICOMUpdates": {"updatableAttributes": text}})
+        assert accepted["imageSetWorkflowStatus"] == "UPDATING", accepted
+        while imaging.get_image_set(datastoreId=store, imageSetId=other)["imageSetState"] == "LOCKED":
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        for image_set in (one, other):
+            answer = imaging.get_image_set_metadata(datastoreId=store, imageSetId=image_set)
+            document = json.loads(gzip.decompress(answer["imageSetMetadataBlob"].read()))
+            assert document["Study"]["DICOM"]["StudyDescription"] == "CHEST"
+        refused(imaging.update_image_set_metadata, "ValidationException", **change,
+                latestVersionId="2", updateImageSetMetadataUpdates={"revertToVersionId": "1"})
         print(f"botocore: {len(files)} files, {len(summaries)} image sets")
 
 

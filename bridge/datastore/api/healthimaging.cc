@@ -19,10 +19,42 @@ constexpr Naming kNames[] = {
     {"datastore.no_such_data_store", "ResourceNotFoundException"},
     {"datastore.no_such_job", "ResourceNotFoundException"},
     {"datastore.no_such_image_set", "ResourceNotFoundException"},
+    {"datastore.not_latest", "ResourceNotFoundException"},
     {"datastore.token_conflict", "ConflictException"},
     {"datastore.data_store_in_use", "ConflictException"},
+    {"datastore.image_set_locked", "ConflictException"},
+    {"datastore.change_refused", "ValidationException"},
+    {"datastore.too_many_tags", "ValidationException"},
+    {"datastore.too_many_changes", "ServiceQuotaExceededException"},
+    {"datastore.change_too_large", "ServiceQuotaExceededException"},
     {"datastore.too_many_jobs", "ServiceQuotaExceededException"},
     {"datastore.too_many_data_stores", "ServiceQuotaExceededException"},
+};
+
+struct Rate {
+  std::string_view operation;
+  double per_second, burst;
+};
+// contracts/healthimaging/quotas.json, "throttling".
+constexpr Rate kRates[] = {
+    {"CreateDatastore", 0.085, 1},
+    {"GetDatastore", 10, 20},
+    {"ListDatastores", 5, 10},
+    {"DeleteDatastore", 0.085, 1},
+    {"StartDICOMImportJob", 1, 2},
+    {"GetDICOMImportJob", 25, 50},
+    {"ListDICOMImportJobs", 10, 20},
+    {"SearchImageSets", 25, 50},
+    {"GetImageSet", 25, 50},
+    {"GetImageSetMetadata", 50, 100},
+    {"GetImageFrame", 1000, 2000},
+    {"ListImageSetVersions", 25, 50},
+    {"UpdateImageSetMetadata", 0.25, 1},
+    {"CopyImageSet", 0.25, 1},
+    {"DeleteImageSet", 0.25, 1},
+    {"TagResource", 10, 20},
+    {"ListTagsForResource", 10, 20},
+    {"UntagResource", 10, 20},
 };
 
 // The model's name of an error. A signature that does not hold is AccessDeniedException: the one of
@@ -43,22 +75,28 @@ HealthImagingApi::HealthImagingApi(Env& env, const Gate& gate, const DataStoreOp
       gate_(gate),
       region_(options.region),
       account_id_(options.account_id),
-      parts_(std::move(parts)),
-      start_throttle_(env.clock, options.start_jobs_per_second) {
-  using Incoming = hi::Incoming;
-  route("POST", hi::paths::kDatastores,
-        [this](const Incoming& in) { return create_data_store(in); });
-  route("GET", hi::paths::kDatastores, [this](const Incoming& in) { return list_data_stores(in); });
-  route("GET", hi::paths::kDatastore, [this](const Incoming& in) { return get_data_store(in); });
-  route("DELETE", hi::paths::kDatastore,
-        [this](const Incoming& in) { return delete_data_store(in); });
-  route("POST", hi::paths::kStartImport, [this](const Incoming& in) { return start_import(in); });
-  route("GET", hi::paths::kGetImport, [this](const Incoming& in) { return get_import(in); });
-  route("GET", hi::paths::kListImports, [this](const Incoming& in) { return list_imports(in); });
-  route("POST", hi::paths::kSearch, [this](const Incoming& in) { return search(in); });
-  route("POST", hi::paths::kGetImageSet, [this](const Incoming& in) { return get_image_set(in); });
-  route("POST", hi::paths::kGetMetadata, [this](const Incoming& in) { return get_metadata(in); });
-  route("POST", hi::paths::kListVersions, [this](const Incoming& in) { return list_versions(in); });
+      archive_after_(options.archive_after),
+      throttled_(options.throttled),
+      start_jobs_per_second_(options.start_jobs_per_second),
+      parts_(std::move(parts)) {
+  route("POST", hi::paths::kDatastores, "CreateDatastore", &HealthImagingApi::create_data_store);
+  route("GET", hi::paths::kDatastores, "ListDatastores", &HealthImagingApi::list_data_stores);
+  route("GET", hi::paths::kDatastore, "GetDatastore", &HealthImagingApi::get_data_store);
+  route("DELETE", hi::paths::kDatastore, "DeleteDatastore", &HealthImagingApi::delete_data_store);
+  route("POST", hi::paths::kStartImport, "StartDICOMImportJob", &HealthImagingApi::start_import);
+  route("GET", hi::paths::kGetImport, "GetDICOMImportJob", &HealthImagingApi::get_import);
+  route("GET", hi::paths::kListImports, "ListDICOMImportJobs", &HealthImagingApi::list_imports);
+  route("POST", hi::paths::kSearch, "SearchImageSets", &HealthImagingApi::search);
+  route("POST", hi::paths::kGetImageSet, "GetImageSet", &HealthImagingApi::get_image_set);
+  route("POST", hi::paths::kGetMetadata, "GetImageSetMetadata", &HealthImagingApi::get_metadata);
+  route("POST", hi::paths::kListVersions, "ListImageSetVersions", &HealthImagingApi::list_versions);
+  route("POST", hi::paths::kUpdateMetadata, "UpdateImageSetMetadata",
+        &HealthImagingApi::update_metadata);
+  route("POST", hi::paths::kCopyImageSet, "CopyImageSet", &HealthImagingApi::copy_image_set);
+  route("POST", hi::paths::kDeleteImageSet, "DeleteImageSet", &HealthImagingApi::delete_image_set);
+  route("POST", hi::paths::kTags, "TagResource", &HealthImagingApi::tag_resource);
+  route("DELETE", hi::paths::kTags, "UntagResource", &HealthImagingApi::untag_resource);
+  route("GET", hi::paths::kTags, "ListTagsForResource", &HealthImagingApi::list_tags);
   router_.on_not_found([this](const http::Head&, const http::PathParameters&) {
     http::Response response =
         refusal(permanent_error("UnknownOperationException", "There is no such operation."),
@@ -68,14 +106,31 @@ HealthImagingApi::HealthImagingApi(Env& env, const Gate& gate, const DataStoreOp
   });
 }
 
-void HealthImagingApi::route(std::string method, std::string_view path_template, Action action) {
-  router_.add(
-      std::move(method), std::string(path_template),
-      [this, action = std::move(action)](const http::Head& head, const http::PathParameters& path) {
-        return http::gather(kMostBodyBytes, [this, action, head, path](std::string body) {
-          return answer(head, path, body, action);
-        });
-      });
+void HealthImagingApi::route(std::string method, std::string_view path_template,
+                             std::string_view operation, Operation action) {
+  Throttle* const throttle = throttles_.emplace_back(make_throttle(operation)).get();
+  router_.add(std::move(method), std::string(path_template),
+              [this, action, throttle](const http::Head& head, const http::PathParameters& path) {
+                return http::gather(kMostBodyBytes,
+                                    [this, action, throttle, head, path](std::string body) {
+                                      return answer(head, path, body, action, *throttle);
+                                    });
+              });
+}
+
+std::unique_ptr<Throttle> HealthImagingApi::make_throttle(std::string_view operation) const {
+  double per_second = 0, burst = 0;
+  for (const Rate& rate : kRates) {
+    if (throttled_ && rate.operation == operation) {
+      per_second = rate.per_second;
+      burst = rate.burst;
+    }
+  }
+  if (operation == "StartDICOMImportJob" && start_jobs_per_second_ > 0) {
+    per_second = start_jobs_per_second_;
+    burst = 0;
+  }
+  return std::make_unique<Throttle>(env_.clock, per_second, burst);
 }
 
 std::unique_ptr<http::Exchange> HealthImagingApi::open(const http::Head& head) {
@@ -85,7 +140,8 @@ std::unique_ptr<http::Exchange> HealthImagingApi::open(const http::Head& head) {
 bool HealthImagingApi::claims_path(std::string_view path) {
   return std::ranges::any_of(
       std::initializer_list<std::string_view>{"/datastore", "/startDICOMImportJob",
-                                              "/getDICOMImportJob", "/listDICOMImportJobs"},
+                                              "/getDICOMImportJob", "/listDICOMImportJobs",
+                                              "/tags"},
       [&](std::string_view first) {
         return path.starts_with(first) &&
                (path.size() == first.size() || path[first.size()] == '/');
@@ -105,12 +161,16 @@ Result<void> HealthImagingApi::admit(const http::Head& head, const std::string& 
 }
 
 http::Response HealthImagingApi::answer(const http::Head& head, const http::PathParameters& path,
-                                        const std::string& body, const Action& action) {
+                                        const std::string& body, Operation action,
+                                        Throttle& throttle) {
   const std::string request_id = make_id_text(env_);
   if (const Result<void> admitted = admit(head, body); !admitted) {
     return refusal(admitted.error(), request_id);
   }
-  Answer made = action(hi::Incoming{path, head.query(), body});
+  if (!throttle.pass()) {
+    return refusal(transient_error("ThrottlingException", "Rate exceeded."), request_id);
+  }
+  Answer made = (this->*action)(hi::Incoming{path, head.query(), body});
   if (!made) return refusal(made.error(), request_id);
   made->headers.set(hi::kRequestIdHeader, request_id);
   return std::move(*made);
@@ -128,6 +188,14 @@ http::Response HealthImagingApi::refusal(const Error& error, const std::string& 
   response.headers.set(hi::kErrorTypeHeader, body.type);
   response.headers.set(hi::kRequestIdHeader, request_id);
   return response;
+}
+
+// Read or changed lately, or not (developer guide: 30 days).
+std::string HealthImagingApi::storage_tier(WallTime updated_at,
+                                           std::optional<WallTime> accessed_at) const {
+  const WallTime last = std::max(updated_at, accessed_at.value_or(updated_at));
+  const bool idle = archive_after_.count() > 0 && env_.clock.wall_now() - last >= archive_after_;
+  return idle ? "ARCHIVE_INSTANT_ACCESS" : "FREQUENT_ACCESS";
 }
 
 std::string HealthImagingApi::data_store_arn(const std::string& data_store) const {

@@ -79,7 +79,8 @@ HealthImagingApi::Answer HealthImagingApi::create_data_store(const hi::Incoming&
   wanted.lossless_storage_format = request.lossless_storage_format.value_or("HTJ2K");
   TRY_ASSIGN(const DataStoreRecord made,
              parts_.data_stores.create(
-                 wanted, {"CreateDatastore", "", request.client_token, request_digest(request)}));
+                 wanted, request.tags,
+                 {"CreateDatastore", "", request.client_token, request_digest(request)}));
   return json_response(hi::print(hi::CreateDatastoreResponse{made.id, made.status}));
 }
 
@@ -123,9 +124,6 @@ HealthImagingApi::Answer HealthImagingApi::delete_data_store(const hi::Incoming&
 
 HealthImagingApi::Answer HealthImagingApi::start_import(const hi::Incoming& incoming) {
   TRY_ASSIGN(const auto request, hi::parse_request<hi::StartDICOMImportJobRequest>(incoming));
-  if (!start_throttle_.pass()) {
-    return transient_error("ThrottlingException", "Rate exceeded.");
-  }
   ImportJobRecord wanted;
   wanted.data_store = request.datastore_id;
   wanted.name = request.job_name.value_or("");
@@ -198,13 +196,17 @@ HealthImagingApi::Answer HealthImagingApi::get_image_set(const hi::Incoming& inc
   response.datastore_id = request.datastore_id;
   response.image_set_id = record.image_set;
   response.version_id = std::to_string(record.version);
-  response.image_set_state = "ACTIVE";
+  response.image_set_state = record.state;
   response.image_set_workflow_status = record.workflow_status;
   response.created_at = record.created_at;
   response.updated_at = record.updated_at;
+  response.deleted_at = record.deleted_at;
+  if (record.message) response.message = to_message(*record.message);
+  response.overrides_forced = record.forced;
   response.image_set_arn = data_store_arn(request.datastore_id) + "/imageset/" + record.image_set;
   response.is_primary = record.is_primary;
-  response.storage_tier = "FREQUENT_ACCESS";
+  response.last_accessed_at = record.accessed_at;
+  response.storage_tier = storage_tier(record.updated_at, record.accessed_at);
   return json_response(hi::print(response));
 }
 
@@ -230,10 +232,13 @@ HealthImagingApi::Answer HealthImagingApi::list_versions(const hi::Incoming& inc
     hi::ImageSetProperties properties;
     properties.image_set_id = record.image_set;
     properties.version_id = std::to_string(record.version);
-    properties.image_set_state = "ACTIVE";
+    properties.image_set_state = record.state;
     properties.image_set_workflow_status = record.workflow_status;
     properties.created_at = record.created_at;
     properties.updated_at = record.updated_at;
+    properties.deleted_at = record.deleted_at;
+    if (record.message) properties.message = to_message(*record.message);
+    properties.overrides_forced = record.forced;
     properties.is_primary = record.is_primary;
     response.properties.push_back(std::move(properties));
   }
@@ -245,7 +250,8 @@ HealthImagingApi::Answer HealthImagingApi::get_metadata(const hi::Incoming& inco
   TRY_ASSIGN(const auto request, hi::parse_request<hi::GetImageSetMetadataRequest>(incoming));
   TRY_ASSIGN(const auto version, version_number(request.version_id));
   TRY_ASSIGN(const ImageSetVersionRecord record,
-             parts_.image_sets.find(request.datastore_id, request.image_set_id, version));
+             parts_.image_sets.find_content(request.datastore_id, request.image_set_id, version));
+  parts_.image_sets.note_access(record);
   http::Response response;
   TRY_ASSIGN(response.body, parts_.image_sets.metadata(request.datastore_id, record));
   response.headers.set("Content-Type", "application/json");
@@ -266,7 +272,10 @@ HealthImagingApi::Answer HealthImagingApi::search(const hi::Incoming& incoming) 
     found.resize(size);
     response.next_token = search_token(request, query, found.back());
   }
-  for (const ImageSetSummary& summary : found) response.summaries.push_back(to_wire(summary));
+  for (const ImageSetSummary& summary : found) {
+    response.summaries.push_back(to_wire(summary));
+    response.summaries.back().storage_tier = storage_tier(summary.updated_at, summary.accessed_at);
+  }
   response.sort = request.sort.value_or(hi::SearchSort{"DESC", "updatedAt"});
   return json_response(hi::print(response));
 }

@@ -168,7 +168,7 @@ hi::ImageSetsMetadataSummary to_wire(const ImageSetSummary& summary) {
   answer.version = summary.version;
   answer.created_at = summary.created_at;
   answer.updated_at = summary.updated_at;
-  answer.storage_tier = "FREQUENT_ACCESS";
+  answer.last_accessed_at = summary.accessed_at;
   answer.is_primary = summary.is_primary;
   const auto parsed = nlohmann::json::parse(summary.attributes, nullptr, false);
   const nlohmann::json attributes = parsed.is_object() ? parsed : nlohmann::json::object();

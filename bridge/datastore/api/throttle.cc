@@ -4,10 +4,10 @@
 
 namespace isthmus::datastore {
 
-Throttle::Throttle(Clock& clock, double per_second)
+Throttle::Throttle(Clock& clock, double per_second, double burst)
     : clock_(clock),
       per_second_(per_second),
-      burst_(std::max(1.0, 2 * per_second)),
+      burst_(std::max(1.0, burst > 0 ? burst : 2 * per_second)),
       tokens_(burst_),
       filled_at_(clock.steady_now()) {}
 

@@ -1,4 +1,4 @@
-// A token bucket: so many calls a second, with a burst of twice that.
+// A token bucket: so many calls a second, with a burst.
 #pragma once
 
 #include <mutex>
@@ -10,8 +10,8 @@ namespace isthmus::datastore {
 // Any thread.
 class Throttle {
  public:
-  // per_second 0: every call passes.
-  Throttle(Clock& clock, double per_second);
+  // per_second 0: every call passes. Without a burst of its own: twice that, at least one.
+  Throttle(Clock& clock, double per_second, double burst = 0);
   // Takes a token, if there is one.
   bool pass();
 

@@ -45,7 +45,8 @@ Result<void> require_active(sql::Database& database, const std::string& data_sto
 DataStores::DataStores(Env& env, Catalogue& catalogue, std::int64_t most)
     : env_(env), catalogue_(catalogue), most_(most) {}
 
-Result<DataStoreRecord> DataStores::create(DataStoreRecord wanted, const ClientToken& token) {
+Result<DataStoreRecord> DataStores::create(DataStoreRecord wanted, const TagMap& tags,
+                                           const ClientToken& token) {
   wanted.id = make_id_text(env_);
   wanted.created_at = wanted.updated_at = env_.clock.wall_now();
   wanted.status = "ACTIVE";
@@ -63,6 +64,7 @@ Result<DataStoreRecord> DataStores::create(DataStoreRecord wanted, const ClientT
         "INSERT INTO data_stores (" DATA_STORE_COLUMNS ") VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         {wanted.id, wanted.name, wanted.status, wanted.kms_key_arn, wanted.lambda_authorizer_arn,
          wanted.lossless_storage_format, wanted.created_at, wanted.updated_at}));
+    TRY(add_tags(database, wanted.id, tags, 0));
     TRY(keep_token(database, token, wanted.id));
     return wanted;
   });
@@ -110,7 +112,8 @@ Result<DataStoreRecord> DataStores::remove(const std::string& id) {
     if (record.status == "DELETED") return record;
     TRY_ASSIGN(
         const auto in_use,
-        database.query_integer("SELECT EXISTS (SELECT 1 FROM image_sets WHERE data_store = ?1)"
+        database.query_integer("SELECT EXISTS (SELECT 1 FROM image_sets WHERE data_store = ?1"
+                               "                AND state <> 'DELETED')"
                                " OR EXISTS (SELECT 1 FROM import_jobs WHERE data_store = ?1"
                                "            AND status IN ('SUBMITTED', 'IN_PROGRESS'))",
                                {id}));

@@ -8,6 +8,7 @@
 #include "base/env.h"
 #include "datastore/engine/catalogue.h"
 #include "datastore/engine/client_tokens.h"
+#include "datastore/engine/tags.h"
 
 namespace isthmus::datastore {
 
@@ -31,7 +32,8 @@ class DataStores {
   DataStores(Env& env, Catalogue& catalogue, std::int64_t most);
 
   // `wanted` without id, status and dates. The same token gives the same data store.
-  Result<DataStoreRecord> create(DataStoreRecord wanted, const ClientToken& token);
+  Result<DataStoreRecord> create(DataStoreRecord wanted, const TagMap& tags,
+                                 const ClientToken& token);
   Result<DataStoreRecord> find(const std::string& id);
   // The ACTIVE one made first under this name.
   Result<std::optional<DataStoreRecord>> find_by_name(const std::string& name);

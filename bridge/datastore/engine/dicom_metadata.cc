@@ -369,6 +369,19 @@ void add_dataset(DcmItem& dataset, Metadata& metadata) {
   }
 }
 
+nlohmann::json describe_keyword(const std::string& keyword) {
+  DcmTag tag;
+  // Names and keywords are the same to DCMTK but for what it calls retired.
+  const bool found = DcmTag::findTagFromName(keyword.c_str(), tag).good() ||
+                     DcmTag::findTagFromName(("RETIRED_" + keyword).c_str(), tag).good();
+  const std::optional<Known>& known = known_element(tag);
+  if (!found || !known || known->keyword != keyword) return nullptr;
+  return {{"tag", fmt::format("{:08X}", number_of(tag))},
+          {"vr", DcmVR(DcmVR(known->vr).getValidEVR()).getValidVRName()},
+          {"several", known->several_values},
+          {"level", to_string(level_of(number_of(tag)))}};
+}
+
 void add_left_out(std::uint32_t tag, const std::string& vr, Metadata& metadata) {
   const DcmTagKey key(static_cast<Uint16>(tag >> 16), static_cast<Uint16>(tag & 0xFFFF));
   Writer(metadata.vrs).add_null(key, vr, level_object(tag, metadata));

@@ -24,4 +24,8 @@ void add_dataset(DcmItem& dataset, Metadata& metadata);
 // Adds an element that was left out of the data set for its length, as null.
 void add_left_out(std::uint32_t tag, const std::string& vr, Metadata& metadata);
 
+// What the dictionary says of a keyword: {"tag":"00100010","vr":"PN","several":false,
+// "level":"patient"}; null when it does not know it.
+nlohmann::json describe_keyword(const std::string& keyword);
+
 }  // namespace isthmus::datastore

@@ -391,4 +391,14 @@ json examine(ByteSource& file, const ExamineLimits& limits) {
   return done.ok() ? acceptance(*state) : refusal_of(done.error());
 }
 
+nlohmann::json look_up_keywords(const nlohmann::json& keywords) {
+  json elements = json::object();
+  for (const json& keyword : keywords) {
+    if (!keyword.is_string()) continue;
+    json entry = describe_keyword(keyword.get<std::string>());
+    if (!entry.is_null()) elements[keyword.get<std::string>()] = std::move(entry);
+  }
+  return {{"ok", true}, {"elements", std::move(elements)}};
+}
+
 }  // namespace isthmus::datastore

@@ -13,6 +13,13 @@
 // instead of answering (limits, or a crash), that file alone failed: start another. stderr has no
 // patient data.
 //
+// A request may ask for the data dictionary instead:
+//
+//   {"keywords":["PatientName",…]}
+//
+// and has the answer {"ok":true,"elements":{"PatientName":{"tag":"00100010","vr":"PN",
+// "several":false,"level":"patient"}}}, without those that it does not know.
+//
 // Refused: the file becomes a line of failure.ndjson.
 //
 //   {"ok":false,"exceptionType":"ValidationException","message":"DICOM attribute … does not exist",
@@ -76,5 +83,8 @@ Result<void> prepare_examiner();
 
 // The answer for a whole Part 10 file, without "id". Does not throw but for want of memory.
 nlohmann::json examine(ByteSource& file, const ExamineLimits& limits = {});
+
+// The answer to a request for the data dictionary.
+nlohmann::json look_up_keywords(const nlohmann::json& keywords);
 
 }  // namespace isthmus::datastore

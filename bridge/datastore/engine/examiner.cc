@@ -65,4 +65,24 @@ Result<Examination> ProcessExaminer::examine(const FileSystem::Path& file) {
                             error.message);
 }
 
+Result<Dictionary> ProcessExaminer::look_up(const std::vector<std::string>& keywords) {
+  if (keywords.empty()) return Dictionary{};
+  using nlohmann::json;
+  const std::string request =
+      json({{"keywords", keywords}}).dump(-1, ' ', false, json::error_handler_t::replace);
+  TRY_ASSIGN(const std::string answer, ask_once(request));
+  const json parsed = json::parse(answer, nullptr, false);
+  const Error unexpected =
+      transient_error("datastore.worker_answer", "The answer about keywords is not understood.");
+  if (!parsed.is_object() || !parsed.contains("elements")) return unexpected;
+  Dictionary dictionary;
+  for (const auto& [keyword, entry] : parsed["elements"].items()) {
+    if (!entry.is_object()) return unexpected;
+    const std::optional<Level> level = level_from(entry.value("level", ""));
+    if (!level) return unexpected;
+    dictionary[keyword] = {entry.value("vr", ""), entry.value("several", false), *level};
+  }
+  return dictionary;
+}
+
 }  // namespace isthmus::datastore

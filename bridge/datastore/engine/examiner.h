@@ -5,6 +5,7 @@
 #include <mutex>
 #include <vector>
 
+#include "datastore/engine/dictionary.h"
 #include "datastore/engine/examination.h"
 #include "datastore/engine/worker_process.h"
 
@@ -16,6 +17,9 @@ class Examiner {
   // Always an examination when the file, whatever is in it, was the problem. Any thread, many at
   // once. "datastore.worker_start" (transient): nothing can be examined now.
   virtual Result<Examination> examine(const FileSystem::Path& file) = 0;
+  // What the data dictionary says of these keywords; what it does not know is left out. Any thread.
+  // "datastore.worker_start", "datastore.worker_answer" (transient).
+  virtual Result<Dictionary> look_up(const std::vector<std::string>& keywords) = 0;
 };
 
 struct ProcessExaminerOptions {
@@ -32,6 +36,7 @@ class ProcessExaminer : public Examiner {
  public:
   ProcessExaminer(Env& env, ProcessExaminerOptions options);
   Result<Examination> examine(const FileSystem::Path& file) override;
+  Result<Dictionary> look_up(const std::vector<std::string>& keywords) override;
 
  private:
   Result<std::unique_ptr<WorkerProcess>> lease();

@@ -14,11 +14,24 @@ namespace isthmus::datastore {
 struct ImageSetVersionRecord {
   std::string image_set;
   std::int64_t version = 0;
-  std::string workflow_status;  // CREATED, IMPORTED
+  std::string state;            // ACTIVE, LOCKED, DELETED
+  std::string workflow_status;  // CREATED, IMPORTED, UPDATING, …
   bool is_primary = false;
   WallTime created_at;  // of the image set
   WallTime updated_at;  // of the version
+  std::optional<WallTime> deleted_at;
+  std::optional<WallTime> accessed_at;  // of the image set
+  std::optional<std::string> message;   // why it failed
+  std::optional<bool> forced;
+
+  // Whether what it holds is settled: a change that makes it is not on its way any more.
+  bool finished() const;
 };
+
+// Inside a transaction: the latest version, unless one is named. "datastore.no_such_image_set".
+Result<ImageSetVersionRecord> find_version(sql::Database& database, const std::string& data_store,
+                                           const std::string& image_set,
+                                           std::optional<std::int64_t> version);
 
 struct ImageSetSummary {
   std::string id;
@@ -26,6 +39,7 @@ struct ImageSetSummary {
   bool is_primary = false;
   WallTime created_at;
   WallTime updated_at;
+  std::optional<WallTime> accessed_at;
   std::string study_moment;
   std::string attributes;  // JSON object: PatientID, StudyDate, …
   // Over the primary image sets of the study in this data store.
@@ -60,14 +74,23 @@ struct ImageSetQuery {
 // The sort value of a summary, for ImageSetQuery::Position.
 std::string position_value(const ImageSetSummary& summary, SearchOrder order);
 
-// Permanent errors, besides the catalogue's: "datastore.no_such_image_set". Any thread.
+// Permanent errors, besides the catalogue's: "datastore.no_such_image_set",
+// "datastore.image_set_locked". Any thread.
 class ImageSetStore {
  public:
-  ImageSetStore(Catalogue& catalogue, Blobs& blobs);
+  ImageSetStore(Env& env, Catalogue& catalogue, Blobs& blobs);
 
-  // The latest version, unless one is named.
+  // The latest version, unless one is named; a deleted set has its versions without content.
   Result<ImageSetVersionRecord> find(const std::string& data_store, const std::string& image_set,
                                      std::optional<std::int64_t> version);
+  // The same for reading what it holds: of a set that is being changed the newest settled version,
+  // unless one is named. A deleted set is not found, a named version that is not settled is
+  // "datastore.image_set_locked".
+  Result<ImageSetVersionRecord> find_content(const std::string& data_store,
+                                             const std::string& image_set,
+                                             std::optional<std::int64_t> version);
+  // Takes down that somebody has read the set; at most once an hour, for a write costs a sync.
+  void note_access(const ImageSetVersionRecord& version);
   // Newest first, below `below` (0: from the newest).
   Result<std::vector<ImageSetVersionRecord>> versions(const std::string& data_store,
                                                       const std::string& image_set,
@@ -80,6 +103,7 @@ class ImageSetStore {
                                                const ImageSetVersionRecord& version);
 
  private:
+  Env& env_;
   Catalogue& catalogue_;
   Blobs& blobs_;
 };

@@ -6,6 +6,7 @@
 #include "base/failpoint.h"
 #include "datastore/engine/image_sets.h"
 #include "datastore/engine/import_jobs.h"
+#include "datastore/engine/levels.h"
 
 namespace isthmus::datastore {
 namespace {
@@ -40,24 +41,25 @@ Result<std::vector<KnownImageSet>> read_known(sql::Database& database,
   for (const FileToPlace& file : files) {
     if (!seen.emplace(file.series_instance_uid, true).second) continue;
     TRY_ASSIGN(sql::Statement rows,
-               database.query("SELECT id, grouping, is_primary, latest_version FROM image_sets"
-                              " WHERE data_store = ? AND series_instance_uid = ?",
+               database.query("SELECT id, grouping, is_primary, latest_version, state"
+                              " FROM image_sets WHERE data_store = ?"
+                              " AND series_instance_uid = ? AND state <> 'DELETED'",
                               {data_store, file.series_instance_uid}));
     while (true) {
       TRY_ASSIGN(const bool more, rows.next());
       if (!more) break;
+      // A set that no imports join has its id there, which is no file's grouping.
       const std::optional<Digest> grouping = Digest::from_hex(rows.text(1));
-      if (!grouping) return fatal_error("datastore.io", "A row of the catalogue is damaged.");
-      known.push_back({rows.text(0), file.series_instance_uid, *grouping, rows.integer(2) != 0,
+      known.push_back({rows.text(0), file.series_instance_uid,
+                       grouping.value_or(sha256(rows.text(1))), rows.integer(2) != 0,
                        rows.integer(3)});
+      if (rows.text(4) == "LOCKED") {
+        return transient_error("datastore.image_set_locked",
+                               "An image set of the series is being changed: wait for its end.");
+      }
     }
   }
   return known;
-}
-
-std::string text_of(const nlohmann::json& object, const char* name) {
-  const auto found = object.find(name);
-  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
 // A new set's row, to be filled in by describe_set() once it has instances.
@@ -73,25 +75,21 @@ Result<void> insert_set(sql::Database& database, const std::string& data_store,
   return {};
 }
 
-// What searching sees: the attributes of the instance that has been in the set longest, which is
-// also where the metadata document takes its upper levels from.
+// What searching sees: the levels as somebody has changed them; before that the attributes of the
+// instance that has been in the set longest, which is also where the metadata document takes its
+// upper levels from.
 Result<void> describe_set(sql::Database& database, const PlannedImageSet& set, WallTime now) {
+  TRY(database.run("UPDATE image_sets SET latest_version = ?, updated_at = ? WHERE id = ?",
+                   {set.version, now, set.id}));
+  TRY_ASSIGN(const std::optional<Levels> changed, changed_levels(database, set.id, set.version));
+  if (changed) return describe_image_set(database, set.id, search_attributes(*changed));
   TRY_ASSIGN(const auto attributes,
              database.query_text("SELECT attributes FROM instances WHERE image_set = ?"
                                  " AND end_version IS NULL ORDER BY first_version, id LIMIT 1",
                                  {set.id}));
   const auto parsed = nlohmann::json::parse(attributes.value_or("{}"), nullptr, false);
   if (!parsed.is_object()) return fatal_error("datastore.io", "A row of the catalogue is damaged.");
-  TRY(database.run(
-      "UPDATE image_sets SET latest_version = ?, updated_at = ?, attributes = ?,"
-      " study_instance_uid = ?, patient_id = ?, accession_number = ?, study_id = ?,"
-      " study_moment = ?, instance_count = (SELECT COUNT(*) FROM instances"
-      "   WHERE image_set = image_sets.id AND end_version IS NULL)"
-      " WHERE id = ?",
-      {set.version, now, *attributes, text_of(parsed, "StudyInstanceUID"),
-       text_of(parsed, "PatientID"), text_of(parsed, "AccessionNumber"), text_of(parsed, "StudyID"),
-       study_moment(text_of(parsed, "StudyDate"), text_of(parsed, "StudyTime")), set.id}));
-  return {};
+  return describe_image_set(database, set.id, parsed);
 }
 
 Result<void> insert_instances(sql::Database& database, const std::string& job,

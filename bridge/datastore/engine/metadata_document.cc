@@ -4,6 +4,7 @@
 
 #include "datastore/engine/deflate.h"
 #include "datastore/engine/image_set_store.h"
+#include "datastore/engine/levels.h"
 
 namespace isthmus::datastore {
 namespace {
@@ -78,24 +79,25 @@ json instance_of(const std::string& image_set, const StoredInstance& stored, con
   return instance;
 }
 
-// Everything up to the first instance; levels above it are the first instance's.
+// Everything up to the first instance.
 std::string opening(const std::string& data_store, const std::string& image_set,
-                    const json& document) {
-  const json metadata = member(document, "metadata");
-  const json series = member(metadata, "series");
-  const auto uid = series.find("SeriesInstanceUID");
-  const json series_uid = uid != series.end() && uid->is_string() ? *uid : json("");
+                    const Levels& levels) {
+  const auto uid = levels.series.find("SeriesInstanceUID");
+  const json series_uid = uid != levels.series.end() && uid->is_string() ? *uid : json("");
   return "{\"SchemaVersion\":\"1.1\",\"DatastoreID\":" + dumped(data_store) +
          ",\"ImageSetID\":" + dumped(image_set) +
-         ",\"Patient\":{\"DICOM\":" + dumped(member(metadata, "patient")) +
-         "},\"Study\":{\"DICOM\":" + dumped(member(metadata, "study")) + ",\"Series\":{" +
-         dumped(series_uid) + ":{\"DICOM\":" + dumped(series) + ",\"Instances\":{";
+         ",\"Patient\":{\"DICOM\":" + dumped(levels.patient) +
+         "},\"Study\":{\"DICOM\":" + dumped(levels.study) + ",\"Series\":{" +
+         dumped(series_uid) + ":{\"DICOM\":" + dumped(levels.series) + ",\"Instances\":{";
 }
 
 }  // namespace
 
 Result<std::unique_ptr<ByteSource>> ImageSetStore::metadata(const std::string& data_store,
                                                             const ImageSetVersionRecord& version) {
+  TRY_ASSIGN(const Levels levels, catalogue_.read([&](sql::Database& database) {
+    return levels_of(database, version.image_set, version.version);
+  }));
   TRY_ASSIGN(std::unique_ptr<File> file, blobs_.scratch());
   GzipWriter gzip;
   const auto sink = [&](ByteSpan piece) { return file->append(piece); };
@@ -113,7 +115,7 @@ Result<std::unique_ptr<ByteSource>> ImageSetStore::metadata(const std::string& d
       if (!document.is_object()) {
         return fatal_error("datastore.io", "A document in the catalogue is damaged.");
       }
-      if (first) TRY(gzip.write(opening(data_store, version.image_set, document), sink));
+      if (first) TRY(gzip.write(opening(data_store, version.image_set, levels), sink));
       TRY(gzip.write((first ? "" : ",") + dumped(stored.sop_instance_uid) + ":" +
                          dumped(instance_of(version.image_set, stored, document)),
                      sink));
@@ -121,7 +123,8 @@ Result<std::unique_ptr<ByteSource>> ImageSetStore::metadata(const std::string& d
     }
     last = {instances.back().id, instances.back().first_version, "", {}};
   }
-  if (first) return fatal_error("datastore.io", "An image set version has no instances.");
+  // Deleted in the middle of it.
+  if (first) return permanent_error("datastore.no_such_image_set", "The image set was deleted.");
   TRY(gzip.write("}}}}}", sink));
   TRY(gzip.finish(sink));
   TRY_ASSIGN(const std::uint64_t size, file->size());

@@ -166,4 +166,16 @@ Level level_of(std::uint32_t tag) {
   return Level::instance;
 }
 
+std::string_view to_string(Level level) {
+  constexpr std::array<std::string_view, 4> kNames = {"patient", "study", "series", "instance"};
+  return kNames[static_cast<std::size_t>(level)];
+}
+
+std::optional<Level> level_from(std::string_view text) {
+  for (const Level level : {Level::patient, Level::study, Level::series, Level::instance}) {
+    if (to_string(level) == text) return level;
+  }
+  return std::nullopt;
+}
+
 }  // namespace isthmus::datastore

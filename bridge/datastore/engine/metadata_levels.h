@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <string_view>
 
 namespace isthmus::datastore {
 
@@ -9,5 +11,8 @@ enum class Level { patient, study, series, instance };
 
 // By contracts/healthimaging/metadata-levels.json; what is not listed there is at the instance.
 Level level_of(std::uint32_t tag);
+// "patient", "study", "series", "instance", and back.
+std::string_view to_string(Level level);
+std::optional<Level> level_from(std::string_view text);
 
 }  // namespace isthmus::datastore

@@ -14,6 +14,11 @@
 
 namespace isthmus::datastore {
 
+// Every blob that a row names, as one column `blob`; some more than once.
+inline constexpr const char* kNamedBlobs =
+    "SELECT blob FROM objects UNION SELECT blob FROM upload_parts UNION SELECT blob FROM"
+    " import_files WHERE blob IS NOT NULL UNION SELECT blob FROM instances";
+
 // Header fields that are kept with an object and given back: Content-Type, x-amz-meta-…
 using StoredHeaders = std::vector<std::pair<std::string, std::string>>;
 

@@ -169,10 +169,44 @@ CREATE INDEX instances_blob ON instances(blob);
 CREATE INDEX instances_set ON instances(image_set, first_version);
 )sql";
 
+// Image sets change: updates, copies and deletions, each a row of image_set_changes from the answer
+// that accepts it until it is done. `grouping` of a set is from here on "which imported files join
+// it": the digest of the seven elements, or its own id when none do (another set has them, or it is
+// deleted).
+constexpr const char* kChanges = R"sql(
+ALTER TABLE image_sets ADD COLUMN state TEXT NOT NULL DEFAULT 'ACTIVE'
+  CHECK (state IN ('ACTIVE', 'LOCKED', 'DELETED'));
+ALTER TABLE image_sets ADD COLUMN deleted_at INTEGER;
+ALTER TABLE image_sets ADD COLUMN accessed_at INTEGER;  -- NULL: never since it was made
+
+ALTER TABLE image_set_versions ADD COLUMN message TEXT;
+ALTER TABLE image_set_versions ADD COLUMN forced INTEGER;
+-- Compressed JSON {"patient":{},"study":{},"series":{}}, for this version and those after it until
+-- one has its own; NULL everywhere below: the levels are those of the version's first instance.
+ALTER TABLE image_set_versions ADD COLUMN levels BLOB;
+
+CREATE TABLE image_set_changes (
+  id INTEGER PRIMARY KEY,
+  data_store TEXT NOT NULL REFERENCES data_stores(id),
+  kind TEXT NOT NULL CHECK (kind IN ('update', 'copy', 'delete')),
+  work TEXT NOT NULL,                -- JSON: see image_set_changes.cc
+  accepted_at INTEGER NOT NULL
+) STRICT;
+CREATE INDEX image_set_changes_kind ON image_set_changes(data_store, kind);
+
+CREATE TABLE tags (
+  resource TEXT NOT NULL,            -- id of a data store, or of an image set
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,
+  PRIMARY KEY (resource, key)
+) STRICT, WITHOUT ROWID;
+)sql";
+
 }  // namespace
 
 std::span<const sql::Migration> catalogue_migrations() {
-  static const std::vector<sql::Migration> migrations = {{kBuckets, {}}, {kImaging, {}}};
+  static const std::vector<sql::Migration> migrations = {
+      {kBuckets, {}}, {kImaging, {}}, {kChanges, {}}};
   return migrations;
 }
 

@@ -90,6 +90,9 @@ json refused(const char* type, const char* code, const char* message) {
 }
 
 json examine_request(const json& request) {
+  if (request.is_object() && request.contains("keywords")) {
+    return look_up_keywords(request["keywords"]);
+  }
   if (!request.is_object() || !request.contains("path") || !request["path"].is_string()) {
     return refused("InternalServerException", "worker.bad_request",
                    "The request is not understood.");

@@ -9,10 +9,54 @@
 #include <sstream>
 #include <string>
 
+namespace {
+
+// What the real one would say of some keywords.
+nlohmann::json dictionary(const nlohmann::json& keywords) {
+  struct Known {
+    const char *keyword, *vr, *level;
+    bool several;
+  };
+  constexpr Known kKnown[] = {
+      {"PatientID", "LO", "patient", false},
+      {"PatientName", "PN", "patient", false},
+      {"PatientBirthDate", "DA", "patient", false},
+      {"StudyInstanceUID", "UI", "study", false},
+      {"StudyID", "SH", "study", false},
+      {"StudyDate", "DA", "study", false},
+      {"StudyDescription", "LO", "study", false},
+      {"AccessionNumber", "SH", "study", false},
+      {"SeriesInstanceUID", "UI", "series", false},
+      {"SeriesDescription", "LO", "series", false},
+      {"SeriesNumber", "IS", "series", false},
+      {"Modality", "CS", "series", false},
+      {"SOPInstanceUID", "UI", "instance", false},
+      {"InstanceNumber", "IS", "instance", false},
+      {"ImageType", "CS", "instance", true},
+      {"SourceImageSequence", "SQ", "instance", false},
+      {"Rows", "US", "instance", false},
+  };
+  nlohmann::json elements = nlohmann::json::object();
+  for (const Known& known : kKnown) {
+    for (const auto& keyword : keywords) {
+      if (keyword != known.keyword) continue;
+      elements[known.keyword] = {
+          {"vr", known.vr}, {"several", known.several}, {"level", known.level}};
+    }
+  }
+  return {{"ok", true}, {"elements", elements}};
+}
+
+}  // namespace
+
 int main() {
   std::string line;
   while (std::getline(std::cin, line)) {
     const auto request = nlohmann::json::parse(line, nullptr, false);
+    if (request.contains("keywords")) {
+      std::cout << dictionary(request["keywords"]) << std::endl;
+      continue;
+    }
     std::ifstream file(request.value("path", ""), std::ios::binary);
     std::stringstream text;
     text << file.rdbuf();

@@ -1,7 +1,6 @@
 // What a client of the HealthImaging API may rely on: jobs, what they leave in the bucket, image
 // sets. Files say themselves what the worker answers about them (fake_import_worker.cc).
-#include <zlib.h>
-
+#include "contract/datastore/gunzip.h"
 #include "contract/datastore/store_kit.h"
 
 namespace isthmus {
@@ -17,25 +16,6 @@ namespace hi = wire::healthimaging;
 std::string error_type(const Answer& answer) {
   const hi::ErrorBody error = hi::read_error(answer.headers.get("x-amzn-ErrorType"), answer.body);
   return std::to_string(answer.status) + " " + error.type;
-}
-
-std::string gunzip(const std::string& compressed) {
-  z_stream stream{};
-  EXPECT_EQ(inflateInit2(&stream, 15 + 16), Z_OK);
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(compressed.data()));
-  stream.avail_in = static_cast<uInt>(compressed.size());
-  std::string text;
-  int code = Z_OK;
-  while (code == Z_OK) {
-    std::array<char, 4096> buffer{};
-    stream.next_out = reinterpret_cast<Bytef*>(buffer.data());
-    stream.avail_out = static_cast<uInt>(buffer.size());
-    code = inflate(&stream, Z_NO_FLUSH);
-    text.append(buffer.data(), buffer.size() - stream.avail_out);
-  }
-  EXPECT_EQ(code, Z_STREAM_END);
-  inflateEnd(&stream);
-  return text;
 }
 
 FakeInstance instance(const std::string& sop, const std::string& series = "1.2.3.1") {
@@ -58,7 +38,7 @@ class Imports : public ::testing::Test {
     EXPECT_EQ(answer.status, 200) << answer.body;
     EXPECT_EQ(answer.headers.get("Content-Encoding"), "gzip");
     EXPECT_EQ(answer.headers.get("Content-Type"), "application/json");
-    return json::parse(gunzip(answer.body), nullptr, false);
+    return json::parse(test::gunzip(answer.body), nullptr, false);
   }
   json search(const std::string& criteria = "{}", const std::string& query = "") {
     const Answer answer =
@@ -214,7 +194,7 @@ TEST_F(Imports, FailTheOneFileThatHarmsItsWorker) {
   // 192 MiB of babble go through instrumented code, and have to be too long before it is too late.
   options.file_timeout = Milliseconds(15'000);
 #else
-  options.file_timeout = Milliseconds(1'500);
+  options.file_timeout = Milliseconds(5'000);
 #endif
   StoreKit quick(options);
   const std::string store = quick.make_data_store();
