@@ -180,6 +180,7 @@ def statuses(port):
         operations = [
             ("C-ECHO", 0x0000, lambda: association.echo(3)),
             ("C-ECHO on a storage context", 0x0122, lambda: association.echo(1)),
+            ("C-ECHO of what DCMTK takes for a name", 0x0122, lambda: association.echo(3, "=x")),
             ("an instance", 0x0000, lambda: association.store(1, CT, "2.25.1", dataset())),
             ("the same again", 0x0000, lambda: association.store(1, CT, "2.25.1", dataset())),
             ("other bytes of it", 0x0000,

@@ -37,6 +37,7 @@ void check_answer(const dimse::Command& command) {
 }
 
 void run(ByteSpan input) {
+  silence_dcmtk();
   const auto shape = dimse::examine_command_set(input);
   if (std::holds_alternative<dimse::Refusal>(shape)) return;
   check(input.size() <= dimse::kMaxCommandElements * (8 + dimse::kMaxCommandBytes), "bounded");

@@ -156,6 +156,7 @@ std::string story_of(const std::vector<ByteSpan>& pieces) {
 }
 
 void run(ByteSpan input) {
+  silence_dcmtk();
   const Cut cut = read_cut(input);
 
   const std::string whole = story_of({cut.bytes});

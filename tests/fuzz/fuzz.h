@@ -55,6 +55,9 @@ std::string cut_head(const std::vector<std::size_t>& lengths);
 // Every byte a piece of its own.
 std::vector<ByteSpan> single_bytes(ByteSpan bytes);
 
+// For harnesses that let DCMTK read: it has a line to say about every broken byte.
+void silence_dcmtk();
+
 // Files below a folder of ../shared that are at most `max_bytes` long; none when it is not there.
 std::vector<std::string> shared_files(std::string_view folder, std::size_t max_bytes);
 

@@ -2,6 +2,8 @@
 // service gives. What is read, written and read again is the same.
 #include "wire/healthimaging.h"
 
+#include <nlohmann/json.hpp>
+
 #include "fuzz/fuzz.h"
 
 namespace isthmus::fuzz {
@@ -52,18 +54,30 @@ void check_request(std::string_view body) {
   check(!call.method.empty(), "a call has a method");
 }
 
-void run(ByteSpan input) {
-  const std::string_view text = as_text(input);
+void run_json(std::string_view text) {
+  // What is no JSON at all is refused by all of them in one way, slowly: one is enough.
+  if (!nlohmann::json::accept(text)) {
+    check(!hi::parse_manifest(text).ok(), "what is no JSON is refused");
+    return;
+  }
   check_answers(text);
   check_request<hi::CreateDatastoreRequest>(text);
   check_request<hi::StartDICOMImportJobRequest>(text);
   check_request<hi::SearchImageSetsRequest>(text);
   check_request<hi::ListImageSetVersionsRequest>(text);
   (void)hi::parse_import_configuration(text);
+}
+
+void run_uri(std::string_view text) {
   if (const auto uri = hi::parse_s3_uri(text)) {
     const auto again = hi::parse_s3_uri(hi::print(*uri));
     check(again && again->bucket == uri->bucket && again->key == uri->key, "a URI is read back");
   }
+}
+
+void run(ByteSpan input) {
+  run_json(as_text(input));
+  run_uri(as_text(input));
 }
 
 std::vector<std::string> seeds() {

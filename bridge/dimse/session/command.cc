@@ -7,6 +7,8 @@
 #include <dcmtk/dcmdata/dctk.h>
 #include <dcmtk/dcmnet/dimse.h>
 
+#include <memory>
+
 namespace isthmus::dimse {
 namespace {
 
@@ -58,16 +60,24 @@ Bytes encode_response(const Response& response) {
   const auto put_text = [&](const DcmTagKey& tag, const std::string& text) {
     if (!text.empty()) ASSERT(elements.putAndInsertString(tag, text.c_str()).good());
   };
+  // UIDs come back as the peer wrote them. Past DcmUniqueIdentifier::putString, for which "="
+  // begins a name to be looked up, and which fails when there is no such name.
+  const auto put_uid = [&](const DcmTagKey& tag, const std::string& text) {
+    if (text.empty()) return;
+    auto uid = std::make_unique<DcmUniqueIdentifier>(DcmTag(tag, EVR_UI));
+    ASSERT(uid->DcmByteString::putString(text.data(), static_cast<Uint32>(text.size())).good());
+    ASSERT(elements.insert(uid.release()).good());
+  };
   const auto put_number = [&](const DcmTagKey& tag, std::uint16_t number) {
     ASSERT(elements.putAndInsertUint16(tag, number).good());
   };
-  put_text(DCM_AffectedSOPClassUID, response.affected_sop_class_uid);
+  put_uid(DCM_AffectedSOPClassUID, response.affected_sop_class_uid);
   put_number(DCM_CommandField, response.field | kResponseBit);
   put_number(DCM_MessageIDBeingRespondedTo, response.message_id);
   put_number(DCM_CommandDataSetType, DIMSE_DATASET_NULL);
   put_number(DCM_Status, response.status);
   put_text(DCM_ErrorComment, response.error_comment);
-  put_text(DCM_AffectedSOPInstanceUID, response.affected_sop_instance_uid);
+  put_uid(DCM_AffectedSOPInstanceUID, response.affected_sop_instance_uid);
   if (response.offending_element) {
     const auto group = static_cast<Uint16>(*response.offending_element >> 16);
     const auto element = static_cast<Uint16>(*response.offending_element & 0xffff);

@@ -84,5 +84,25 @@ TEST(Response, LeavesOutWhatIsEmpty) {
   EXPECT_EQ(raw_number(command, 0x0900), 0);
 }
 
+// DCMTK takes "=…" for the name of a UID, and fails when it knows none: one command of a stranger
+// was enough to end the process.
+TEST(Response, RepeatsUidsThatAreNone) {
+  for (const std::string& uid :
+       {std::string("=NoSuchName"), std::string("=CTImageStorage"), std::string("=\0\\1.", 5),
+        std::string("../etc"), std::string(64, '=')}) {
+    Response response;
+    response.field = kCStoreRequest;
+    response.affected_sop_class_uid = uid;
+    response.affected_sop_instance_uid = uid;
+
+    const Bytes bytes = encode_response(response);
+
+    const auto command = dimse::parse_command(bytes);
+    ASSERT_THAT(command, test::IsOk());
+    EXPECT_EQ(command->affected_sop_class_uid, uid);
+    EXPECT_EQ(command->affected_sop_instance_uid, uid);
+  }
+}
+
 }  // namespace
 }  // namespace isthmus::dimse
