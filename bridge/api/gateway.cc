@@ -37,10 +37,15 @@ Response health(const Admission& admission) {
 }
 
 Response readiness(Ledger& ledger, const Admission& admission) {
-  json body{{"admission", to_string(admission.state())}, {"free_bytes", admission.free_bytes()}};
+  json body{{"admission", to_string(admission.state())},
+            {"free_bytes", admission.free_bytes()},
+            {"available_bytes", admission.available_bytes()},
+            {"in_flight_bytes", admission.in_flight_bytes()},
+            {"time_to_full_s", nullptr}};
+  if (const auto left = admission.time_to_full()) body["time_to_full_s"] = left->count() / 1000;
   const auto counts = ledger.counts();
   body["ledger"] = counts.ok() ? "ok" : counts.error().code;
-  body["ready"] = counts.ok() && admission.is_open();
+  body["ready"] = counts.ok() && admission.takes_associations();
   return json_response(body["ready"].get<bool>() ? 200 : 503, body);
 }
 

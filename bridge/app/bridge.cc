@@ -77,6 +77,8 @@ DimseOptions dimse_options(const Settings& settings) {
   options.artim_timeout = settings.duration("dimse.artim_timeout_s");
   options.idle_timeout = settings.duration("dimse.idle_timeout_s");
   options.pdu_timeout = settings.duration("dimse.pdu_timeout_s");
+  options.message_timeout = settings.duration("dimse.message_timeout_s");
+  options.association_timeout = settings.duration("dimse.association_timeout_s");
   options.max_instance_bytes =
       static_cast<std::uint64_t>(settings.integer("dimse.max_instance_bytes"));
   options.tcp_quick_ack = settings.flag("dimse.tcp_quick_ack");
@@ -151,6 +153,8 @@ class OpenBridge : public Bridge {
     admission.directory = spool_directory(settings_);
     admission.reserve_bytes = static_cast<std::uint64_t>(settings_.integer("spool.reserve_bytes"));
     admission.resume_bytes = static_cast<std::uint64_t>(settings_.integer("spool.resume_bytes"));
+    admission.refuse_bytes = static_cast<std::uint64_t>(settings_.integer("spool.refuse_bytes"));
+    admission.warn_bytes = static_cast<std::uint64_t>(settings_.integer("spool.warn_bytes"));
     admission_ = std::make_unique<Admission>(env_, admission);
     admission_->refresh();
     TRY_ASSIGN(spool_, open_file_spool(env_, spool_directory(settings_), *ledger_, *admission_));

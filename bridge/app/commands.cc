@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/bridge.h"
+#include "app/intake_status.h"
 #include "base/failpoint.h"
 #include "datastore/verify.h"
 #include "http/client.h"
@@ -118,15 +119,19 @@ void print_status(const std::vector<StateCount>& counts, const std::vector<Ask>&
   say("look: isthmus history ID   try again: isthmus retry ID (or all)");
 }
 
-int status_once(Ledger& ledger, Env& env, const StatusOptions& options) {
+int status_once(Ledger& ledger, Env& env, const Settings& settings, const StatusOptions& options) {
   const auto counts = ledger.counts();
   if (!counts.ok()) return failed(counts.error());
   const auto asks = ledger.asks(kListed);
   if (!asks.ok()) return failed(asks.error());
   const WallTime now = env.clock.wall_now();
+  const auto intake = ask_intake(env, settings);
   if (options.json) {
-    say(status_json(*counts, *asks, now).dump(options.watch ? -1 : 2));
+    ordered_json body = status_json(*counts, *asks, now);
+    body["intake"] = intake ? *intake : ordered_json();
+    say(body.dump(options.watch ? -1 : 2));
   } else {
+    say(intake_text(intake));
     print_status(*counts, *asks, now);
   }
   std::fflush(stdout);
@@ -255,7 +260,7 @@ int show_status(const Invocation& invocation, const StatusOptions& options) {
   const auto ledger = open_ledger(invocation, *settings, true);
   if (!ledger.ok()) return failed(ledger.error());
   for (;;) {
-    const int outcome = status_once(**ledger, invocation.env, options);
+    const int outcome = status_once(**ledger, invocation.env, *settings, options);
     if (outcome != kWell || !options.watch) return outcome;
     invocation.env.clock.sleep_for(Milliseconds(2000));
     if (!options.json) fmt::print("\n");

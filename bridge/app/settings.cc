@@ -370,12 +370,25 @@ struct SettingsParser {
     check_together();
   }
 
+  void check_watermarks(const Settings& s) {
+    const auto mark_or = [&s](const char* name, std::int64_t otherwise) {
+      return s.integer(name) == 0 ? otherwise : s.integer(name);
+    };
+    const std::int64_t full = s.integer("spool.reserve_bytes");
+    const std::int64_t refuse = mark_or("spool.refuse_bytes", full / 2 * 3);
+    if (refuse < full) problem("spool.refuse_bytes must not be less than spool.reserve_bytes.");
+    if (mark_or("spool.warn_bytes", std::max(full * 4, refuse)) < refuse) {
+      problem("spool.warn_bytes must not be less than spool.refuse_bytes.");
+    }
+  }
+
   // Rules between settings.
   void check_together() {
     const Settings& s = parsed.settings;
     if (s.integer("spool.resume_bytes") < s.integer("spool.reserve_bytes")) {
       problem("spool.resume_bytes must not be less than spool.reserve_bytes.");
     }
+    check_watermarks(s);
     if (s.text("datastore.access_key_id").empty() !=
         s.text("datastore.secret_access_key").empty()) {
       problem(

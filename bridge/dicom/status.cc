@@ -28,7 +28,9 @@ constexpr std::array kTable{
     Status{kMistypedArgument, "mistyped_argument",
            "The command is malformed or announces no data set.", "PS3.7 Annex C.5.13"},
     Status{kOutOfResources, "out_of_resources",
-           "There is no room now or storage failed: send it again later.", "PS3.4 Table B.2-1"},
+           "There is no room now, the instance is larger than allowed, or storage failed: send it "
+           "again later.",
+           "PS3.4 Table B.2-1"},
     Status{kDataSetMismatch, "data_set_mismatch",
            "SOP Class or SOP Instance UID of the data set are not those of the command.",
            "PS3.4 Table B.2-1"},
@@ -52,6 +54,8 @@ constexpr std::array kMappings{
     Mapping{"dicom.too_deep", kCannotUnderstand, "Sequences nested too deep"},
     Mapping{"dicom.too_many_elements", kCannotUnderstand, "Too many elements"},
     Mapping{"dicom.inflate_bomb", kCannotUnderstand, "Data set inflates too far"},
+    // A limit of ours, which a person can raise: the sender is to keep its image, not to drop it.
+    Mapping{"dicom.instance_too_large", kOutOfResources, "Larger than the limit here"},
     Mapping{"dicom.missing_uid", kMissingUid, "An identifying UID is missing"},
     Mapping{"dicom.invalid_uid", kInvalidUid, "An identifying UID is invalid"},
     Mapping{"dicom.mismatch", kDataSetMismatch, "UIDs differ from the command"},

@@ -47,8 +47,9 @@ struct StoreStatus {
 // permanent errors by their code: dicom.unreadable, .truncated, .too_deep, .too_many_elements,
 // .inflate_bomb, .missing_uid, .invalid_uid, .mismatch (the data set is not what the command
 // announced), .invalid_sop_instance (the UID in the command), .sop_class_not_supported,
-// .not_authorized; any other is a processing failure. `correlation_id` (ours; may be empty) ends
-// the comment.
+// .not_authorized; .instance_too_large is "out of resources" too, for no image may be dropped by
+// its sender because of a limit of ours; any other is a processing failure. `correlation_id` (ours;
+// may be empty) ends the comment.
 StoreStatus store_status_of(const Error& error, std::string_view correlation_id);
 
 }  // namespace isthmus::dicom

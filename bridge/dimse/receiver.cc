@@ -39,6 +39,8 @@ class Receiver : public DimseReceiver {
     session_options_.connection = {options.max_pdu_bytes, options.pdu_timeout,
                                    options.tcp_quick_ack};
     session_options_.idle_timeout = options.idle_timeout;
+    session_options_.message_timeout = options.message_timeout;
+    session_options_.association_timeout = options.association_timeout;
     session_options_.max_instance_bytes = options.max_instance_bytes;
     stop_signal_.event = Descriptor(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   }
@@ -72,6 +74,7 @@ class Receiver : public DimseReceiver {
   std::optional<Refusal> refuse_load() const {
     // Overload and maintenance are always transient: a sender may not drop its queue for them.
     if (admission_.state() == AdmissionState::stopping) return reject_with(2, 3, 1, "stopping");
+    if (!admission_.takes_associations()) return reject_with(2, 3, 1, "no_space");
     if (associations() >= max_associations_) return reject_with(2, 3, 2, "max_associations");
     return std::nullopt;
   }
@@ -107,7 +110,7 @@ class Receiver : public DimseReceiver {
   }
 
   void run(Admitted admitted) {
-    Session(env_, spool_, senders_, *network_, session_options_, stop_signal_,
+    Session(env_, spool_, senders_, *network_, session_options_, stop_signal_, sender_labels_,
             [this](Descriptor back) { acceptor_->linger(std::move(back)); })
         .run(std::move(admitted));
     note_closed();
@@ -132,6 +135,7 @@ class Receiver : public DimseReceiver {
   const std::size_t max_associations_;
   SessionOptions session_options_;
   StopSignal stop_signal_;
+  SenderLabels sender_labels_{env_};
   std::unique_ptr<Network> network_;
   std::unique_ptr<Acceptor> acceptor_;
   Gauge& gauge_;

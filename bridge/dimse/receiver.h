@@ -23,6 +23,8 @@ struct DimseOptions {
   Milliseconds artim_timeout{15'000};    // PS3.8 section 9.1.5
   Milliseconds idle_timeout{600'000};    // between messages of an association
   Milliseconds pdu_timeout{60'000};      // between PDUs of one message
+  Milliseconds message_timeout{14'400'000};      // for the whole of one message
+  Milliseconds association_timeout{86'400'000};  // after which an association ends
   std::uint64_t max_instance_bytes = 4 * GiB;
   bool tcp_quick_ack = true;  // re-arm TCP_QUICKACK after each read (MEASURED section 12)
   bool accept_unknown_sop_classes =

@@ -1,13 +1,34 @@
 #include "spool/admission.h"
 
+#include <cmath>
+#include <limits>
 #include <string>
 
 namespace isthmus {
+namespace {
+
+// The present rate is that of about the last minute: long enough that one large study does not ring
+// a bell, short enough that a burst which will fill the disk in an hour is seen within minutes.
+constexpr double kSmoothedOverSeconds = 60;
+// Nobody plans on a rate that would take longer.
+constexpr double kForeseenSeconds = 30.0 * 24 * 3600;
+
+AdmissionOptions with_defaults(AdmissionOptions options) {
+  if (options.refuse_bytes == 0) options.refuse_bytes = options.reserve_bytes / 2 * 3;
+  if (options.warn_bytes == 0) options.warn_bytes = options.reserve_bytes * 4;
+  return options;
+}
+
+}  // namespace
 
 std::string_view to_string(AdmissionState state) {
   switch (state) {
     case AdmissionState::open:
       return "open";
+    case AdmissionState::tight:
+      return "tight";
+    case AdmissionState::refusing:
+      return "refusing";
     case AdmissionState::full:
       return "full";
     case AdmissionState::stopping:
@@ -20,15 +41,26 @@ std::string_view to_string(AdmissionState state) {
 
 Admission::Admission(Env& env, AdmissionOptions options)
     : env_(env),
-      options_(std::move(options)),
-      state_gauge_(env.metrics.gauge("spool_admission_state",
-                                     "0 open, 1 full, 2 stopping, 3 failed: only 0 receives.")),
+      options_(with_defaults(std::move(options))),
+      state_gauge_(env.metrics.gauge(
+          "spool_admission_state",
+          "0 open, 1 tight, 2 refusing associations, 3 full, 4 stopping, 5 failed.")),
       free_gauge_(env.metrics.gauge("spool_free_bytes",
                                     "Free space on the spool's file system when last measured.")),
       in_flight_gauge_(env.metrics.gauge("spool_in_flight_bytes",
                                          "Bytes of instances that are being received.")),
-      recyclable_gauge_(env.metrics.gauge(
-          "spool_recyclable_bytes", "Spool space on disk that is free to be written again.")) {
+      recyclable_gauge_(env.metrics.gauge("spool_recyclable_bytes",
+                                          "Spool space on disk that is free to be written again.")),
+      available_gauge_(env.metrics.gauge(
+          "spool_available_bytes",
+          "Free and recyclable space less what is in flight: compared with the watermarks.")),
+      fill_rate_gauge_(env.metrics.gauge(
+          "spool_fill_bytes_per_second",
+          "How fast space shrinks, smoothed over a minute; below zero: it comes back.")),
+      time_to_full_gauge_(env.metrics.gauge(
+          "spool_time_to_full_seconds",
+          "Until admission closes at the present rate; +Inf when it does not shrink.")) {
+  time_to_full_gauge_.set(std::numeric_limits<double>::infinity());
   for (const AdmissionState reason :
        {AdmissionState::full, AdmissionState::stopping, AdmissionState::failed}) {
     refused_[static_cast<std::size_t>(reason)] =
@@ -39,7 +71,7 @@ Admission::Admission(Env& env, AdmissionOptions options)
 
 Result<void> Admission::check() const {
   const AdmissionState now = state();
-  if (now == AdmissionState::open) return {};
+  if (now < AdmissionState::full) return {};
   return refuse(now);
 }
 
@@ -53,6 +85,8 @@ Result<void> Admission::refuse(AdmissionState reason) const {
   refused_[static_cast<std::size_t>(reason)]->add();
   switch (reason) {
     case AdmissionState::open:
+    case AdmissionState::tight:
+    case AdmissionState::refusing:
       break;
     case AdmissionState::full:
       return transient_error("spool.full",
@@ -88,30 +122,90 @@ void Admission::refresh() {
     return;
   }
   const std::uint64_t free = space->free_bytes;
-  free_bytes_.store(free, std::memory_order_relaxed);
-  free_gauge_.set(static_cast<double>(free));
-  const auto recyclable = static_cast<std::uint64_t>(recyclable_bytes());
-  const std::uint64_t writable = free + recyclable;
-  const bool ledger_is_short = free < options_.reserve_bytes / 4;
-  reserve_is_short_.store(writable < options_.reserve_bytes / 2 || ledger_is_short,
-                          std::memory_order_relaxed);
-
-  const std::lock_guard lock(mutex_);
+  const std::uint64_t writable = free + static_cast<std::uint64_t>(recyclable_bytes());
   const auto in_flight = static_cast<std::uint64_t>(in_flight_bytes());
   const std::uint64_t available = writable > in_flight ? writable - in_flight : 0;
-  if (state() == AdmissionState::open && (available < options_.reserve_bytes || ledger_is_short)) {
-    env_.log.warn("admission.full", {{"free_bytes", free},
-                                     {"recyclable_bytes", recyclable},
-                                     {"in_flight_bytes", in_flight},
-                                     {"reserve_bytes", options_.reserve_bytes}});
-    enter(AdmissionState::full);
-  } else if (state() == AdmissionState::full && available >= options_.resume_bytes &&
-             free >= options_.reserve_bytes / 2) {
-    env_.log.info(
-        "admission.open",
-        {{"free_bytes", free}, {"recyclable_bytes", recyclable}, {"in_flight_bytes", in_flight}});
-    enter(AdmissionState::open);
+  free_bytes_.store(free, std::memory_order_relaxed);
+  free_gauge_.set(static_cast<double>(free));
+  available_bytes_.store(available, std::memory_order_relaxed);
+  available_gauge_.set(static_cast<double>(available));
+  reserve_is_short_.store(
+      writable < options_.reserve_bytes / 2 || free < options_.reserve_bytes / 4,
+      std::memory_order_relaxed);
+
+  const std::lock_guard lock(mutex_);
+  note_rate(writable);
+  if (state() > AdmissionState::full) return;  // for good
+  const AdmissionState next = grade(free, available);
+  note_time_to_full(next, available);
+  if (next == state()) return;
+  announce(next);
+  enter(next);
+}
+
+AdmissionState Admission::grade(std::uint64_t free, std::uint64_t available) const {
+  const std::uint64_t distance = options_.resume_bytes > options_.reserve_bytes
+                                     ? options_.resume_bytes - options_.reserve_bytes
+                                     : 0;
+  const auto holds = [&](AdmissionState one, std::uint64_t mark) {
+    return available < (state() >= one ? mark + distance : mark);
+  };
+  // The ledger's share of truly free space: see recyclable().
+  const std::uint64_t ledger_mark =
+      options_.reserve_bytes / (state() == AdmissionState::full ? 2 : 4);
+  if (holds(AdmissionState::full, options_.reserve_bytes) || free < ledger_mark) {
+    return AdmissionState::full;
   }
+  if (holds(AdmissionState::refusing, options_.refuse_bytes)) return AdmissionState::refusing;
+  if (holds(AdmissionState::tight, options_.warn_bytes)) return AdmissionState::tight;
+  return AdmissionState::open;
+}
+
+void Admission::note_rate(std::uint64_t writable) {
+  const SteadyTime now = env_.clock.steady_now();
+  if (last_ && now > last_->at) {
+    const double seconds = std::chrono::duration<double>(now - last_->at).count();
+    const double shrunk =
+        static_cast<double>(last_->writable_bytes) - static_cast<double>(writable);
+    // A weight by time, not by reading: refresh() comes more often when writes find the disk full.
+    const double weight = 1 - std::exp(-seconds / kSmoothedOverSeconds);
+    fill_bytes_per_second_ += weight * (shrunk / seconds - fill_bytes_per_second_);
+    fill_rate_gauge_.set(fill_bytes_per_second_);
+  }
+  if (!last_ || now > last_->at) last_ = Measured{now, writable};
+}
+
+void Admission::note_time_to_full(AdmissionState next, std::uint64_t available) {
+  double seconds = std::numeric_limits<double>::infinity();
+  if (next == AdmissionState::full) {
+    seconds = 0;
+  } else if (fill_bytes_per_second_ > 0) {
+    seconds = static_cast<double>(available - options_.reserve_bytes) / fill_bytes_per_second_;
+  }
+  if (seconds > kForeseenSeconds) seconds = std::numeric_limits<double>::infinity();
+  time_to_full_gauge_.set(seconds);
+  milliseconds_to_full_.store(
+      std::isinf(seconds) ? kNever : static_cast<std::int64_t>(seconds * 1000),
+      std::memory_order_relaxed);
+}
+
+std::optional<Milliseconds> Admission::time_to_full() const {
+  const std::int64_t milliseconds = milliseconds_to_full_.load(std::memory_order_relaxed);
+  if (milliseconds == kNever) return std::nullopt;
+  return Milliseconds(milliseconds);
+}
+
+void Admission::announce(AdmissionState next) {
+  const auto left = time_to_full();
+  const std::string name = "admission." + std::string(to_string(next));
+  const LogLevel level = next > state() ? LogLevel::warn : LogLevel::info;
+  env_.log.event(level, name,
+                 {{"free_bytes", free_bytes()},
+                  {"recyclable_bytes", recyclable_bytes()},
+                  {"in_flight_bytes", in_flight_bytes()},
+                  {"available_bytes", available_bytes()},
+                  {"was", to_string(state())},
+                  {"time_to_full_s", left ? std::to_string(left->count() / 1000) : "never"}});
 }
 
 void Admission::close(AdmissionState why) {

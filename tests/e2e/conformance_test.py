@@ -134,7 +134,8 @@ def rejections(folder):
             "sender is not known, or blocked": {"calling": "STRANGER"},
             "as many associations as allowed": {},
         }
-        untested = {"stopping"}  # needs a daemon that is going down: tests/contract/dimse
+        # Need a daemon that is going down, or a disk that is full: tests/contract/dimse, disk_full_test.py.
+        untested = {"stopping", "free space is below `spool.refuse_bytes`"}
         rows = {row["condition"]: row for row in table("### N.7.2 ")}
         expect("conditions of N.7.2", set(rows), set(provocations) | untested)
         for condition, options in provocations.items():

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <array>
@@ -80,9 +81,31 @@ std::optional<std::pair<std::size_t, std::size_t>> find_in_group_8(std::string_v
   return std::nullopt;
 }
 
+constexpr std::string_view kDeflatedSyntax = "1.2.840.10008.1.2.1.99";
+
+// The first bytes of what a deflated data set holds (RFC 1951 without a header, PS3.5 Annex A.5).
+std::string inflated_head(std::string_view deflated) {
+  std::string head(64 * KiB, '\0');
+  z_stream stream{};
+  if (::inflateInit2(&stream, -MAX_WBITS) != Z_OK) return {};
+  std::string input(deflated);  // zlib wants it mutable
+  stream.next_in = reinterpret_cast<Bytef*>(input.data());
+  stream.avail_in = static_cast<uInt>(input.size());
+  stream.next_out = reinterpret_cast<Bytef*>(head.data());
+  stream.avail_out = static_cast<uInt>(head.size());
+  (void)::inflate(&stream, Z_SYNC_FLUSH);
+  head.resize(head.size() - stream.avail_out);
+  (void)::inflateEnd(&stream);
+  return head;
+}
+
 std::string uid_in(const RawFile& file, std::uint32_t element) {
-  const auto place = find_in_group_8(file.dataset, file.transfer_syntax_uid, element);
-  return place ? without_padding(file.dataset.substr(place->first, place->second)) : std::string();
+  const bool deflated = file.transfer_syntax_uid == kDeflatedSyntax;
+  const std::string inflated = deflated ? inflated_head(file.dataset) : std::string();
+  const std::string& dataset = deflated ? inflated : file.dataset;
+  const auto place = find_in_group_8(dataset, file.transfer_syntax_uid, element);
+  return place ? without_padding(std::string_view(dataset).substr(place->first, place->second))
+               : std::string();
 }
 
 int left_milliseconds(Clock::time_point until) {
@@ -185,6 +208,11 @@ bool RawSocket::is_closed_within(Milliseconds timeout) {
 
 void RawSocket::half_close() {
   (void)::shutdown(fd_, SHUT_WR);
+}
+
+void RawSocket::shrink_receive_buffer() {
+  const int bytes = 1;  // the kernel takes its least instead
+  (void)::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
 }
 
 Result<std::unique_ptr<RawScu>> RawScu::associate(const std::string& host, std::uint16_t port,
@@ -314,7 +342,7 @@ Result<RawFile> read_raw_file(const std::string& path) {
     file.sop_instance_uid = of_dataset;
     file.sop_class_uid = class_of_dataset;
   }
-  if (file.dataset.size() % 2 != 0 && file.transfer_syntax_uid == "1.2.840.10008.1.2.1.99") {
+  if (file.dataset.size() % 2 != 0 && file.transfer_syntax_uid == kDeflatedSyntax) {
     file.dataset.push_back('\0');
   }
   return file;

@@ -39,8 +39,10 @@ inline SenderPolicy open_policy() {
 
 class ReceiverUnderTest {
  public:
-  explicit ReceiverUnderTest(DimseOptions options = {}, SenderPolicy policy = open_policy())
-      : senders(std::move(policy)) {
+  // `marks`: watermarks of admission, which nobody measures unless the test does.
+  explicit ReceiverUnderTest(DimseOptions options = {}, SenderPolicy policy = open_policy(),
+                             AdmissionOptions marks = {})
+      : admission(env, watching(env.folder(), std::move(marks))), senders(std::move(policy)) {
     options.address = "127.0.0.1";
     options.port = 0;
     auto opened = open_dimse_receiver(env, spool, admission, senders, options);
@@ -79,9 +81,14 @@ class ReceiverUnderTest {
     return env.metrics->counter("dimse_instances_total", "", {{"status", status}}).value();
   }
 
+  static AdmissionOptions watching(const FileSystem::Path& folder, AdmissionOptions marks) {
+    marks.directory = folder;
+    return marks;
+  }
+
   TestEnv env{1, posix_files(), true};
   IntakeSpool spool{env};
-  Admission admission{env, AdmissionOptions{env.folder()}};
+  Admission admission;
   Senders senders;
   std::unique_ptr<DimseReceiver> receiver;
 };

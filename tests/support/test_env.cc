@@ -58,6 +58,12 @@ std::vector<std::string> RecordingLog::lines() const {
   const std::lock_guard lock(mutex_);
   return lines_;
 }
+void RecordingLog::clear() {
+  const std::lock_guard lock(mutex_);
+  lines_.clear();
+  lines_.shrink_to_fit();
+}
+
 bool RecordingLog::contains(std::string_view text) const {
   for (const std::string& line : lines()) {
     if (line.find(text) != std::string::npos) return true;

@@ -60,6 +60,7 @@ class RecordingLog : public Log {
              std::initializer_list<LogField> fields) override;
   std::vector<std::string> lines() const;
   bool contains(std::string_view text) const;
+  void clear();
 
  private:
   mutable std::mutex mutex_;

@@ -150,11 +150,11 @@ std::optional<GuardedConnection::Arrival> GuardedConnection::wait(SteadyTime unt
   const bool told_to_stop = abort_at != SteadyTime::max();
   const SteadyTime now = env_.clock.steady_now();
   if (told_to_stop && (between_messages || now >= abort_at)) return Arrival::stopping;
-  if (now >= until) return Arrival::timed_out;
+  if (now >= until || now >= deadline_) return Arrival::timed_out;
   pollfd waiting[] = {{socket_.get(), POLLIN, 0}, {stop_.event.get(), POLLIN, 0}};
   // Once it is known that we stop, its event would only wake us again and again.
   const nfds_t count = told_to_stop ? 1 : 2;
-  (void)::poll(waiting, count, poll_milliseconds(now, std::min(until, abort_at)));
+  (void)::poll(waiting, count, poll_milliseconds(now, std::min({until, deadline_, abort_at})));
   return std::nullopt;
 }
 
@@ -187,8 +187,10 @@ ssize_t GuardedConnection::write(void* from, size_t count) {
     if (errno == EINTR) continue;
     if (errno != EAGAIN && errno != EWOULDBLOCK) return -1;
     const SteadyTime now = env_.clock.steady_now();
-    const SteadyTime limit = std::min(until, stop_.abort_at.load(std::memory_order_acquire));
+    const SteadyTime limit =
+        std::min({until, deadline_, stop_.abort_at.load(std::memory_order_acquire)});
     if (now >= limit) {
+      gave_up_writing_ = now >= std::min(until, deadline_);
       errno = ETIMEDOUT;  // never EINTR, at which DCMTK would try again
       return -1;
     }

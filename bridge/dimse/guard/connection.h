@@ -48,6 +48,8 @@ class GuardedConnection : public DcmTransportConnection {
                     const StopSignal& stop, std::function<void(Descriptor)> hand_back);
   ~GuardedConnection() override;
 
+  // No wait, for bytes or for room to send, goes on beyond it. The session moves it.
+  void set_deadline(SteadyTime deadline) { deadline_ = deadline; }
   void accept_contexts(const AcceptedContexts& accepted) { accepted_ = accepted; }
   // Waits up to `first_byte_within` for a PDU to begin, then up to the PDU time-out for its end.
   // `between_messages`: stopping is reported at once.
@@ -55,6 +57,8 @@ class GuardedConnection : public DcmTransportConnection {
   const Refusal& refusal() const { return refusal_; }
   // Some bytes of a PDU came, and not all.
   bool is_within_pdu() const { return unread() > 0; }
+  // Writing failed because the peer took nothing, or too little, until its time was over.
+  bool gave_up_writing() const { return gave_up_writing_; }
   // Sends bytes of ours past DCMTK: an A-ABORT. Failing is nobody's business any more.
   void send_last(const Bytes& pdu);
 
@@ -63,7 +67,7 @@ class GuardedConnection : public DcmTransportConnection {
   OFCondition renegotiate(const char* suite) override;
   // Only what was checked; never touches the socket.
   ssize_t read(void* into, size_t count) override;
-  // All of it, or -1 when the peer takes nothing for the length of the PDU time-out.
+  // All of it, or -1 when the peer did not take it within the PDU time-out.
   ssize_t write(void* from, size_t count) override;
   void close() override;
   void closeTransportConnection() override;
@@ -87,8 +91,10 @@ class GuardedConnection : public DcmTransportConnection {
   const ConnectionOptions options_;
   const StopSignal& stop_;
   std::function<void(Descriptor)> hand_back_;
+  SteadyTime deadline_ = SteadyTime::max();
   AcceptedContexts accepted_{};
   Refusal refusal_;
+  bool gave_up_writing_ = false;
   Bytes buffer_;  // bytes from the socket: [begin_, end_)
   std::size_t begin_ = 0;
   std::size_t end_ = 0;

@@ -28,7 +28,7 @@ std::string hex_status(std::uint16_t status) {
 }  // namespace
 
 Session::Session(Env& env, Spool& spool, const Senders& senders, Network& network,
-                 const SessionOptions& options, const StopSignal& stop,
+                 const SessionOptions& options, const StopSignal& stop, SenderLabels& sender_labels,
                  std::function<void(Descriptor)> hand_back)
     : env_(env),
       spool_(spool),
@@ -37,11 +37,10 @@ Session::Session(Env& env, Spool& spool, const Senders& senders, Network& networ
       options_(options),
       stop_(stop),
       hand_back_(std::move(hand_back)),
-      store_seconds_(env.metrics.histogram("dimse_store_seconds",
-                                           "From a C-STORE's first byte to its answer")) {}
+      sender_labels_(sender_labels) {}
 
 void Session::run(Admitted admitted) {
-  const SteadyTime began = env_.clock.steady_now();
+  began_ = env_.clock.steady_now();
   origin_.receiver = "dimse";
   origin_.association_id = make_id_text(env_);
   origin_.calling_ae_title = admitted.request.calling_ae_title;
@@ -70,7 +69,7 @@ void Session::run(Admitted admitted) {
                                        {"stored", stored_},
                                        {"failed", failed_},
                                        {"dataset_bytes", dataset_bytes_},
-                                       {"took_ms", (env_.clock.steady_now() - began).count()}});
+                                       {"took_ms", (env_.clock.steady_now() - began_).count()}});
 }
 
 std::optional<Association> Session::open(Admitted admitted) {
@@ -107,12 +106,13 @@ Session::End Session::serve(Association& association) {
   using Arrival = GuardedConnection::Arrival;
   for (;;) {
     const bool idle = messages_.between_messages();
+    association.connection().set_deadline(deadline());
     const Arrival arrival = association.connection().await(
         idle ? options_.idle_timeout : options_.connection.pdu_timeout, idle);
     switch (arrival) {
       case Arrival::data:
         if (auto end = on_pdv(association)) return *end;
-        if (too_slow()) return user_abort("too_slow");
+        if (const char* why = overdue()) return user_abort(why);
         break;
       case Arrival::release:
         if (!idle) return abort_with(AbortReason::unexpected_pdu, "release_in_message");
@@ -122,6 +122,7 @@ Session::End Session::serve(Association& association) {
       case Arrival::closed:
         return "closed";
       case Arrival::timed_out:
+        if (const char* why = past_deadline()) return user_abort(why);
         return user_abort(idle && !association.connection().is_within_pdu() ? "idle_timeout"
                                                                             : "pdu_timeout");
       case Arrival::stopping:
@@ -132,12 +133,23 @@ Session::End Session::serve(Association& association) {
   }
 }
 
-bool Session::too_slow() const {
-  if (messages_.between_messages()) return false;
+SteadyTime Session::deadline() const {
+  return messages_.between_messages() ? began_ + options_.association_timeout
+                                      : message_began_ + options_.message_timeout;
+}
+
+const char* Session::past_deadline() const {
+  if (env_.clock.steady_now() < deadline()) return nullptr;
+  return messages_.between_messages() ? "association_timeout" : "message_timeout";
+}
+
+const char* Session::overdue() const {
+  if (const char* why = past_deadline()) return why;
+  if (messages_.between_messages()) return nullptr;
   const auto took = env_.clock.steady_now() - message_began_;
-  if (took < options_.connection.pdu_timeout) return false;
+  if (took < options_.connection.pdu_timeout) return nullptr;
   const auto milliseconds = static_cast<std::uint64_t>(took.count());
-  return message_bytes_ * 1000 / milliseconds < kLeastBytesPerSecond;
+  return message_bytes_ * 1000 / milliseconds < kLeastBytesPerSecond ? "too_slow" : nullptr;
 }
 
 std::optional<Session::End> Session::on_pdv(Association& association) {
@@ -261,7 +273,8 @@ std::optional<Session::End> Session::answer_store(Association& association) {
       .add();
   auto end = answer(association, std::move(response));
   const auto took = env_.clock.steady_now() - message_began_;
-  store_seconds_.observe(std::chrono::duration<double>(took).count());
+  sender_labels_.store_seconds(sender_.name.empty() ? origin_.calling_ae_title : sender_.name)
+      .observe(std::chrono::duration<double>(took).count());
   return end;
 }
 
@@ -291,8 +304,9 @@ std::optional<Session::End> Session::answer(Association& association, Response r
     response.affected_sop_instance_uid = command_.affected_sop_instance_uid;
   }
   const auto sent = association.send_command(messages_.context_id(), encode_response(response));
-  if (!sent.ok()) return End("closed");
-  return std::nullopt;
+  if (sent.ok()) return std::nullopt;
+  if (association.connection().gave_up_writing()) return user_abort("peer_does_not_read");
+  return End("closed");
 }
 
 }  // namespace isthmus::dimse

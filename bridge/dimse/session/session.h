@@ -9,6 +9,7 @@
 #include "dimse/policy/negotiation.h"
 #include "dimse/session/command.h"
 #include "dimse/session/network.h"
+#include "dimse/session/sender_labels.h"
 #include "dimse/store/store_operation.h"
 #include "spool/spool.h"
 
@@ -18,6 +19,11 @@ struct SessionOptions {
   Policy policy;
   ConnectionOptions connection;
   Milliseconds idle_timeout{600'000};
+  // From the first byte of a message to its last, and from the first of an association to its end:
+  // whoever always sends just enough is never idle. An association that is too old ends between two
+  // messages, so that nothing under way is lost.
+  Milliseconds message_timeout{14'400'000};
+  Milliseconds association_timeout{86'400'000};
   std::uint64_t max_instance_bytes = 4 * GiB;
 };
 
@@ -32,7 +38,7 @@ struct Admitted {
 class Session {
  public:
   Session(Env& env, Spool& spool, const Senders& senders, Network& network,
-          const SessionOptions& options, const StopSignal& stop,
+          const SessionOptions& options, const StopSignal& stop, SenderLabels& sender_labels,
           std::function<void(Descriptor)> hand_back);
 
   // Returns when the association is over and its socket was handed back.
@@ -55,7 +61,10 @@ class Session {
   void refuse_store(const Error& error, Response& response);
   std::optional<End> answer(Association& association, Response response);
   std::uint16_t status_without_storing() const;
-  bool too_slow() const;
+  SteadyTime deadline() const;
+  const char* past_deadline() const;  // null: it is not over
+  // Why a peer that is not silent loses its thread all the same; null: it does not.
+  const char* overdue() const;
   const ContextDecision& context() const;
 
   Env& env_;
@@ -73,12 +82,13 @@ class Session {
   Command command_;
   std::optional<StoreOperation> store_;
   std::uint64_t drained_bytes_ = 0;  // data set bytes of messages that store nothing
+  SteadyTime began_{};
   SteadyTime message_began_{};
   std::uint64_t message_bytes_ = 0;
   std::uint64_t stored_ = 0;
   std::uint64_t failed_ = 0;
   std::uint64_t dataset_bytes_ = 0;
-  Histogram& store_seconds_;
+  SenderLabels& sender_labels_;
 };
 
 }  // namespace isthmus::dimse

@@ -111,9 +111,9 @@ TEST_F(DurableReceiver, TheSameAgainIsASuccessAndNoSecondRow) {
 }
 
 TEST_F(DurableReceiver, SaysToComeBackWhileAdmissionIsClosed) {
-  admission_.close(AdmissionState::failed);
   DicomRecipe recipe;
   ASSERT_OK_AND_ASSIGN(auto scu, associate());
+  admission_.close(AdmissionState::failed);
 
   ASSERT_OK_AND_ASSIGN(const auto response, scu->store(3, kCtImageStorage, recipe.sop_instance_uid,
                                                        make_dataset(recipe)));

@@ -281,7 +281,7 @@ TEST(Receiver, RefusesInstancesBeyondTheLimit) {
 
   ASSERT_OK_AND_ASSIGN(const auto response,
                        scu->store(3, kCt, recipe.sop_instance_uid, make_dataset(recipe)));
-  EXPECT_EQ(response.status, 0x0110);
+  EXPECT_EQ(response.status, 0xA700);
   EXPECT_EQ(under_test.spool.under_way(), 0U);
 
   recipe.rows = recipe.columns = 1000;  // 2 MB: nobody has to listen to all of it
@@ -440,6 +440,23 @@ TEST(Receiver, RejectsForAWhileWhenStopping) {
   under_test.admission.close(AdmissionState::stopping);
 
   EXPECT_EQ(under_test.associate(request_for(kCt, kExplicitLittle)).error().message, "2/3/1");
+}
+
+TEST(Receiver, RejectsForAWhileWhenSpaceRunsOutAndLetsOpenAssociationsGoOn) {
+  AdmissionOptions marks;
+  marks.reserve_bytes = marks.resume_bytes = 0;
+  marks.refuse_bytes = marks.warn_bytes = 1'000'000'000'000'000;  // more than any disk has
+  ReceiverUnderTest under_test({}, open_policy(), marks);
+  const RawAssociate request = request_for(kCt, kExplicitLittle);
+  ASSERT_OK_AND_ASSIGN(auto open, under_test.associate(request));
+
+  under_test.admission.refresh();
+
+  ASSERT_EQ(under_test.admission.state(), AdmissionState::refusing);
+  EXPECT_EQ(under_test.associate(request).error().message, "2/3/1");
+  EXPECT_EQ(under_test.refused("no_space"), 1);
+  DicomRecipe recipe;
+  EXPECT_EQ(open->store(3, kCt, recipe.sop_instance_uid, make_dataset(recipe)).value().status, 0);
 }
 
 TEST(Receiver, EndsAssociationsThatSayNothing) {

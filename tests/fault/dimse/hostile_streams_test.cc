@@ -182,12 +182,13 @@ TEST(HostileStreams, SaySameWhateverPiecesTheyComeIn) {
   }
 }
 
+// leak_test.cc does it 20,000 times for each that leaked somewhere (`./dev test --all`).
 TEST(HostileStreams, LeakNothing) {
   USE_SHARED(const auto shared);
   ReceiverUnderTest under_test(quick());
   const std::string leaking =
       read_file(shared / "dicom" / "pdu-seeds" / "hostile" / "assoc-leak-bad-last-context.raw");
-  for (int i = 0; i < 20; ++i) replay(under_test.port(), leaking);
+  for (int i = 0; i < (kSanitized ? 20 : 300); ++i) replay(under_test.port(), leaking);
   ASSERT_THAT(under_test.echo(), IsOk());
   const std::uint64_t before = resident_bytes();
 
@@ -199,8 +200,9 @@ TEST(HostileStreams, LeakNothing) {
     EXPECT_LT(meanwhile->count(), kWithinASecondMs);
   }
 
+  under_test.env.log.clear();  // the fake keeps every line
   const std::uint64_t after = resident_bytes();
-  EXPECT_TRUE(kSanitized || after < before + 8 * MiB) << after - before;
+  EXPECT_TRUE(kSanitized || after < before + 1 * MiB) << after - before;
   RecordProperty("growth_kib", std::to_string((static_cast<std::int64_t>(after) -
                                                static_cast<std::int64_t>(before)) /
                                               1024));

@@ -49,6 +49,32 @@ TEST_F(Gateway, IsHealthyAndReadyAtFirst) {
   EXPECT_TRUE(nlohmann::json::parse(ready.body)["ready"].get<bool>());
 }
 
+TEST_F(Gateway, SaysHowMuchSpaceIsLeftAndForHowLong) {
+  admission_.in_flight(5);
+  admission_.refresh();
+
+  const auto body = nlohmann::json::parse(ask("GET", "/readyz").body);
+
+  EXPECT_EQ(body["admission"], "open");
+  EXPECT_EQ(body["in_flight_bytes"], 5);
+  EXPECT_EQ(body["available_bytes"].get<std::uint64_t>() + 5,
+            body["free_bytes"].get<std::uint64_t>());
+  EXPECT_TRUE(body["time_to_full_s"].is_null());
+}
+
+TEST_F(Gateway, IsNotReadyForNewSendersWhileAssociationsAreRefused) {
+  const std::uint64_t more_than_any_disk = 1'000'000'000'000'000;
+  Admission refusing(env_, {env_.folder(), 0, 0, more_than_any_disk, more_than_any_disk});
+  refusing.refresh();
+  router_ = make_gateway_router(env_, ledger_, refusing, {"the-token"});
+
+  const Answer ready = ask("GET", "/readyz");
+
+  EXPECT_EQ(ready.status, 503);
+  EXPECT_THAT(ready.body, HasSubstr("refusing"));
+  EXPECT_EQ(ask("GET", "/healthz").status, 200);
+}
+
 TEST_F(Gateway, IsHealthyButNotReadyWhileItStops) {
   admission_.close(AdmissionState::stopping);
 

@@ -122,6 +122,21 @@ TEST(Settings, RulesBetweenSettings) {
               ElementsAre(HasSubstr("spool.resume_bytes"), HasSubstr("go together")));
 }
 
+TEST(Settings, WatermarksStandInTheirOrder) {
+  const auto problems = [](std::vector<std::string> overrides) {
+    Sources sources;
+    sources.overrides = std::move(overrides);
+    return sources.parse().problems;
+  };
+
+  EXPECT_THAT(problems({"spool.refuse_bytes=2GiB", "spool.warn_bytes=2GiB"}), IsEmpty());
+  EXPECT_THAT(problems({"spool.refuse_bytes=1GiB"}),
+              ElementsAre(HasSubstr("spool.refuse_bytes must not be less")));
+  EXPECT_THAT(problems({"spool.warn_bytes=2500MiB"}),
+              ElementsAre(HasSubstr("spool.warn_bytes must not be less")));
+  EXPECT_THAT(problems({"spool.refuse_bytes=20GiB"}), IsEmpty());  // warns no later than that
+}
+
 TEST(Settings, AListComesAsJsonOrWithCommas) {
   Sources sources;
   sources.overrides = {"dimse.ae_titles=A,B"};

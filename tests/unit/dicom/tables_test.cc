@@ -107,6 +107,16 @@ TEST(Status, IsOutOfResourcesWheneverLaterMayBeBetter) {
   EXPECT_EQ(store_status_of(fatal_error("ledger.io", ""), "").code, kOutOfResources);
 }
 
+// Cxxx and A9xx make modalities drop the image, and 0110 is none of C-STORE's statuses (PS3.4 Table
+// B.2-1): a limit that a person can raise is "Refused: Out of Resources".
+TEST(Status, AnInstanceBeyondOurLimitStaysWithItsSender) {
+  const StoreStatus status =
+      store_status_of(permanent_error("dicom.instance_too_large", ""), "association/1");
+
+  EXPECT_EQ(status.code, kOutOfResources);
+  EXPECT_EQ(status.error_comment, "Larger than the limit here (association/1)");
+}
+
 TEST(Status, TellsWhatIsWrongWithADataSet) {
   EXPECT_EQ(store_status_of(permanent_error("dicom.unreadable", ""), "").code, 0xC000);
   EXPECT_EQ(store_status_of(permanent_error("dicom.truncated", ""), "").code, 0xC000);

@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <cmath>
+
 #include "support/matchers.h"
 #include "support/power_loss_files.h"
 #include "support/test_env.h"
@@ -172,6 +175,155 @@ TEST_F(AdmissionTest, WhatWasBegunGoesOnWhileStoppingButNotAfterAFailure) {
   EXPECT_THAT(admission.check_continue(), FailsWith("spool.closed"));
 }
 
+// Marks of its own: full below 1000, refusing below 2000, tight below 4000, each left 500 later.
+class GradesTest : public AdmissionTest {
+ protected:
+  void expect_state(std::uint64_t free_bytes, AdmissionState expected) {
+    files.set_free_bytes(free_bytes);
+    graded.refresh();
+    EXPECT_EQ(to_string(graded.state()), to_string(expected)) << free_bytes;
+  }
+  // Free space shrinks by `bytes_per_second`, measured twice a second.
+  void shrink(std::uint64_t from_bytes, std::int64_t bytes_per_second, int seconds) {
+    std::int64_t free = static_cast<std::int64_t>(from_bytes);
+    for (int i = 0; i <= 2 * seconds; ++i) {
+      files.set_free_bytes(static_cast<std::uint64_t>(free));
+      graded.refresh();
+      if (i < 2 * seconds) env.clock.advance(Milliseconds(500));
+      free -= bytes_per_second / 2;
+    }
+  }
+  std::size_t events(const std::string& start) {
+    const auto lines = env.log.lines();
+    return static_cast<std::size_t>(
+        std::count_if(lines.begin(), lines.end(),
+                      [&](const std::string& line) { return line.starts_with(start); }));
+  }
+
+  Admission graded{env,
+                   {.directory = "/",
+                    .reserve_bytes = kReserve,
+                    .resume_bytes = kResume,
+                    .refuse_bytes = 2000,
+                    .warn_bytes = 4000}};
+};
+
+TEST_F(GradesTest, EachBeginsBelowItsMarkAndEndsADistanceAboveIt) {
+  expect_state(4000, AdmissionState::open);
+  expect_state(3999, AdmissionState::tight);
+  expect_state(2000, AdmissionState::tight);
+  expect_state(1999, AdmissionState::refusing);
+  expect_state(1000, AdmissionState::refusing);
+  expect_state(999, AdmissionState::full);
+
+  expect_state(1499, AdmissionState::full);
+  expect_state(1500, AdmissionState::refusing);
+  expect_state(2499, AdmissionState::refusing);
+  expect_state(2500, AdmissionState::tight);
+  expect_state(4499, AdmissionState::tight);
+  expect_state(4500, AdmissionState::open);
+}
+
+TEST_F(GradesTest, AreSkippedWhenSpaceGoesOrComesAtOnce) {
+  expect_state(10, AdmissionState::full);
+  expect_state(100'000, AdmissionState::open);
+}
+
+TEST_F(GradesTest, TellEachPartyItsOwn) {
+  expect_state(3999, AdmissionState::tight);
+  EXPECT_TRUE(graded.takes_associations());
+  EXPECT_THAT(graded.check(), IsOk());
+
+  expect_state(1999, AdmissionState::refusing);
+  EXPECT_FALSE(graded.takes_associations());
+  EXPECT_THAT(graded.check(), IsOk());
+
+  expect_state(999, AdmissionState::full);
+  EXPECT_FALSE(graded.takes_associations());
+  EXPECT_THAT(graded.check(), FailsWith("spool.full"));
+}
+
+TEST_F(GradesTest, AreOneEventPerChange) {
+  for (const std::uint64_t free : {3999U, 3999U, 3500U, 1999U, 1999U, 999U, 5000U, 5000U}) {
+    files.set_free_bytes(free);
+    graded.refresh();
+  }
+
+  EXPECT_EQ(events("warn admission.tight"), 1U);
+  EXPECT_EQ(events("warn admission.refusing"), 1U);
+  EXPECT_EQ(events("warn admission.full"), 1U);
+  EXPECT_EQ(events("info admission.open"), 1U);
+  EXPECT_EQ(env.log.lines().size(), 4U);
+  EXPECT_TRUE(
+      env.log.contains("warn admission.refusing free_bytes=1999 recyclable_bytes=0 "
+                       "in_flight_bytes=0 available_bytes=1999 was=tight"));
+}
+
+TEST_F(GradesTest, WithoutMarksOfTheirOwnFollowTheReserve) {
+  measure(4 * kReserve - 1);
+  EXPECT_EQ(admission.state(), AdmissionState::tight);
+
+  measure(3 * kReserve / 2 - 1);
+  EXPECT_EQ(admission.state(), AdmissionState::refusing);
+}
+
+TEST_F(GradesTest, FullIsForeseenAtThePresentRate) {
+  shrink(1'000'000, 1000, 600);  // down to 400,000: 399 s are left
+
+  ASSERT_TRUE(graded.time_to_full());
+  EXPECT_NEAR(static_cast<double>(graded.time_to_full()->count()) / 1000, 399, 1);
+  EXPECT_NEAR(metric("spool_fill_bytes_per_second"), 1000, 1);
+  EXPECT_NEAR(metric("spool_time_to_full_seconds"), 399, 1);
+}
+
+TEST_F(GradesTest, WhatIsFreedMeanwhileIsTakenOffTheRate) {
+  shrink(1'000'000, 1000, 600);
+  // The same intake, and three quarters of it freed or made ready to be written again.
+  std::int64_t free = 400'000;
+  for (int i = 0; i < 600; ++i) {
+    env.clock.advance(Milliseconds(1000));
+    free -= 500;
+    graded.recyclable(250);
+    files.set_free_bytes(static_cast<std::uint64_t>(free));
+    graded.refresh();
+  }
+
+  EXPECT_NEAR(metric("spool_fill_bytes_per_second"), 250, 1);
+}
+
+TEST_F(GradesTest, NothingIsForeseenWhenSpaceDoesNotShrink) {
+  expect_state(100'000, AdmissionState::open);
+  EXPECT_FALSE(graded.time_to_full());
+  EXPECT_TRUE(std::isinf(metric("spool_time_to_full_seconds")));
+
+  shrink(100'000, 1000, 60);
+  EXPECT_TRUE(graded.time_to_full());
+
+  shrink(40'000, -1000, 600);
+  EXPECT_FALSE(graded.time_to_full());
+  EXPECT_TRUE(std::isinf(metric("spool_time_to_full_seconds")));
+}
+
+TEST_F(GradesTest, NothingIsForeseenBeyondAMonth) {
+  shrink(100'000'000'000, 10, 600);
+
+  EXPECT_GT(metric("spool_fill_bytes_per_second"), 9);
+  EXPECT_FALSE(graded.time_to_full());
+}
+
+TEST_F(GradesTest, FullIsNow) {
+  expect_state(999, AdmissionState::full);
+
+  EXPECT_EQ(graded.time_to_full(), Milliseconds(0));
+}
+
+TEST_F(GradesTest, TwoMeasurementsAtOneInstantAreNoRate) {
+  expect_state(100'000, AdmissionState::open);
+  expect_state(50'000, AdmissionState::open);
+
+  EXPECT_EQ(metric("spool_fill_bytes_per_second"), 0);
+}
+
 TEST_F(AdmissionTest, KeepsItsStateWhenTheDiskCannotBeMeasured) {
   measure(kReserve - 1);
   files.set_free_bytes(10 * kResume);
@@ -195,7 +347,7 @@ TEST_F(AdmissionTest, ShowsItselfInMetrics) {
   EXPECT_EQ(metric("spool_free_bytes"), 100);
   EXPECT_EQ(metric("spool_in_flight_bytes"), 7);
   EXPECT_EQ(metric("spool_recyclable_bytes"), 11);
-  EXPECT_EQ(metric("spool_admission_state"), 3);
+  EXPECT_EQ(metric("spool_admission_state"), 5);
   EXPECT_EQ(refused("full"), 2);
   EXPECT_EQ(refused("failed"), 1);
   EXPECT_EQ(refused("stopping"), 0);
