@@ -1,0 +1,181 @@
+"""A spool on a disk of 30 MB that fills: senders hear success or 0xA700 and nothing else, new associations
+are rejected for now, nothing is left over, and the service recovers by itself."""
+
+import collections
+import json
+import pathlib
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+
+from harness import SKIP, Daemon, fail, in_temp_folder, make_study, raw_send
+from truth import imported_exactly_once, rows
+
+MARKS = {"spool__reserve_bytes": "6MiB", "spool__resume_bytes": "8MiB", "spool__refuse_bytes": "9MiB",
+         "spool__warn_bytes": "16MiB"}
+
+
+class SmallDisk:
+    """A tmpfs where the daemon keeps its spool."""
+
+    def __init__(self, folder, megabytes=30):
+        self.path = pathlib.Path(folder) / "data/spool"
+        self.path.mkdir(parents=True)
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(self.path)],
+                              capture_output=True, text=True)
+        if done.returncode != 0:
+            print(f"skipped: a tmpfs cannot be mounted here: {done.stderr.strip()}")
+            sys.exit(SKIP)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        subprocess.run(["umount", str(self.path)], check=False)
+
+    def instances(self):
+        return [path for path in self.path.rglob("*.dcm")]
+
+    def parts(self):
+        return [path for path in self.path.rglob("*.part")]
+
+
+def readiness(daemon):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{daemon.http_port}/readyz", timeout=10) as answer:
+            return answer.status, json.loads(answer.read())
+    except urllib.error.HTTPError as error:
+        return error.code, json.loads(error.read())
+
+
+def wait_for(daemon, states, timeout=60):
+    deadline = time.monotonic() + timeout
+    while True:
+        status, body = readiness(daemon)
+        if body["admission"] in states:
+            return status, body
+        if time.monotonic() > deadline:
+            fail(f"admission is {body}, not {states}\n{daemon.log_tail()}")
+        time.sleep(0.1)
+
+
+def metric(daemon, name):
+    for line in daemon.get("/metrics").splitlines():
+        if line.startswith(name + " "):
+            return float(line.split()[-1])
+    return 0.0
+
+
+def one_event_per_change(daemon):
+    """Gives the grades in the order they were announced."""
+    text = daemon.log_path.read_text(errors="replace")
+    changes = re.findall(r" admission\.(open|tight|refusing|full) .*?was=(\w+)", text)
+    was = "open"
+    for state, before in changes:
+        if state == before or before != was:
+            fail(f"not one event per change: {changes}")
+        was = state
+    return [state for state, _ in changes]
+
+
+def by_status(answers):
+    counted = collections.Counter()
+    for answer in answers:
+        if "summary" not in answer:
+            counted[answer.get("status") or answer.get("error")] += 1
+    return counted
+
+
+def send_until_taken(daemon, files):
+    """As a modality does: what was refused is sent again. Gives the UIDs and every status heard."""
+    waiting, taken, heard = set(map(str, files)), set(), collections.Counter()
+    deadline = time.monotonic() + 120
+    while waiting:
+        if time.monotonic() > deadline:
+            fail(f"{len(waiting)} are still refused: {heard}\n{daemon.log_tail()}")
+        for answer in raw_send(daemon.dimse_port, "--associations", "4", *sorted(waiting)):
+            if "summary" in answer:
+                continue
+            heard[answer.get("status") or answer.get("error")] += 1
+            if answer.get("status") == "0000":
+                taken.add(answer["sop_instance_uid"])
+                waiting.discard(answer["file"])
+        if waiting:
+            wait_for(daemon, ("open", "tight"))
+    return taken, heard
+
+
+def filled_by_senders(folder):
+    files = make_study(folder / "study", series=2, instances=40, rows=512, cols=512)
+    with SmallDisk(folder) as disk:
+        # Imported a while after they came, and freed at once after that.
+        with Daemon(folder, spool__retention_s=0, batch__quiet_s=4, batch__max_age_s=4, **MARKS) as daemon:
+            first = raw_send(daemon.dimse_port, "--associations", "4", *files)
+            heard = by_status(first)
+            if set(heard) != {"0000", "a700"}:
+                fail(f"senders heard {dict(heard)}")
+            status, body = wait_for(daemon, ("full", "refusing"), 10)
+            if status != 503 or body["ready"]:
+                fail(f"ready although full: {status} {body}")
+            held = rows(daemon, "SELECT COUNT(*) FROM instance WHERE freeing_at IS NULL")[0][0]
+            if held == heard["0000"] and (len(disk.instances()) != held or disk.parts()):
+                fail(f"{len(disk.instances())} files and {disk.parts()} for {held} instances")
+            [refused] = by_status(raw_send(daemon.dimse_port, files[0]))
+            if "2/3/1" not in refused:
+                fail(f"a new association heard {refused}")
+            daemon.settings["http.port"] = daemon.http_port  # where the daemon can be asked
+            said = daemon.command("status").stdout.splitlines()[0]
+            if not said.startswith(f"intake {body['admission']}"):
+                fail(f"isthmus status said: {said}")
+            if metric(daemon, 'dimse_refused_total{reason="no_space"}') < 1:
+                fail("the rejection was not counted")
+
+            wait_for(daemon, ("open", "tight"))
+            taken, heard_later = send_until_taken(daemon, files)
+            kinds = {kind for kind in heard_later if kind not in ("0000", "a700") and "2/3/1" not in kind}
+            if kinds:
+                fail(f"senders heard {dict(heard_later)}")
+            daemon.wait_settled()
+            imported_exactly_once(daemon, sorted(taken), folder)
+            deadline = time.monotonic() + 30
+            while disk.instances() and time.monotonic() < deadline:
+                time.sleep(0.2)
+            if disk.instances() or disk.parts():
+                fail(f"left over: {disk.instances()[:3]} {disk.parts()[:3]}")
+            grades = one_event_per_change(daemon)
+            if "full" not in grades:
+                fail(f"grades: {grades}")
+            print(f"{dict(heard)}, then {dict(heard_later)}; grades {grades}; "
+                  f"{len(taken)} imported, nothing left over")
+
+
+def filled_by_somebody_else(folder):
+    files = make_study(folder / "study", series=1, instances=4, rows=64, cols=64)
+    with SmallDisk(folder) as disk:
+        with Daemon(folder, **MARKS) as daemon:
+            ballast = disk.path / "ballast"
+            ballast.write_bytes(bytes(26 * 1024 * 1024))
+            wait_for(daemon, ("full",), 10)
+            [refused] = by_status(raw_send(daemon.dimse_port, files[0]))
+            if "2/3/1" not in refused:
+                fail(f"a new association heard {refused}")
+
+            ballast.unlink()
+
+            wait_for(daemon, ("open",), 10)
+            heard = by_status(raw_send(daemon.dimse_port, *files))
+            if heard != {"0000": len(files)}:
+                fail(f"after the space came back: {dict(heard)}")
+            grades = one_event_per_change(daemon)
+            if grades != ["full", "open"]:
+                fail(f"grades: {grades}")
+            daemon.wait_settled()
+            print(f"grades {grades}; stored again without a restart")
+
+
+for test in (filled_by_somebody_else, filled_by_senders):
+    in_temp_folder(test)
+    print("passed:", test.__name__, flush=True)
