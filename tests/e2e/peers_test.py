@@ -3,10 +3,11 @@ of every response, transfer syntaxes and what became of the instances are looked
 
 import json
 import os
+import socket
 import subprocess
 import sys
 
-from harness import ROOT, SKIP, Daemon, fail, in_temp_folder, make_study
+from harness import BIN, ROOT, SKIP, Daemon, fail, in_temp_folder, make_study
 from truth import imported_exactly_once, rows
 
 CLIENTS = ROOT / "build/clients"
@@ -15,19 +16,20 @@ PYTHON = "/usr/bin/python3"
 IMPLICIT, EXPLICIT, BIG_ENDIAN = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"
 ENCAPSULATED = ("1.2.840.10008.1.2.4.90", "1.2.840.10008.1.2.5")
 VERIFICATION = "1.2.840.10008.1.1"
+COMMITMENT, WELL_KNOWN = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
 
 
-def dcmjs(port, scenario, *files):
-    return lines_of(["node", str(HERE / "dimse_test.mjs"), str(port), scenario, *map(str, files)])
+def dcmjs(port, scenario, *files, **environment):
+    return lines_of(["node", str(HERE / "dimse_test.mjs"), str(port), scenario, *map(str, files)], environment)
 
 
 def odil(port, scenario, *files):
     return lines_of([PYTHON, str(HERE / "odil_peer.py"), str(port), scenario, *map(str, files)])
 
 
-def lines_of(command):
+def lines_of(command, environment=None):
     done = subprocess.run(command, capture_output=True, text=True, timeout=120,
-                          env=dict(os.environ, CLIENTS=str(CLIENTS)))
+                          env=dict(os.environ, CLIENTS=str(CLIENTS), **(environment or {})))
     lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     if not lines:
         fail(f"{command[:2]} said nothing: {done.returncode} {done.stderr[-2000:]}")
@@ -134,6 +136,58 @@ def odil_stores(folder):
         print(f"odil: {len(stored)} stored and imported")
 
 
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def dcmjs_asks_for_commitment(folder):
+    files = make_study(folder / "study", series=1, instances=3)
+    port = free_port()
+    daemon = Daemon(folder, commitment__first_retry_s=1)
+    daemon.settings.update({"senders.dcmjs.calling_ae_titles": "DCMJS",
+                            "senders.dcmjs.report_to": f"127.0.0.1:{port}"})
+    with daemon:
+        lines = dcmjs(daemon.dimse_port, "commitment", *files, REPORT_PORT=str(port), TRANSACTION="2.25.77")
+        [asked] = [line for line in lines if line.get("asked")]
+        equal("status of the request", asked["status"], 0)
+        equal("AffectedSOPInstanceUID", asked["fields"]["AffectedSOPInstanceUID"], WELL_KNOWN)
+        # On an association of its own, on which we are the provider: SCP role for who accepts none other.
+        [offered] = [line for line in lines if "offered" in line]
+        equal("what is offered, with which roles", offered, {"offered": COMMITMENT, "roles": [False, True]})
+        stored = [line["fields"]["AffectedSOPInstanceUID"] for line in lines
+                  if line.get("fields", {}).get("CommandField") == 0x8001]
+        [event] = [line for line in lines if "event" in line]
+        equal("report", event, {"event": 1, "transaction": "2.25.77", "committed": stored, "failed": []})
+        imported_exactly_once(daemon, stored, folder)
+        print(f"dcmjs-dimse: {len(stored)} asked for, reported as committed and imported")
+
+
+def dcmjs_stores_by_tls(folder):
+    from pki import Authority
+    authority = Authority(folder / "authority")
+    server, client = authority.issue("localhost"), authority.issue("dcmjs")
+    files = studies(folder, (EXPLICIT,))
+    with Daemon(folder, dimse__tls__enabled="true", dimse__tls__port=0,
+                dimse__tls__certificate=server.certificate, dimse__tls__key=server.key,
+                dimse__tls__ca=authority.certificate) as daemon:
+        lines = dcmjs(daemon.listening["dimse_tls_port"], "store", *files, TLS_CA=str(authority.certificate),
+                      TLS_KEY=str(client.key), TLS_CERTIFICATE=str(client.certificate))
+        equal("statuses", [line.get("status") for line in lines], [0] * (len(files) + 1) + [None])
+        stored = {line["sopInstanceUid"]: EXPLICIT for line in lines if "file" in line}
+        check_kept(daemon, stored, "DCMJS")
+        daemon.wait_settled()
+        imported_exactly_once(daemon, list(stored), folder)
+        print(f"dcmjs-dimse: {len(stored)} stored by TLS and imported")
+
+
+def knows(setting):
+    """Whether the program has it: suites of one subject may run before another one is there."""
+    done = subprocess.run([str(BIN / "isthmus"), "print-reference"], capture_output=True, text=True)
+    return f"`{setting}`" in done.stdout
+
+
 def has_dcmjs():
     return (CLIENTS / "node_modules/dcmjs-dimse").exists()
 
@@ -142,7 +196,12 @@ def has_odil():
     return subprocess.run([PYTHON, "-c", "import odil"], capture_output=True).returncode == 0
 
 
-PEERS = {dcmjs_stores: (has_dcmjs, "npm dcmjs-dimse"), odil_stores: (has_odil, "Debian python3-odil")}
+PEERS = {
+    dcmjs_stores: (has_dcmjs, "npm dcmjs-dimse"),
+    odil_stores: (has_odil, "Debian python3-odil"),
+    dcmjs_asks_for_commitment: (lambda: has_dcmjs() and knows("commitment.level"), "npm dcmjs-dimse"),
+    dcmjs_stores_by_tls: (lambda: has_dcmjs() and knows("dimse.tls.port"), "npm dcmjs-dimse"),
+}
 
 ran = 0
 for test, (is_there, package) in PEERS.items():
