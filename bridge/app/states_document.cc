@@ -38,7 +38,8 @@ std::string states_markdown() {
          "writes a history row in the same transaction.\n" +
          table("Delivery", delivery_transitions()) + kinds(all_delivery_states()) +
          table("Batch", batch_transitions()) + kinds(all_batch_states()) +
-         table("Import job", import_job_transitions());
+         table("Import job", import_job_transitions()) +
+         table("Commitment", commitment_transitions()) + kinds(all_commitment_states());
 }
 
 }  // namespace isthmus::app

@@ -31,6 +31,8 @@
 
 namespace isthmus {
 
+class Commitments;
+
 // Something that must be on disk before the rows that speak of it: a spool directory, a segment. A
 // group commit calls it once for all who wait with the same object, before COMMIT.
 class Durable {
@@ -42,7 +44,7 @@ class Durable {
 // One line of an instance's, batch's or job's story.
 struct HistoryEntry {
   WallTime at;
-  std::string subject;  // "instance", "delivery", "batch", "import_job"
+  std::string subject;  // "instance", "delivery", "batch", "import_job", "commitment"
   std::string subject_id;
   std::string event;       // "received", "opened", "intended", or a transition's event
   std::string from_state;  // empty for the first three
@@ -52,19 +54,19 @@ struct HistoryEntry {
 
 // How many there are in a state, and since when the longest waiting one has been in it.
 struct StateCount {
-  std::string subject;  // "delivery", "batch", "import_job"
-  std::string destination;
+  std::string subject;      // "delivery", "batch", "import_job", "commitment"
+  std::string destination;  // empty for commitments
   std::string state;
   std::int64_t count = 0;
   std::optional<WallTime> oldest_since;
   bool asks_for_person = false;
 };
 
-// A delivery or batch that will not go on without a person.
+// A delivery, batch or commitment that will not go on without a person.
 struct Ask {
-  std::string subject;  // "delivery" or "batch"
+  std::string subject;  // "delivery", "batch" or "commitment"
   std::string subject_id;
-  std::string destination;
+  std::string destination;  // of a commitment: the AE title that could not be told
   std::string state;
   std::string reason_code;
   std::string reason;
@@ -213,6 +215,9 @@ class Ledger {
   virtual Result<void> note_freed(const InstanceId& instance) = 0;
   // Claimed and not concluded: what a restart has to go on with.
   virtual Result<std::vector<Sweepable>> being_freed() = 0;
+
+  // --- storage commitment (ledger/commitments.h) ----------------------------------------------
+  virtual Commitments& commitments() = 0;
 
   // --- people ---------------------------------------------------------------------------------
   virtual Result<std::vector<StateCount>> counts() = 0;

@@ -9,6 +9,8 @@ using B = BatchState;
 using BE = BatchEvent;
 using J = ImportJobState;
 using JE = ImportJobEvent;
+using C = CommitmentState;
+using CE = CommitmentEvent;
 
 constexpr std::array kDelivery{
     Transition<D, DE>{D::waiting, DE::object_confirmed, D::staged},
@@ -47,6 +49,19 @@ constexpr std::array kImportJob{
     Transition<J, JE>{J::intended, JE::not_found, J::lost},
 };
 
+constexpr std::array kCommitment{
+    Transition<C, CE>{C::pending, CE::evaluated, C::answered},
+    Transition<C, CE>{C::answered, CE::acknowledged, C::delivered},
+    Transition<C, CE>{C::answered, CE::report_refused, C::refused},
+    Transition<C, CE>{C::answered, CE::deliveries_expired, C::expired},
+    Transition<C, CE>{C::delivered, CE::requested_again, C::pending},
+    Transition<C, CE>{C::refused, CE::requested_again, C::pending},
+    Transition<C, CE>{C::expired, CE::requested_again, C::pending},
+    Transition<C, CE>{C::delivered, CE::resend_ordered, C::pending},
+    Transition<C, CE>{C::refused, CE::resend_ordered, C::pending},
+    Transition<C, CE>{C::expired, CE::resend_ordered, C::pending},
+};
+
 constexpr std::array kDeliveryStates{D::waiting, D::staged, D::imported, D::rejected,
                                      D::quarantined};
 constexpr std::array kDeliveryEvents{
@@ -59,6 +74,12 @@ constexpr std::array kBatchEvents{
     BE::job_failed, BE::outcomes_recorded, BE::give_up, BE::retry_ordered};
 constexpr std::array kImportJobStates{J::intended, J::running, J::succeeded, J::failed, J::lost};
 constexpr std::array kImportJobEvents{JE::started, JE::ended_well, JE::ended_badly, JE::not_found};
+
+constexpr std::array kCommitmentStates{C::pending, C::answered, C::delivered, C::refused,
+                                       C::expired};
+constexpr std::array kCommitmentEvents{CE::evaluated,       CE::acknowledged,
+                                       CE::report_refused,  CE::deliveries_expired,
+                                       CE::requested_again, CE::resend_ordered};
 
 constexpr std::array<std::string_view, 5> kDeliveryStateNames{"waiting", "staged", "imported",
                                                               "rejected", "quarantined"};
@@ -74,6 +95,11 @@ constexpr std::array<std::string_view, 5> kImportJobStateNames{"intended", "runn
                                                                "failed", "lost"};
 constexpr std::array<std::string_view, 4> kImportJobEventNames{"started", "ended_well",
                                                                "ended_badly", "not_found"};
+constexpr std::array<std::string_view, 5> kCommitmentStateNames{"pending", "answered", "delivered",
+                                                                "refused", "expired"};
+constexpr std::array<std::string_view, 6> kCommitmentEventNames{
+    "evaluated",          "acknowledged",    "report_refused",
+    "deliveries_expired", "requested_again", "resend_ordered"};
 
 template <typename State, typename Event, std::size_t Size>
 std::optional<State> find(const std::array<Transition<State, Event>, Size>& table, State from,
@@ -103,6 +129,9 @@ std::span<const Transition<B, BE>> batch_transitions() {
 std::span<const Transition<J, JE>> import_job_transitions() {
   return kImportJob;
 }
+std::span<const Transition<C, CE>> commitment_transitions() {
+  return kCommitment;
+}
 
 std::optional<D> next(D from, DE event) {
   return find(kDelivery, from, event);
@@ -112,6 +141,9 @@ std::optional<B> next(B from, BE event) {
 }
 std::optional<J> next(J from, JE event) {
   return find(kImportJob, from, event);
+}
+std::optional<C> next(C from, CE event) {
+  return find(kCommitment, from, event);
 }
 
 std::string_view to_string(D state) {
@@ -132,6 +164,12 @@ std::string_view to_string(J state) {
 std::string_view to_string(JE event) {
   return kImportJobEventNames[static_cast<std::size_t>(event)];
 }
+std::string_view to_string(C state) {
+  return kCommitmentStateNames[static_cast<std::size_t>(state)];
+}
+std::string_view to_string(CE event) {
+  return kCommitmentEventNames[static_cast<std::size_t>(event)];
+}
 std::optional<D> delivery_state_from(std::string_view text) {
   return parse<D>(kDeliveryStateNames, text);
 }
@@ -140,6 +178,9 @@ std::optional<B> batch_state_from(std::string_view text) {
 }
 std::optional<J> import_job_state_from(std::string_view text) {
   return parse<J>(kImportJobStateNames, text);
+}
+std::optional<C> commitment_state_from(std::string_view text) {
+  return parse<C>(kCommitmentStateNames, text);
 }
 
 std::span<const D> all_delivery_states() {
@@ -160,6 +201,12 @@ std::span<const J> all_import_job_states() {
 std::span<const JE> all_import_job_events() {
   return kImportJobEvents;
 }
+std::span<const C> all_commitment_states() {
+  return kCommitmentStates;
+}
+std::span<const CE> all_commitment_events() {
+  return kCommitmentEvents;
+}
 
 bool is_final(D state) {
   return state == D::imported;
@@ -167,11 +214,17 @@ bool is_final(D state) {
 bool is_final(B state) {
   return state == B::reconciled || state == B::abandoned;
 }
+bool is_final(C state) {
+  return state == C::delivered;
+}
 bool asks_for_person(D state) {
   return state == D::rejected || state == D::quarantined;
 }
 bool asks_for_person(B state) {
   return state == B::stuck;
+}
+bool asks_for_person(C state) {
+  return state == C::refused || state == C::expired;
 }
 
 }  // namespace isthmus

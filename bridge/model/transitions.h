@@ -37,6 +37,18 @@ enum class BatchEvent {
 enum class ImportJobState { intended, running, succeeded, failed, lost };
 enum class ImportJobEvent { started, ended_well, ended_badly, not_found };
 
+// A storage commitment request (PS3.4 annex J): pending while instances are on their way, answered
+// when its result stands and is to be reported, then told to its requester, or not.
+enum class CommitmentState { pending, answered, delivered, refused, expired };
+enum class CommitmentEvent {
+  evaluated,           // every reference has its result
+  acknowledged,        // the requester took the report
+  report_refused,      // the requester will not have it: a person is asked
+  deliveries_expired,  // the requester could not be told for too long
+  requested_again,     // devices repeat a request when they lost the report
+  resend_ordered,
+};
+
 template <typename State, typename Event>
 struct Transition {
   State from;
@@ -48,11 +60,13 @@ struct Transition {
 std::span<const Transition<DeliveryState, DeliveryEvent>> delivery_transitions();
 std::span<const Transition<BatchState, BatchEvent>> batch_transitions();
 std::span<const Transition<ImportJobState, ImportJobEvent>> import_job_transitions();
+std::span<const Transition<CommitmentState, CommitmentEvent>> commitment_transitions();
 
 // The next state; nothing when the table does not have the pair.
 std::optional<DeliveryState> next(DeliveryState from, DeliveryEvent event);
 std::optional<BatchState> next(BatchState from, BatchEvent event);
 std::optional<ImportJobState> next(ImportJobState from, ImportJobEvent event);
+std::optional<CommitmentState> next(CommitmentState from, CommitmentEvent event);
 
 // Enumerators as they stand in SQL, JSON, logs and speech, and back.
 std::string_view to_string(DeliveryState state);
@@ -61,9 +75,12 @@ std::string_view to_string(BatchState state);
 std::string_view to_string(BatchEvent event);
 std::string_view to_string(ImportJobState state);
 std::string_view to_string(ImportJobEvent event);
+std::string_view to_string(CommitmentState state);
+std::string_view to_string(CommitmentEvent event);
 std::optional<DeliveryState> delivery_state_from(std::string_view text);
 std::optional<BatchState> batch_state_from(std::string_view text);
 std::optional<ImportJobState> import_job_state_from(std::string_view text);
+std::optional<CommitmentState> commitment_state_from(std::string_view text);
 
 std::span<const DeliveryState> all_delivery_states();
 std::span<const DeliveryEvent> all_delivery_events();
@@ -71,12 +88,19 @@ std::span<const BatchState> all_batch_states();
 std::span<const BatchEvent> all_batch_events();
 std::span<const ImportJobState> all_import_job_states();
 std::span<const ImportJobEvent> all_import_job_events();
+std::span<const CommitmentState> all_commitment_states();
+std::span<const CommitmentEvent> all_commitment_events();
 
-// No table row leaves these: done, nothing more will happen by itself or by order.
+// No table row leaves these: done, nothing more will happen by itself or by order. A commitment
+// that was delivered is done, too; only its requester, or an operator, can have it reported once
+// more.
 bool is_final(DeliveryState state);
 bool is_final(BatchState state);
-// A person is asked: rejected and quarantined deliveries, stuck batches.
+bool is_final(CommitmentState state);
+// A person is asked: rejected and quarantined deliveries, stuck batches, commitments that their
+// requester would not have or could not be told.
 bool asks_for_person(DeliveryState state);
 bool asks_for_person(BatchState state);
+bool asks_for_person(CommitmentState state);
 
 }  // namespace isthmus

@@ -10,7 +10,6 @@
 namespace isthmus {
 namespace {
 
-constexpr std::array<std::string_view, 3> kLevels{"spooled", "staged", "imported"};
 constexpr std::array<std::string_view, 3> kModes{"discover", "known", "open"};
 constexpr std::array<std::string_view, 6> kRefusals{
     "none", "called_ae_title", "unknown_sender", "sender_address", "sender_tls", "sender_blocked"};
@@ -150,12 +149,6 @@ bool rule_allows(std::string_view rule, std::string_view uid) {
 
 }  // namespace
 
-std::string_view to_string(CommitmentLevel level) {
-  return kLevels[static_cast<std::size_t>(level)];
-}
-std::optional<CommitmentLevel> parse_commitment_level(std::string_view word) {
-  return from_word<CommitmentLevel>(kLevels, word);
-}
 std::string_view to_string(SenderMode mode) {
   return kModes[static_cast<std::size_t>(mode)];
 }

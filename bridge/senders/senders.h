@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "model/commitment.h"
 #include "senders/address_range.h"
 #include "senders/routes.h"
 
@@ -38,11 +39,6 @@ struct ReportAddress {
   bool operator==(const ReportAddress&) const = default;
 };
 
-// What must have happened before a sender is told "committed".
-enum class CommitmentLevel : std::uint8_t { spooled, staged, imported };
-std::string_view to_string(CommitmentLevel level);
-std::optional<CommitmentLevel> parse_commitment_level(std::string_view word);
-
 // 0 is no limit of its own.
 struct SenderLimits {
   std::size_t associations = 0;  // at once
@@ -63,7 +59,10 @@ struct Sender {
   SenderLimits limits;
   std::optional<std::vector<std::string>> destinations;  // nothing: every one
   std::optional<ReportAddress> report_to;                // nothing: reports only while it listens
-  std::optional<CommitmentLevel> commitment_level;       // nothing: the gateway's own
+  Milliseconds report_on_same_association{0};       // tried for so long after a request; 0: never
+  bool report_on_its_associations = false;          // whenever it opens one with the context
+  bool report_without_role = true;                  // when it does not confirm our role as SCP
+  std::optional<CommitmentLevel> commitment_level;  // nothing: the gateway's own
   bool may_ask_commitment = true;
   bool operator==(const Sender&) const = default;
 };

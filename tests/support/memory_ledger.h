@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "ledger/ledger.h"
+#include "support/memory_commitments.h"
 
 namespace isthmus::test {
 
@@ -92,6 +93,7 @@ class MemoryLedger : public Ledger {
   Result<void> note_freed(const InstanceId& instance) override;
   Result<std::vector<Sweepable>> being_freed() override;
 
+  Commitments& commitments() override { return commitments_; }
   Result<std::vector<StateCount>> counts() override;
   Result<std::vector<Ask>> asks(std::size_t limit) override;
   Result<std::vector<HistoryEntry>> history(std::string_view uid_or_id, std::size_t limit) override;
@@ -166,6 +168,7 @@ class MemoryLedger : public Ledger {
   Hook hook_;
   std::function<void()> notify_;
   bool stopped_ = false;
+  MemoryCommitments commitments_{env_, *this};
 };
 
 }  // namespace isthmus::test

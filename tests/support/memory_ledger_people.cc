@@ -124,7 +124,8 @@ Result<std::vector<InstanceView>> MemoryLedger::instances(std::string_view uid_o
   std::vector<InstanceView> views;
   for (const InstanceRow& row : instances_) {
     InstanceView view{row.instance, {}};
-    bool meant = row.instance.id.text() == uid_or_id;
+    bool meant =
+        row.instance.id.text() == uid_or_id || row.instance.sop_instance_uid.text() == uid_or_id;
     for (const DeliveryRow& delivery : deliveries_) {
       if (delivery.delivery.instance != row.instance.id) continue;
       meant = meant || speaks_of(delivery, uid_or_id);

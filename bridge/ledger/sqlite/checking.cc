@@ -24,6 +24,21 @@ constexpr Rule kRules[] = {
     {"states",
      "SELECT 'import job ' || id || ' is in an unknown state' FROM import_job "
      "WHERE state NOT IN ({import_job_states})"},
+    {"states",
+     "SELECT 'commitment ' || id || ' is in an unknown state' FROM commitment "
+     "WHERE state NOT IN ({commitment_states})"},
+    {"I2 (a date, a person or done)",
+     "SELECT 'commitment ' || id || ' is ' || state || ' and has no date' FROM commitment "
+     "WHERE state IN ('pending', 'answered') AND next_attempt_at IS NULL"},
+    {"commitment",
+     "SELECT 'commitment ' || c.id || ' asks about ' || c.reference_count || ' and lists ' "
+     "|| count(r.commitment_id) FROM commitment c LEFT JOIN commitment_reference r "
+     "ON r.commitment_id = c.id WHERE c.references_kept = 1 GROUP BY c.id "
+     "HAVING c.reference_count <> count(r.commitment_id)"},
+    {"commitment",
+     "SELECT 'commitment ' || c.id || ' counts its failures wrongly' FROM commitment c "
+     "JOIN commitment_reference r ON r.commitment_id = c.id WHERE c.state <> 'pending' "
+     "GROUP BY c.id HAVING c.failed <> sum(r.failure_reason <> 0)"},
     {"I2 (a date, a person or done)",
      "SELECT 'delivery ' || id || ' is ' || state || ' and has no date' FROM delivery "
      "WHERE state IN ('waiting', 'staged') AND next_attempt_at IS NULL"},

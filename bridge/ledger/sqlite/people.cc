@@ -10,18 +10,6 @@ namespace {
 
 constexpr std::size_t kRetriesPerTransaction = 500;
 
-HistoryEntry history_entry_of(sql::Columns columns) {
-  HistoryEntry entry;
-  entry.at = columns.time();
-  entry.subject = columns.text();
-  entry.subject_id = columns.text();
-  entry.event = columns.text();
-  entry.from_state = columns.text();
-  entry.to_state = columns.text();
-  entry.why = columns.text();
-  return entry;
-}
-
 Ask ask_of(sql::Columns columns) {
   Ask ask;
   ask.subject = columns.text();
@@ -61,6 +49,12 @@ std::optional<std::string_view> oldest_statement(StateCount& count) {
     if (!state || is_final(*state)) return std::nullopt;
     count.asks_for_person = asks_for_person(*state);
     return statement::oldest_batch;
+  }
+  if (count.subject == "commitment") {
+    const auto state = commitment_state_from(count.state);
+    if (!state || is_final(*state)) return std::nullopt;
+    count.asks_for_person = asks_for_person(*state);
+    return statement::oldest_commitment;
   }
   const auto state = import_job_state_from(count.state);
   if (state != ImportJobState::intended && state != ImportJobState::running) return std::nullopt;

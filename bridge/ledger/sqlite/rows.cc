@@ -332,4 +332,16 @@ ImportJob import_job_of(sql::Columns columns) {
   return job;
 }
 
+HistoryEntry history_entry_of(sql::Columns columns) {
+  HistoryEntry entry;
+  entry.at = columns.time();
+  entry.subject = columns.text();
+  entry.subject_id = columns.text();
+  entry.event = columns.text();
+  entry.from_state = columns.text();
+  entry.to_state = columns.text();
+  entry.why = columns.text();
+  return entry;
+}
+
 }  // namespace isthmus

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/env.h"
+#include "ledger/ledger.h"
 #include "model/batch.h"
 #include "model/delivery.h"
 #include "model/import_job.h"
@@ -91,6 +92,7 @@ Instance instance_of(sql::Columns columns);
 Delivery delivery_of(sql::Columns columns);
 BatchRow batch_of(sql::Columns columns);
 ImportJob import_job_of(sql::Columns columns);
+HistoryEntry history_entry_of(sql::Columns columns);
 
 // All rows of a query, each made a value by `convert`.
 template <typename Convert>

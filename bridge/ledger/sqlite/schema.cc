@@ -312,7 +312,10 @@ std::string fill_in_states(std::string script) {
                                      {"batch_moving", on_the_way(all_batch_states())},
                                      {"batch_final", final_batches},
                                      {"import_job_states", all(all_import_job_states())},
-                                     {"outcome_kinds", outcome_kinds()}});
+                                     {"outcome_kinds", outcome_kinds()},
+                                     {"commitment_states", all(all_commitment_states())},
+                                     {"commitment_moving", on_the_way(all_commitment_states())},
+                                     {"commitment_transitions", pairs(commitment_transitions())}});
 }
 
 std::string ledger_schema_v1() {
@@ -329,6 +332,7 @@ std::string ledger_schema_v1() {
 std::vector<sql::Migration> ledger_migrations(Env& env) {
   return {
       {ledger_schema_v1(), [&env](sql::Database& db) { return make_patient_key(env, db); }},
+      {ledger_schema_commitments(), {}},
   };
 }
 

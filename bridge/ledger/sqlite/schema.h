@@ -19,9 +19,12 @@ std::vector<sql::Migration> ledger_migrations(Env& env);
 // state come from model/transitions.h.
 std::string ledger_schema_v1();
 
+// Version 2's: storage commitment (commitment_schema.cc).
+std::string ledger_schema_commitments();
+
 // Puts what model/transitions.h knows in place of {delivery_states}, {delivery_moving},
-// {batch_states}, {batch_moving}, {batch_final}, {import_job_states} and {outcome_kinds}: lists of
-// quoted words.
+// {batch_states}, {batch_moving}, {batch_final}, {import_job_states}, {outcome_kinds},
+// {commitment_states}, {commitment_moving} and {commitment_transitions}: lists of quoted words.
 std::string fill_in_states(std::string script);
 
 }  // namespace isthmus

@@ -1,5 +1,5 @@
 // The ledger on SQLite. One class; its calls are grouped by who makes them: intake.cc, batching.cc,
-// importing.cc, sweeping.cc, people.cc, checking.cc.
+// importing.cc, sweeping.cc, people.cc, checking.cc; commitments.cc is a port of its own.
 #pragma once
 
 #include <atomic>
@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "ledger/ledger.h"
+#include "ledger/sqlite/commitments.h"
 #include "ledger/sqlite/committer.h"
 #include "ledger/sqlite/readers.h"
 #include "sql/lock_file.h"
@@ -70,6 +71,7 @@ class SqliteLedger final : public Ledger {
   Result<void> claim_freeing(const InstanceId& instance) override;
   Result<void> note_freed(const InstanceId& instance) override;
   Result<std::vector<Sweepable>> being_freed() override;
+  Commitments& commitments() override { return commitments_; }
   Result<std::vector<StateCount>> counts() override;
   Result<std::vector<Ask>> asks(std::size_t limit) override;
   Result<std::vector<HistoryEntry>> history(std::string_view uid_or_id, std::size_t limit) override;
@@ -82,6 +84,7 @@ class SqliteLedger final : public Ledger {
   void stop() override;
 
  private:
+  friend class SqliteCommitments;
   enum class Wakes { steps, nobody };
 
   SqliteLedger(Env& env, LedgerOptions options, std::filesystem::path file);
@@ -110,6 +113,7 @@ class SqliteLedger final : public Ledger {
   // After the committer, so that they are closed before it: the last connection brings the log into
   // the database, and only one that may write can.
   Readers readers_;
+  SqliteCommitments commitments_{*this};
   std::atomic<bool> closed_{false};
 };
 

@@ -1,6 +1,7 @@
 // check() finds damage that no call of ours can do: planted here past the guards, by a connection
 // of its own.
 #include "contract/ledger/ledger_fixture.h"
+#include "ledger/commitments.h"
 #include "ledger/sqlite/schema.h"
 #include "sql/sql.h"
 
@@ -40,6 +41,32 @@ class LedgerCheck : public LedgerTest {
 TEST_F(LedgerCheck, FindsADeliveryWithoutADate) {
   expect_finding("UPDATE delivery SET next_attempt_at = NULL WHERE state = 'waiting'",
                  "is waiting and has no date");
+}
+
+class LedgerCheckOfCommitments : public LedgerCheck {
+ protected:
+  void SetUp() override {
+    LedgerCheck::SetUp();
+    CommitmentRequest request;
+    request.transaction_uid = *Uid::parse("1.2.3");
+    request.calling_ae_title = "CT";
+    ASSERT_TRUE(request.references.add(*Uid::parse("1.2"), *Uid::parse("1.2.9")));
+    const auto recorded = ledger_->commitments().request(request, 10);
+    ASSERT_THAT(recorded, IsOk());
+    ASSERT_THAT(ledger_->commitments().conclude(recorded->id, {}, in(10)), IsOk());
+  }
+};
+
+TEST_F(LedgerCheckOfCommitments, FindsOneWithoutADate) {
+  expect_finding("UPDATE commitment SET next_attempt_at = NULL", "is answered and has no date");
+}
+
+TEST_F(LedgerCheckOfCommitments, FindsOneWhoseListIsNotWhole) {
+  expect_finding("DELETE FROM commitment_reference", "asks about 1 and lists 0");
+}
+
+TEST_F(LedgerCheckOfCommitments, FindsOneThatCountsItsFailuresWrongly) {
+  expect_finding("UPDATE commitment_reference SET failure_reason = 0", "counts its failures");
 }
 
 TEST_F(LedgerCheck, FindsABatchWithoutADate) {

@@ -28,7 +28,7 @@ constexpr Statement kStatements[] = {
 bool is_harmless(std::string_view line) {
   for (const std::string_view harmless :
        {"SCAN state_count", "SCAN found", "SCAN theirs", "SCAN batches", "SCAN subjects",
-        "SCAN ripe", "SCAN held", "SCAN CONSTANT ROW", "SCAN (subquery"}) {
+        "SCAN ripe", "SCAN held", "SCAN v", "SCAN CONSTANT ROW", "SCAN (subquery"}) {
     if (line == harmless || (harmless.ends_with("(subquery") && line.starts_with(harmless))) {
       return true;
     }

@@ -31,6 +31,24 @@ TEST(Transitions, EveryPairOfEveryMachine) {
   every_pair_is_the_table_or_nothing(all_batch_states(), all_batch_events(), batch_transitions());
   every_pair_is_the_table_or_nothing(all_import_job_states(), all_import_job_events(),
                                      import_job_transitions());
+  every_pair_is_the_table_or_nothing(all_commitment_states(), all_commitment_events(),
+                                     commitment_transitions());
+}
+
+// A request that was reported is done; but its requester may ask again, and an operator as well.
+TEST(Transitions, ACommitmentNeverEndsWhereNobodyCanGoOn) {
+  for (const CommitmentState state : all_commitment_states()) {
+    bool leaves = false;
+    bool by_itself = false;
+    for (const auto& row : commitment_transitions()) {
+      const bool ordered = row.event == CommitmentEvent::requested_again ||
+                           row.event == CommitmentEvent::resend_ordered;
+      leaves = leaves || row.from == state;
+      by_itself = by_itself || (row.from == state && !ordered);
+    }
+    EXPECT_TRUE(leaves) << to_string(state);
+    EXPECT_EQ(by_itself, !is_final(state) && !asks_for_person(state)) << to_string(state);
+  }
 }
 
 // I2: what is neither final nor asks for a person can go on.
@@ -59,6 +77,13 @@ TEST(Transitions, NamesGoBothWays) {
     EXPECT_EQ(import_job_state_from(to_string(state)), state);
   }
   for (const BatchEvent event : all_batch_events()) {
+    EXPECT_TRUE(names.insert(to_string(event)).second);
+  }
+  for (const CommitmentState state : all_commitment_states()) {
+    EXPECT_EQ(commitment_state_from(to_string(state)), state);
+  }
+  names.clear();
+  for (const CommitmentEvent event : all_commitment_events()) {
     EXPECT_TRUE(names.insert(to_string(event)).second);
   }
   EXPECT_EQ(batch_state_from("nonsense"), std::nullopt);
