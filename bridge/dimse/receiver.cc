@@ -35,7 +35,9 @@ class Receiver : public DimseReceiver {
         network_(std::move(network)),
         acceptor_(std::move(acceptor)),
         gauge_(env.metrics.gauge("dimse_associations", "Open associations")) {
-    session_options_.policy = {options.accept_unknown_sop_classes, options.extra_sop_classes};
+    session_options_.policy = {options.accept_unknown_sop_classes, options.extra_sop_classes,
+                               options.commitment != nullptr};
+    session_options_.commitment = options.commitment;
     session_options_.connection = {options.max_pdu_bytes, options.pdu_timeout,
                                    options.tcp_quick_ack};
     session_options_.idle_timeout = options.idle_timeout;

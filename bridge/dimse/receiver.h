@@ -14,6 +14,8 @@
 
 namespace isthmus {
 
+struct CommitmentMeans;
+
 struct DimseOptions {
   std::string address = "127.0.0.1";
   std::uint16_t port = 11112;            // 0: any free one; see port()
@@ -30,6 +32,9 @@ struct DimseOptions {
   bool accept_unknown_sop_classes =
       true;  // abstract syntaxes that are not a known non-storage service
   std::vector<std::string> extra_sop_classes;
+  // Storage commitment (dimse/commitment.h); null: its class is not accepted. Outlives the
+  // receiver.
+  CommitmentMeans* commitment = nullptr;
 };
 
 class DimseReceiver {

@@ -23,6 +23,7 @@ struct Harness {
 // One function a harness, of the name of its file.
 Harness associate_harness();
 Harness command_harness();
+Harness commitment_harness();
 Harness connection_harness();
 Harness dataset_harness();
 Harness healthimaging_harness();

@@ -78,10 +78,10 @@ TEST_P(Replay, OfSmallChangesFindsNothing) {
 
 INSTANTIATE_TEST_SUITE_P(Fuzz, Replay,
                          ::testing::Values(associate_harness(), command_harness(),
-                                           connection_harness(), dataset_harness(),
-                                           healthimaging_harness(), http_body_harness(),
-                                           http_head_harness(), part10_harness(), s3_xml_harness(),
-                                           sigv4_harness()),
+                                           commitment_harness(), connection_harness(),
+                                           dataset_harness(), healthimaging_harness(),
+                                           http_body_harness(), http_head_harness(),
+                                           part10_harness(), s3_xml_harness(), sigv4_harness()),
                          [](const auto& instance) { return std::string(instance.param.name); });
 
 }  // namespace

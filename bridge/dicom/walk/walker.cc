@@ -127,8 +127,8 @@ void Walker::take_value(ByteSpan& bytes) {
 }
 
 void Walker::take_padding(ByteSpan& bytes) {
-  const auto first = std::find_if(bytes.begin(), bytes.end(),
-                                  [](std::byte b) { return b != std::byte{0}; });
+  const auto first =
+      std::find_if(bytes.begin(), bytes.end(), [](std::byte b) { return b != std::byte{0}; });
   position_ += static_cast<std::uint64_t>(first - bytes.begin());
   if (first != bytes.end()) {
     const bool cut = padding_from_ + 8 > limits_.size_bytes;
@@ -234,6 +234,7 @@ void Walker::process_item(std::uint64_t length) {
   consume_head(8);
   if (state_ != State::more) return;
   if (head.fragment) return begin_value(head);
+  visitor_.item(nesting_);
   enter(Kind::item, frame.encoding, head.length, false);
 }
 

@@ -50,6 +50,8 @@ class WalkVisitor {
   virtual ~WalkVisitor() = default;
   // For each element and each fragment; not for items of sequences or delimiters.
   virtual Wish element(const ElementHead& head) = 0;
+  // An item of a sequence begins; `nesting` sequences are open.
+  virtual void item(std::uint32_t nesting) { (void)nesting; }
   // Once per element that asked to keep some: exactly min(keep_bytes, length) bytes.
   virtual void value(const ElementHead& head, std::string_view bytes) = 0;
 };

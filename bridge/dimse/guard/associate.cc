@@ -10,6 +10,7 @@ namespace isthmus::dimse {
 namespace {
 
 constexpr std::string_view kApplicationContext = "1.2.840.10008.3.1.1.1";  // PS3.7 A.2.1
+constexpr std::string_view kStorageCommitment = "1.2.840.10008.1.20.1";    // PS3.4 J.3.5
 constexpr std::size_t kFixedBytes =
     68;  // version, reserved, two AE titles, 32 reserved (table 9-11)
 
@@ -209,6 +210,11 @@ std::optional<Refusal> Examiner::user_item(std::uint8_t type, ByteSpan content) 
       Cursor cursor(content);
       const auto name = cursor.take(cursor.u16().value_or(0));
       if (!name || cursor.left() != 2) return malformed("role");
+      const bool scu = *cursor.u8() == 1;
+      const bool scp = *cursor.u8() == 1;
+      if (auto uid = read_name(*name); uid && request_.roles.size() < 128) {
+        request_.roles.push_back({std::move(*uid), scu, scp});
+      }
       return std::nullopt;
     }
     case kItemExtended:
@@ -295,6 +301,15 @@ std::string padded_title(const std::string& title) {
   return title + std::string(16 - title.size(), ' ');
 }
 
+Writer encode_role(const RoleOffer& role) {
+  Writer item;
+  item.u16(role.sop_class_uid.size());
+  item.text(role.sop_class_uid);
+  item.u8(role.scu ? 1 : 0);
+  item.u8(role.scp ? 1 : 0);
+  return item;
+}
+
 }  // namespace
 
 Refusal abort_with(AbortReason reason, const char* why) {
@@ -337,6 +352,9 @@ Bytes encode_for_dcmtk(const AssociateRequest& request) {
   }
   if (!request.implementation_version_name.empty()) {
     user.item(kItemImplementationVersion, request.implementation_version_name);
+  }
+  for (const RoleOffer& role : request.roles) {
+    if (role.sop_class_uid == kStorageCommitment) user.item(kItemRole, encode_role(role));
   }
   body.item(kItemUserInformation, user);
 

@@ -71,6 +71,13 @@ struct CommonExtended {
   std::string service_class_uid;
 };
 
+// SCP/SCU Role Selection (PS3.7 D.3.3.4), as the requestor proposes it for itself.
+struct RoleOffer {
+  std::string sop_class_uid;
+  bool scu = false;
+  bool scp = false;
+};
+
 struct AssociateRequest {
   std::string called_ae_title;   // trimmed
   std::string calling_ae_title;  // trimmed
@@ -80,6 +87,7 @@ struct AssociateRequest {
   std::string implementation_version_name;
   std::vector<std::string> extended_sop_classes;  // SOP Class Extended Negotiation (56H) asked for
   std::vector<CommonExtended> common_extended;
+  std::vector<RoleOffer> roles;
   std::uint8_t user_identity_type = 0;  // 0: none. Values are never kept
 };
 
@@ -88,6 +96,7 @@ struct AssociateRequest {
 std::variant<AssociateRequest, Refusal> examine_associate_request(ByteSpan pdu);
 
 // The request as DCMTK gets it: the items that it needs, in canonical form. Only what was examined.
+// Of roles that of storage commitment: no other is answered.
 Bytes encode_for_dcmtk(const AssociateRequest& request);
 
 // A-ASSOCIATE-RJ or A-ABORT, ten bytes.

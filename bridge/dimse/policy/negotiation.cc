@@ -10,6 +10,7 @@ namespace isthmus::dimse {
 namespace {
 
 constexpr std::string_view kVerification = "1.2.840.10008.1.1";
+constexpr std::string_view kStorageCommitment = "1.2.840.10008.1.20.1";
 constexpr std::string_view kStorageServiceClass = "1.2.840.10008.4.2";
 constexpr std::string_view kImplicitLittleEndian = "1.2.840.10008.1.2";
 constexpr std::string_view kExplicitLittleEndian = "1.2.840.10008.1.2.1";
@@ -39,11 +40,24 @@ bool is_storage(const std::string& abstract_syntax, const AssociateRequest& requ
                      });
 }
 
-std::string choose_for_verification(const std::vector<std::string>& offered) {
+std::string choose_uncompressed(const std::vector<std::string>& offered) {
   for (const auto syntax : {kImplicitLittleEndian, kExplicitLittleEndian}) {
     if (contains(offered, syntax)) return std::string(syntax);
   }
   return {};
+}
+
+// Of storage commitment we are SCP alone. Without a role selection item the requestor is SCU; who
+// wants to be SCP and nothing else has come to tell us something that we never asked.
+bool is_commitment(const AssociateRequest& request, const Policy& policy,
+                   ContextDecision& decision) {
+  if (!policy.commitment || decision.abstract_syntax != kStorageCommitment) return false;
+  for (const RoleOffer& role : request.roles) {
+    if (role.sop_class_uid != kStorageCommitment) continue;
+    if (!role.scu) return false;
+    decision.role_answered = true;
+  }
+  return true;
 }
 
 }  // namespace
@@ -60,7 +74,7 @@ std::optional<Refusal> refusal_of(SenderRefusal refusal) {
 
 void refuse_classes(std::vector<ContextDecision>& decisions, const Sender& sender) {
   for (ContextDecision& decision : decisions) {
-    if (decision.result != ContextResult::accepted || decision.verification ||
+    if (decision.result != ContextResult::accepted || !decision.stores() ||
         allows_sop_class(sender, decision.abstract_syntax)) {
       continue;
     }
@@ -92,12 +106,12 @@ std::vector<ContextDecision> decide_contexts(const AssociateRequest& request,
     decision.id = offer.id;
     decision.abstract_syntax = offer.abstract_syntax;
     decision.verification = offer.abstract_syntax == kVerification;
-    if (!decision.verification && !is_storage(offer.abstract_syntax, request, policy)) {
+    decision.commitment = is_commitment(request, policy, decision);
+    if (decision.stores() && !is_storage(offer.abstract_syntax, request, policy)) {
       decision.result = ContextResult::abstract_syntax_not_supported;
     } else {
-      decision.transfer_syntax = decision.verification
-                                     ? choose_for_verification(offer.transfer_syntaxes)
-                                     : choose_transfer_syntax(offer.transfer_syntaxes);
+      decision.transfer_syntax = decision.stores() ? choose_transfer_syntax(offer.transfer_syntaxes)
+                                                   : choose_uncompressed(offer.transfer_syntaxes);
       if (decision.transfer_syntax.empty()) {
         decision.result = ContextResult::transfer_syntaxes_not_supported;
       }
@@ -113,7 +127,7 @@ std::vector<std::string> extended_answers(const AssociateRequest& request,
   for (const std::string& uid : request.extended_sop_classes) {
     const bool stored =
         std::any_of(decisions.begin(), decisions.end(), [&](const ContextDecision& decision) {
-          return decision.result == ContextResult::accepted && !decision.verification &&
+          return decision.result == ContextResult::accepted && decision.stores() &&
                  decision.abstract_syntax == uid;
         });
     if (stored && !contains(answers, uid)) answers.push_back(uid);

@@ -15,6 +15,7 @@ namespace isthmus::dimse {
 struct Policy {
   bool accept_unknown_sop_classes = true;
   std::vector<std::string> extra_sop_classes = {};
+  bool commitment = false;  // whether we are an SCP of storage commitment
 };
 
 // The rejection of a sender that is not let in (PS3.8 table 9-21): called or calling AE title not
@@ -34,7 +35,10 @@ struct ContextDecision {
   ContextResult result = ContextResult::accepted;
   std::string abstract_syntax;
   std::string transfer_syntax;  // when accepted
-  bool verification = false;    // C-ECHO; everything else that is accepted is for storing
+  bool verification = false;    // C-ECHO
+  bool commitment = false;      // N-ACTION, and our N-EVENT-REPORT
+  bool role_answered = false;   // the requestor asked to be SCU by role selection
+  bool stores() const { return !verification && !commitment; }
 };
 
 // One decision per offer, in their order: each context for itself, so that a sender which holds

@@ -24,6 +24,12 @@ std::string text_of(DcmItem& item, const DcmTagKey& tag) {
   return text;
 }
 
+std::optional<std::uint16_t> number_of(DcmItem& item, const DcmTagKey& tag) {
+  Uint16 value = 0;
+  if (item.findAndGetUint16(tag, value).bad()) return std::nullopt;
+  return value;
+}
+
 }  // namespace
 
 Result<Command> parse_command(ByteSpan command_set) {
@@ -52,6 +58,12 @@ Result<Command> parse_command(ByteSpan command_set) {
     command.affected_sop_class_uid = text_of(elements, DCM_RequestedSOPClassUID);
   }
   command.affected_sop_instance_uid = text_of(elements, DCM_AffectedSOPInstanceUID);
+  if (!elements.tagExists(DCM_AffectedSOPInstanceUID)) {
+    command.affected_sop_instance_uid = text_of(elements, DCM_RequestedSOPInstanceUID);
+  }
+  command.action_type_id = number_of(elements, DCM_ActionTypeID);
+  command.status = number_of(elements, DCM_Status);
+  command.message_id_responded_to = number_of(elements, DCM_MessageIDBeingRespondedTo).value_or(0);
   return command;
 }
 
@@ -78,6 +90,7 @@ Bytes encode_response(const Response& response) {
   put_number(DCM_Status, response.status);
   put_text(DCM_ErrorComment, response.error_comment);
   put_uid(DCM_AffectedSOPInstanceUID, response.affected_sop_instance_uid);
+  if (response.action_type_id) put_number(DCM_ActionTypeID, *response.action_type_id);
   if (response.offending_element) {
     const auto group = static_cast<Uint16>(*response.offending_element >> 16);
     const auto element = static_cast<Uint16>(*response.offending_element & 0xffff);

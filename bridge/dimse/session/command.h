@@ -20,8 +20,12 @@ constexpr std::uint16_t kResponseBit = 0x8000;
 struct Command {
   std::uint16_t field = 0;
   std::uint16_t message_id = 0;
-  std::string affected_sop_class_uid;     // as sent, without padding; may be anything
+  std::string affected_sop_class_uid;     // or Requested; as sent, without padding; may be anything
   std::string affected_sop_instance_uid;  // likewise
+  std::optional<std::uint16_t> action_type_id;
+  // Of responses.
+  std::uint16_t message_id_responded_to = 0;
+  std::optional<std::uint16_t> status;
 };
 
 // "dimse.malformed_command" (permanent) when Command Field or Message ID is missing.
@@ -32,6 +36,7 @@ struct Response {
   std::uint16_t message_id = 0;
   std::string affected_sop_class_uid;     // empty: left out
   std::string affected_sop_instance_uid;  // empty: left out
+  std::optional<std::uint16_t> action_type_id;
   std::uint16_t status = 0;
   std::string error_comment;                       // (0000,0902), empty: left out
   std::optional<std::uint32_t> offending_element;  // (0000,0901), group and element

@@ -128,8 +128,9 @@ Result<void> Association::accept(const std::vector<ContextDecision>& decisions,
     OFCondition condition;
     if (decision.result == ContextResult::accepted) {
       accepted[decision.id] = true;
-      condition =
-          ASC_acceptPresentationContext(&parameters, decision.id, decision.transfer_syntax.c_str());
+      condition = ASC_acceptPresentationContext(
+          &parameters, decision.id, decision.transfer_syntax.c_str(),
+          decision.role_answered ? ASC_SC_ROLE_SCU : ASC_SC_ROLE_DEFAULT);
     } else {
       condition = ASC_refusePresentationContext(
           &parameters, decision.id,
@@ -174,20 +175,27 @@ Result<void> Association::acknowledge_release() {
   return {};
 }
 
-Result<void> Association::send_command(std::uint8_t context_id, const Bytes& command_set) {
-  Bytes content = command_set;  // DCMTK's struct wants it mutable
+Result<void> Association::send(std::uint8_t context_id, bool is_command, Bytes content) {
   DUL_PDV pdv{};
   pdv.fragmentLength = content.size();
   pdv.presentationContextID = context_id;
-  pdv.pdvType = DUL_COMMANDPDV;
+  pdv.pdvType = is_command ? DUL_COMMANDPDV : DUL_DATASETPDV;
   pdv.lastPDV = OFTrue;
-  pdv.data = content.data();
+  pdv.data = content.data();  // DCMTK's struct wants it mutable
   DUL_PDVLIST list{};
   list.count = 1;
   list.pdv = &pdv;
   const OFCondition sent = DUL_WritePDVs(&association_->DULassociation, &list);
-  if (sent.bad()) return dcmtk_error("A response was not sent", sent);
+  if (sent.bad()) return dcmtk_error("A message was not sent", sent);
   return {};
+}
+
+Result<void> Association::send_command(std::uint8_t context_id, const Bytes& command_set) {
+  return send(context_id, true, command_set);
+}
+
+Result<void> Association::send_dataset(std::uint8_t context_id, Bytes dataset) {
+  return send(context_id, false, std::move(dataset));
 }
 
 }  // namespace isthmus::dimse

@@ -31,12 +31,15 @@ class Association {
   // After await() said `release`: sends the A-RELEASE-RP.
   Result<void> acknowledge_release();
   Result<void> send_command(std::uint8_t context_id, const Bytes& command_set);
+  // Right after the command that announces it; in PDUs as long as the peer takes them.
+  Result<void> send_dataset(std::uint8_t context_id, Bytes dataset);
   GuardedConnection& connection() { return *connection_; }
 
  private:
   friend class Network;
   Association(T_ASC_Association* association, GuardedConnection* connection)
       : association_(association), connection_(connection) {}
+  Result<void> send(std::uint8_t context_id, bool is_command, Bytes content);
 
   T_ASC_Association* association_;
   GuardedConnection* connection_;  // DCMTK's

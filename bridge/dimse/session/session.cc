@@ -4,12 +4,13 @@
 
 #include "base/failpoint.h"
 #include "dicom/status.h"
+#include "dimse/commitment/event_report.h"
 
 namespace isthmus::dimse {
 namespace {
 
-// Data sets of services that we do not offer are taken and dropped, up to here.
-constexpr std::uint64_t kMaxDrainedBytes = 16 * MiB;
+// Data sets of services other than C-STORE: taken and dropped when we do not offer them.
+constexpr std::uint64_t kMaxDrainedBytes = 16 * MiB;  // 50,000 references are about 8 MiB
 // A message that is slower than this, once the PDU time-out is over, only holds a thread.
 constexpr std::uint64_t kLeastBytesPerSecond = 1 * KiB;
 
@@ -63,6 +64,8 @@ void Session::run(Admitted admitted) {
     why = std::get<const char*>(end);
   }
   store_.reset();
+  action_.reset();
+  reports_.reset();
   association.reset();
   env_.log.info("association.closed", {{"association", origin_.association_id},
                                        {"end", why},
@@ -99,6 +102,12 @@ std::optional<Association> Session::open(Admitted admitted) {
                                          {"peer", origin_.peer_address},
                                          {"contexts_accepted", usable},
                                          {"contexts_offered", contexts_.size()}});
+  const auto commitment = std::find_if(contexts_.begin(), contexts_.end(), [](const auto& one) {
+    return one.commitment && one.result == ContextResult::accepted;
+  });
+  if (commitment != contexts_.end()) {
+    reports_.emplace(env_, *options_.commitment, origin_, *commitment);
+  }
   return std::move(association).value();
 }
 
@@ -107,9 +116,9 @@ Session::End Session::serve(Association& association) {
   for (;;) {
     const bool idle = messages_.between_messages();
     association.connection().set_deadline(deadline());
-    const Arrival arrival = association.connection().await(
-        idle ? options_.idle_timeout : options_.connection.pdu_timeout, idle);
-    switch (arrival) {
+    const auto awaited = await(association, idle);
+    if (const auto* end = std::get_if<End>(&awaited)) return *end;
+    switch (std::get<Arrival>(awaited)) {
       case Arrival::data:
         if (auto end = on_pdv(association)) return *end;
         if (const char* why = overdue()) return user_abort(why);
@@ -129,6 +138,27 @@ Session::End Session::serve(Association& association) {
         return user_abort("stopping");
       case Arrival::refused:
         return association.connection().refusal();
+    }
+  }
+}
+
+std::variant<GuardedConnection::Arrival, Session::End> Session::await(Association& association,
+                                                                      bool idle) {
+  using Arrival = GuardedConnection::Arrival;
+  GuardedConnection& connection = association.connection();
+  const SteadyTime until =
+      env_.clock.steady_now() + (idle ? options_.idle_timeout : options_.connection.pdu_timeout);
+  for (;;) {
+    const auto left = until - env_.clock.steady_now();
+    const auto quiet = idle && reports_ ? reports_->quiet() : std::nullopt;
+    const Arrival arrival = connection.await(quiet ? std::min(*quiet, left) : left, idle);
+    const bool silent = arrival == Arrival::timed_out && !connection.is_within_pdu();
+    const bool over = env_.clock.steady_now() >= until || past_deadline() != nullptr;
+    if (!quiet || !silent || over) return arrival;
+    if (const Result<void> told = reports_->tick(association); !told.ok()) {
+      env_.log.warn("association.failed",
+                    {{"association", origin_.association_id}, {"error", describe(told.error())}});
+      return End("failed");
     }
   }
 }
@@ -196,8 +226,15 @@ std::optional<Session::End> Session::on_command(Association& association) {
   if (!parsed.ok()) return user_abort("malformed_command");
   command_ = std::move(parsed).value();
   drained_bytes_ = 0;
-  // We never ask anything, so nothing is to be answered to us.
-  if ((command_.field & kResponseBit) != 0) return user_abort("unsolicited_response");
+  // Reports are all that we ask for.
+  if ((command_.field & kResponseBit) != 0) {
+    if (!reports_ || !reports_->take_response(command_)) return user_abort("unsolicited_response");
+    return std::nullopt;
+  }
+  if (command_.field == kActionRequest && context().commitment) {
+    action_.emplace(env_, *options_.commitment, origin_, command_, context().transfer_syntax,
+                    messages_.has_dataset());
+  }
   if (command_.field == kCStoreRequest && messages_.has_dataset()) begin_store();
   if (messages_.has_dataset()) return std::nullopt;
   return on_message_end(association);
@@ -209,7 +246,7 @@ void Session::begin_store() {
   request.sop_instance_uid = command_.affected_sop_instance_uid;
   request.context_sop_class_uid = context().abstract_syntax;
   request.transfer_syntax_uid = context().transfer_syntax;
-  request.context_stores = !context().verification;
+  request.context_stores = context().stores();
   request.route = [this](RouteAttributes attributes) {
     attributes.sender = sender_.name;
     attributes.calling_ae_title = origin_.calling_ae_title;
@@ -226,6 +263,7 @@ std::optional<Session::End> Session::on_data(ByteSpan bytes) {
     if (store_->is_hopeless()) return user_abort("instance_too_large");
     return std::nullopt;
   }
+  if (action_) action_->append(bytes);
   drained_bytes_ += bytes.size();
   if (drained_bytes_ > kMaxDrainedBytes) return user_abort("dataset_too_large");
   return std::nullopt;
@@ -249,7 +287,9 @@ std::uint16_t Session::status_without_storing() const {
 
 std::optional<Session::End> Session::on_message_end(Association& association) {
   if (store_) return answer_store(association);
-  if (command_.field == kCCancelRequest) return std::nullopt;  // has no response (PS3.7 9.3.2.3)
+  if (action_) return answer_action(association);
+  if ((command_.field & kResponseBit) != 0) return std::nullopt;  // with an event reply; taken
+  if (command_.field == kCCancelRequest) return std::nullopt;     // has no response (PS3.7 9.3.2.3)
   Response response;
   response.status = status_without_storing();
   return answer(association, std::move(response));
@@ -276,6 +316,24 @@ std::optional<Session::End> Session::answer_store(Association& association) {
   sender_labels_.store_seconds(sender_.name.empty() ? origin_.calling_ae_title : sender_.name)
       .observe(std::chrono::duration<double>(took).count());
   return end;
+}
+
+std::optional<Session::End> Session::answer_action(Association& association) {
+  ActionOperation::Answer done = action_->finish();
+  action_.reset();
+  env_.metrics
+      .counter("commitment_requests_total", "N-ACTION requests of storage commitment, by status",
+               {{"status", hex_status(done.status)}})
+      .add();
+  Response response;
+  response.status = done.status;
+  response.error_comment = std::move(done.error_comment);
+  response.action_type_id = command_.action_type_id;
+  if (auto end = answer(association, std::move(response))) return end;
+  if (reports_ && done.commitment && done.hold) {
+    reports_->expect(*done.commitment, std::move(*done.hold), done.same_association);
+  }
+  return std::nullopt;
 }
 
 void Session::refuse_store(const Error& error, Response& response) {

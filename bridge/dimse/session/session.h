@@ -5,6 +5,9 @@
 #include <variant>
 
 #include "base/env.h"
+#include "dimse/commitment.h"
+#include "dimse/commitment/action_operation.h"
+#include "dimse/commitment/session_reports.h"
 #include "dimse/guard/connection.h"
 #include "dimse/policy/negotiation.h"
 #include "dimse/session/command.h"
@@ -25,6 +28,7 @@ struct SessionOptions {
   Milliseconds message_timeout{14'400'000};
   Milliseconds association_timeout{86'400'000};
   std::uint64_t max_instance_bytes = 4 * GiB;
+  CommitmentMeans* commitment = nullptr;  // null: the class is not accepted
 };
 
 // A connection whose A-ASSOCIATE-RQ was read whole and found acceptable.
@@ -58,6 +62,9 @@ class Session {
   std::optional<End> on_data(ByteSpan bytes);
   std::optional<End> on_message_end(Association& association);
   std::optional<End> answer_store(Association& association);
+  std::optional<End> answer_action(Association& association);
+  // The next arrival, reports told meanwhile; an end when one cannot be sent.
+  std::variant<GuardedConnection::Arrival, End> await(Association& association, bool idle);
   void refuse_store(const Error& error, Response& response);
   std::optional<End> answer(Association& association, Response response);
   std::uint16_t status_without_storing() const;
@@ -81,6 +88,8 @@ class Session {
   MessageAssembler messages_;
   Command command_;
   std::optional<StoreOperation> store_;
+  std::optional<ActionOperation> action_;
+  std::optional<SessionReports> reports_;
   std::uint64_t drained_bytes_ = 0;  // data set bytes of messages that store nothing
   SteadyTime began_{};
   SteadyTime message_began_{};

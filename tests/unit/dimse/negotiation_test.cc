@@ -84,6 +84,29 @@ TEST(Contexts, AreForStorageAndVerification) {
               ElementsAre(kNoClass, kNoClass, kNoClass, kNoClass));
 }
 
+// PS3.4 J.2.1: without a role selection item the requestor is SCU.
+TEST(Contexts, OfStorageCommitmentAreForScus) {
+  Policy policy;
+  policy.commitment = true;
+  AssociateRequest request;
+  request.contexts = {{1, kCommitment, {kExplicit, kImplicit}}};
+  const auto decide = [&] { return decide_contexts(request, policy).front(); };
+
+  EXPECT_EQ(decide().result, ContextResult::accepted);
+  EXPECT_TRUE(decide().commitment);
+  EXPECT_FALSE(decide().stores());
+  EXPECT_FALSE(decide().role_answered);
+  EXPECT_EQ(decide().transfer_syntax, kImplicit);
+  request.roles = {{kCommitment, true, false}};
+  EXPECT_EQ(decide().result, ContextResult::accepted);
+  EXPECT_TRUE(decide().role_answered);
+  request.roles = {{kCommitment, false, true}};
+  EXPECT_EQ(decide().result, ContextResult::abstract_syntax_not_supported);
+  request.roles.clear();
+  request.contexts = {{1, kCommitment, {kJpeg}}};
+  EXPECT_EQ(decide().result, ContextResult::transfer_syntaxes_not_supported);
+}
+
 TEST(Contexts, OfUnknownClassesCanBeRefused) {
   Policy policy;
   policy.accept_unknown_sop_classes = false;
