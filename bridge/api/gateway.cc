@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/digest.h"
+#include "ledger/commitments.h"
 
 namespace isthmus::api {
 namespace {
@@ -49,13 +50,15 @@ Response readiness(Ledger& ledger, const Admission& admission) {
   return json_response(body["ready"].get<bool>() ? 200 : 503, body);
 }
 
-Response order_retry(Ledger& ledger, const std::string& body) {
+// A control call: the text under `key`, and what it orders; the answer says how many rows it moved.
+Response carry_out(const std::string& body, const char* key, const char* what,
+                   const std::function<Result<std::int64_t>(const std::string&)>& order) {
   const json request = json::parse(body, nullptr, false);
-  if (!request.is_object() || !request.contains("what") || !request["what"].is_string()) {
-    return problem(400, permanent_error("api.bad_request",
-                                        "The body must be {\"what\": \"<uid, id or all>\"}."));
+  if (!request.is_object() || !request.contains(key) || !request[key].is_string()) {
+    return problem(400, permanent_error("api.bad_request", std::string("The body must be {\"") +
+                                                               key + "\": \"<" + what + ">\"}."));
   }
-  const auto moved = ledger.order_retry(request["what"].get<std::string>());
+  const auto moved = order(request[key].get<std::string>());
   if (!moved.ok()) return problem(moved.error().fate == Fate::transient ? 503 : 500, moved.error());
   return json_response(200, json{{"moved", *moved}});
 }
@@ -99,19 +102,27 @@ std::unique_ptr<http::Router> make_gateway_router(Env& env, Ledger& ledger, Admi
     return http::answer_with(
         http::text_response(200, "text/plain; version=0.0.4", env.metrics.text()));
   });
-  router->add(
-      "POST", "/control/retry",
-      [&ledger, token = options.control_token](
-          const http::Head& head, const http::PathParameters&) -> std::unique_ptr<http::Exchange> {
-        if (!has_token(head, token)) {
-          return http::answer_with(
-              problem(401, permanent_error("api.unauthorized",
-                                           "Control calls need the token of this installation.")));
-        }
-        return http::gather(kControlBodyBytes, [&ledger](const std::string& body) {
-          return order_retry(ledger, body);
+  const auto add_control = [&router, token = options.control_token](
+                               const char* path, const char* key, const char* what,
+                               std::function<Result<std::int64_t>(const std::string&)> order) {
+    router->add(
+        "POST", path,
+        [=](const http::Head& head,
+            const http::PathParameters&) -> std::unique_ptr<http::Exchange> {
+          if (!has_token(head, token)) {
+            return http::answer_with(problem(401, permanent_error("api.unauthorized",
+                                                                  "Control calls need the token of "
+                                                                  "this installation.")));
+          }
+          return http::gather(kControlBodyBytes, [=](const std::string& body) {
+            return carry_out(body, key, what, order);
+          });
         });
-      });
+  };
+  add_control("/control/retry", "what", "uid, id or all",
+              [&ledger](const std::string& what) { return ledger.order_retry(what); });
+  add_control("/control/resend", "transaction", "Transaction UID",
+              [&ledger](const std::string& uid) { return ledger.commitments().order_resend(uid); });
   return router;
 }
 

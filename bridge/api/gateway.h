@@ -4,6 +4,7 @@
 //   GET  /readyz          200 when new instances are taken; 503 with the reason otherwise
 //   GET  /metrics         Prometheus text, format 0.0.4
 //   POST /control/retry   {"what": "<uid, id or all>"} → {"moved": 3}; needs the control token
+//   POST /control/resend  {"transaction": "<Transaction UID>"} → {"moved": 1}; likewise
 #pragma once
 
 #include <memory>

@@ -6,6 +6,7 @@
 #include "base/digest.h"
 
 #include "api/gateway.h"
+#include "app/commitment.h"
 #include "app/config.h"
 #include "app/configured_senders.h"
 #include "app/destinations.h"
@@ -194,6 +195,10 @@ class OpenBridge : public Bridge {
         env_, *ledger_, *spool_, all,
         {settings_.duration("spool.retention_s"), settings_.duration("staging.object_retention_s"),
          settings_.duration("sweeper.interval_s")}));
+    if (settings_.flag("commitment.enabled")) {
+      report_line_ = add_commitment_steps(env_, settings_, runner_, ledger_->commitments(),
+                                          *requesters_, report_desk_, connect_by_tcp(env_));
+    }
     ledger_->on_change([this] { changed_.store(true, std::memory_order_relaxed); });
     runner_.start();
     housekeeping_ = Thread(env_, "housekeeping", [this] { keep_house(); });
@@ -211,8 +216,13 @@ class OpenBridge : public Bridge {
       if (senders_.mode() == SenderMode::open) {
         env_.log.warn("senders.open", {{"setting", "dimse.admission"}});
       }
-      TRY_ASSIGN(dimse_, open_dimse_receiver(env_, *spool_, *admission_, senders_,
-                                             dimse_options(settings_)));
+      DimseOptions options = dimse_options(settings_);
+      if (settings_.flag("commitment.enabled")) {
+        commitment_ = std::make_unique<CommitmentMeans>(ledger_->commitments(), *requesters_,
+                                                        report_desk_, commitment_limits(settings_));
+        options.commitment = commitment_.get();
+      }
+      TRY_ASSIGN(dimse_, open_dimse_receiver(env_, *spool_, *admission_, senders_, options));
     }
     return {};
   }
@@ -238,10 +248,14 @@ class OpenBridge : public Bridge {
   std::unique_ptr<datastore::DataStore> data_store_;
   std::unique_ptr<Ledger> ledger_;
   Senders senders_;
+  const std::unique_ptr<Requesters> requesters_ = make_requesters(senders_);
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<Spool> spool_;
   std::vector<std::unique_ptr<ConfiguredDestination>> destinations_;
   std::unique_ptr<http::Router> gateway_;
+  ReportDesk report_desk_;
+  std::unique_ptr<ReportLine> report_line_;
+  std::unique_ptr<CommitmentMeans> commitment_;
   Runner runner_;
   std::unique_ptr<http::Server> gateway_server_;
   std::unique_ptr<http::Server> datastore_server_;

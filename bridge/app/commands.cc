@@ -10,10 +10,11 @@
 #include <nlohmann/json.hpp>
 
 #include "app/bridge.h"
+#include "app/command_line.h"
 #include "app/intake_status.h"
 #include "base/failpoint.h"
 #include "datastore/verify.h"
-#include "http/client.h"
+#include "ledger/commitments.h"
 #include "ledger/ledger.h"
 
 namespace isthmus::app {
@@ -21,50 +22,11 @@ namespace {
 
 using nlohmann::ordered_json;
 
-constexpr int kWell = 0;
-constexpr int kWrong = 1;
-constexpr int kCannot = 2;
 constexpr int kFatalExit = 70;
 constexpr std::size_t kListed = 1000;
 
 // Set once by report_fatal; the serving thread looks at it when the signal arrives.
 std::atomic<bool> fatal_seen{false};
-
-void say(const std::string& line) {
-  fmt::print("{}\n", line);
-}
-void complain(const std::string& line) {
-  fmt::print(stderr, "isthmus: {}\n", line);
-}
-
-std::optional<Settings> settings_or_complain(const Invocation& invocation) {
-  ParsedSettings parsed = load_settings(invocation.env, invocation.config);
-  for (const std::string& problem : parsed.problems) complain(problem);
-  if (!parsed.problems.empty()) return std::nullopt;
-  return std::move(parsed.settings);
-}
-
-Result<std::unique_ptr<Ledger>> open_ledger(const Invocation& invocation, const Settings& settings,
-                                            bool read_only) {
-  LedgerOptions options;
-  options.directory = ledger_directory(settings);
-  options.destinations = settings.destinations();
-  options.read_only = read_only;
-  return open_sqlite_ledger(invocation.env, options);
-}
-
-int failed(const Error& error) {
-  complain(describe(error));
-  return kCannot;
-}
-
-std::string age_text(Milliseconds age) {
-  const auto seconds = age.count() / 1000;
-  if (seconds < 120) return fmt::format("{} s", seconds);
-  if (seconds < 7200) return fmt::format("{} min", seconds / 60);
-  if (seconds < 172800) return fmt::format("{} h", seconds / 3600);
-  return fmt::format("{} d", seconds / 86400);
-}
 
 ordered_json status_json(const std::vector<StateCount>& counts, const std::vector<Ask>& asks,
                          WallTime now) {
@@ -117,6 +79,7 @@ void print_status(const std::vector<StateCount>& counts, const std::vector<Ask>&
                     ask.reason));
   }
   say("look: isthmus history ID   try again: isthmus retry ID (or all)");
+  say("commitments: isthmus commitments   tell again: isthmus commitments resend TRANSACTION");
 }
 
 int status_once(Ledger& ledger, Env& env, const Settings& settings, const StatusOptions& options) {
@@ -198,32 +161,6 @@ void announce(const BridgeAddresses& addresses, const Settings& settings) {
   std::fflush(stdout);
 }
 
-// Asks the daemon, which holds the ledger, to order the retry.
-Result<std::int64_t> retry_by_daemon(Env& env, const Settings& settings, const std::string& what) {
-  TRY_ASSIGN(const std::string token, read_control_token(env, settings));
-  const auto client = http::make_client(env, {});
-  http::Request request;
-  request.method = "POST";
-  request.url = fmt::format("http://{}:{}/control/retry", settings.text("http.address"),
-                            settings.integer("http.port"));
-  request.headers = {{"Authorization", "Bearer " + token}, {"Content-Type", "application/json"}};
-  request.body = source_of(ordered_json{{"what", what}}.dump());
-  request.timeout = Milliseconds(30'000);
-  TRY_ASSIGN(const http::Response response, client->send(std::move(request)));
-  std::string body;
-  if (response.body) {
-    TRY_ASSIGN(body, read_all(*response.body, 64 * KiB));
-  }
-  const auto json = ordered_json::parse(body, nullptr, false);
-  if (response.status != 200 || !json.is_object() || !json.contains("moved")) {
-    return permanent_error("control.refused",
-                           fmt::format("The daemon answered {} to the retry order; is http.port "
-                                       "the one it listens on?",
-                                       response.status));
-  }
-  return json["moved"].get<std::int64_t>();
-}
-
 }  // namespace
 
 void report_fatal(const Error& error) {
@@ -272,8 +209,11 @@ int show_history(const Invocation& invocation, const std::string& uid_or_id, boo
   if (!settings) return kCannot;
   const auto ledger = open_ledger(invocation, *settings, true);
   if (!ledger.ok()) return failed(ledger.error());
-  const auto entries = (*ledger)->history(uid_or_id, 100'000);
+  auto entries = (*ledger)->history(uid_or_id, 100'000);
   if (!entries.ok()) return failed(entries.error());
+  const auto asked = (*ledger)->commitments().commitment_history(uid_or_id, 100'000);
+  if (!asked.ok()) return failed(asked.error());
+  entries->insert(entries->end(), asked->begin(), asked->end());
   for (const HistoryEntry& entry : *entries) {
     if (json) {
       say(ordered_json{{"at", to_rfc3339(entry.at)},
@@ -326,7 +266,7 @@ int order_retry(const Invocation& invocation, const std::string& what) {
     moved = (*ledger)->order_retry(what);
     (*ledger)->stop();
   } else if (ledger.error().code == "ledger.locked") {
-    moved = retry_by_daemon(invocation.env, *settings, what);
+    moved = ask_daemon(invocation.env, *settings, "/control/retry", "what", what);
   } else {
     return failed(ledger.error());
   }

@@ -28,6 +28,8 @@ int show_status(const Invocation& invocation, const StatusOptions& options);
 int show_history(const Invocation& invocation, const std::string& uid_or_id, bool json);
 int show_studies(const Invocation& invocation, bool json);
 int order_retry(const Invocation& invocation, const std::string& what);
+int show_commitments(const Invocation& invocation, bool json);
+int resend_commitment(const Invocation& invocation, const std::string& transaction_uid);
 int check_config(const Invocation& invocation);
 int print_config(const Invocation& invocation);
 int check_ledger(const Invocation& invocation);

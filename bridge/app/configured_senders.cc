@@ -77,7 +77,11 @@ class Reader {
     }
     const std::string level = settings_.text(prefix + "commitment");
     sender.may_ask_commitment = level != "none";
-    sender.commitment_level = parse_commitment_level(level);
+    sender.commitment_level = commitment_level_from(level);
+    sender.report_on_same_association =
+        settings_.duration(prefix + "report_on_same_association_ms");
+    sender.report_on_its_associations = settings_.flag(prefix + "report_on_its_associations");
+    sender.report_without_role = settings_.flag(prefix + "report_without_role");
   }
 
   Route route(const std::string& name) {

@@ -23,6 +23,7 @@ struct CommandLine {
   StatusOptions status;
   std::string uid;
   std::string what;
+  std::string transaction;
   std::string failpoint;
   bool json = false;
   bool content = false;
@@ -52,6 +53,11 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   studies->add_flag("--json", line.json, "As JSON lines");
   auto* retry = app.add_subcommand("retry", "Try again what was rejected, quarantined or is stuck");
   retry->add_option("what", line.what, "A UID, one of our ids, or all")->required();
+  auto* commitments = app.add_subcommand(
+      "commitments", "Storage commitment requests: states, ages, what keeps them");
+  commitments->add_flag("--json", line.json, "As JSON lines");
+  auto* resend = commitments->add_subcommand("resend", "Evaluate and report once more");
+  resend->add_option("transaction", line.transaction, "The Transaction UID")->required();
   app.add_subcommand("check-config", "Report every problem of the configuration");
   app.add_subcommand("print-config", "The configuration in force, secrets as [secret]");
   app.add_subcommand("check-ledger", "Integrity of the ledger and its invariants");
@@ -72,6 +78,10 @@ int run(const std::string& command, const Invocation& invocation, const CommandL
   if (command == "history") return show_history(invocation, line.uid, line.json);
   if (command == "studies") return show_studies(invocation, line.json);
   if (command == "retry") return order_retry(invocation, line.what);
+  if (command == "commitments") {
+    return line.transaction.empty() ? show_commitments(invocation, line.json)
+                                    : resend_commitment(invocation, line.transaction);
+  }
   if (command == "check-config") return check_config(invocation);
   if (command == "print-config") return print_config(invocation);
   if (command == "check-ledger") return check_ledger(invocation);

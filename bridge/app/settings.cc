@@ -418,6 +418,8 @@ std::vector<std::string_view> choices_of(std::string_view name) {
   if (name == "senders.*.commitment") {
     return {"default", "none", "spooled", "staged", "imported"};
   }
+  if (name == "destinations.*.commitment") return {"default", "spooled", "staged", "imported"};
+  if (name == "commitment.level") return {"spooled", "staged", "imported"};
   return {};
 }
 

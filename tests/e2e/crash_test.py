@@ -4,7 +4,9 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 
+from commitment_scu import Closed, CommitmentScu, new_uid, references_of, settings_for
 from harness import ROOT, Daemon, fail, imaging_models, in_temp_folder, make_study, raw_send, shared_or_none
 from image_set_changes import KINDS, dies_in_a_change
 from truth import imported_exactly_once, rows
@@ -58,9 +60,54 @@ def dies_in_every_change(point):
         in_temp_folder(one)
 
 
+def asked_and_told_nevertheless(folder, point):
+    """Death on the way of a commitment request: it is told once or, before its row said so, twice."""
+    files = make_study(folder / "study", series=1, instances=2, rows=32, cols=32)
+    references = references_of(files)
+    scu = CommitmentScu().listen()
+    daemon = Daemon(folder, **settings_for(scu)).start("--failpoint", f"{point}:1")
+    transaction = new_uid()
+    try:
+        raw_send(daemon.dimse_port, folder / "study", check=True)
+        scu.ask(daemon.dimse_port, references, transaction)
+        answered = True
+    except (AssertionError, OSError, Closed):
+        answered = False  # then the requester asks again, under the same Transaction UID
+    if daemon.reap(60) != -9:
+        fail(f"{point} was not reached")
+    told_before = len(scu.events)
+    daemon.start()
+    if not answered:
+        raw_send(daemon.dimse_port, folder / "study", check=True)
+        assert scu.ask(daemon.dimse_port, references, transaction)[1] == 0
+    daemon.wait_settled(120)
+    # A report that was acknowledged is known to be, or is told once more; never a third time.
+    acknowledged_by_row = point == "reporter.delivered"
+    wanted = told_before + (0 if acknowledged_by_row else 1)
+    events = scu.wait_events(wanted, timeout=30, transaction=transaction)
+    for event in events:
+        assert event.event_type == 1 and event.count == 2, vars(event)
+    deadline = time.monotonic() + 20
+    while rows(daemon, "SELECT state FROM commitment") != [("delivered",)]:
+        assert time.monotonic() < deadline, daemon.log_tail()
+        time.sleep(0.1)
+    time.sleep(0.5)
+    # Asked again after it was told already, it is told again.
+    most = wanted + (0 if answered else 1)
+    assert wanted <= len(scu.events) <= most, f"told {len(scu.events)} times, {told_before} before"
+    assert not scu.problems, scu.problems
+    imported_exactly_once(daemon, [uid for _, uid in references], folder)
+    status = daemon.stop()
+    scu.shut()
+    if status != 0:
+        fail(f"{point}: the daemon ended with {status}:\n{daemon.log_tail(150)}")
+
+
 for point in sys.argv[1:] or POINTS:
     if point.startswith("datastore.change_"):
         dies_in_every_change(point)
+    elif point.startswith(("commitment.", "reporter.")):
+        in_temp_folder(lambda folder: asked_and_told_nevertheless(folder, point))
     else:
         in_temp_folder(lambda folder: dies_there_and_goes_on(folder, point, 1))
     print("passed:", point, flush=True)

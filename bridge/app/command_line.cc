@@ -1,0 +1,77 @@
+#include "app/command_line.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "app/bridge.h"
+#include "http/client.h"
+
+namespace isthmus::app {
+
+using nlohmann::ordered_json;
+
+void say(const std::string& line) {
+  fmt::print("{}\n", line);
+}
+void complain(const std::string& line) {
+  fmt::print(stderr, "isthmus: {}\n", line);
+}
+
+int failed(const Error& error) {
+  complain(describe(error));
+  return kCannot;
+}
+
+std::optional<Settings> settings_or_complain(const Invocation& invocation) {
+  ParsedSettings parsed = load_settings(invocation.env, invocation.config);
+  for (const std::string& problem : parsed.problems) complain(problem);
+  if (!parsed.problems.empty()) return std::nullopt;
+  return std::move(parsed.settings);
+}
+
+Result<std::unique_ptr<Ledger>> open_ledger(const Invocation& invocation, const Settings& settings,
+                                            bool read_only) {
+  LedgerOptions options;
+  options.directory = ledger_directory(settings);
+  options.destinations = settings.destinations();
+  options.read_only = read_only;
+  return open_sqlite_ledger(invocation.env, options);
+}
+
+std::string age_text(Milliseconds age) {
+  const auto seconds = age.count() / 1000;
+  if (seconds < 120) return fmt::format("{} s", seconds);
+  if (seconds < 7200) return fmt::format("{} min", seconds / 60);
+  if (seconds < 172800) return fmt::format("{} h", seconds / 3600);
+  return fmt::format("{} d", seconds / 86400);
+}
+
+Result<std::int64_t> ask_daemon(Env& env, const Settings& settings, const std::string& path,
+                                const std::string& key, const std::string& value) {
+  TRY_ASSIGN(const std::string token, read_control_token(env, settings));
+  const auto client = http::make_client(env, {});
+  http::Request request;
+  request.method = "POST";
+  request.url = fmt::format("http://{}:{}{}", settings.text("http.address"),
+                            settings.integer("http.port"), path);
+  request.headers = {{"Authorization", "Bearer " + token}, {"Content-Type", "application/json"}};
+  request.body = source_of(ordered_json{{key, value}}.dump());
+  request.timeout = Milliseconds(30'000);
+  TRY_ASSIGN(const http::Response response, client->send(std::move(request)));
+  std::string body;
+  if (response.body) {
+    TRY_ASSIGN(body, read_all(*response.body, 64 * KiB));
+  }
+  const auto json = ordered_json::parse(body, nullptr, false);
+  if (response.status != 200 || !json.is_object() || !json.contains("moved")) {
+    return permanent_error("control.refused",
+                           fmt::format("The daemon answered {} to the order; is http.port the one "
+                                       "it listens on?",
+                                       response.status));
+  }
+  return json["moved"].get<std::int64_t>();
+}
+
+}  // namespace isthmus::app

@@ -1,0 +1,33 @@
+// What the commands share: exit states, words to the operator, the ledger and the daemon beside
+// them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "app/commands.h"
+#include "ledger/ledger.h"
+
+namespace isthmus::app {
+
+constexpr int kWell = 0;
+constexpr int kWrong = 1;
+constexpr int kCannot = 2;
+
+void say(const std::string& line);       // to standard output
+void complain(const std::string& line);  // to standard error
+int failed(const Error& error);          // complains; kCannot
+std::optional<Settings> settings_or_complain(const Invocation& invocation);
+Result<std::unique_ptr<Ledger>> open_ledger(const Invocation& invocation, const Settings& settings,
+                                            bool read_only);
+// "5 min".
+std::string age_text(Milliseconds age);
+
+// Gives an order to the daemon, which holds the ledger: POST `path` with {"<key>": "<value>"}.
+// Gives how many rows it moved. "control.refused", and errors of the client.
+Result<std::int64_t> ask_daemon(Env& env, const Settings& settings, const std::string& path,
+                                const std::string& key, const std::string& value);
+
+}  // namespace isthmus::app
