@@ -1,254 +1,211 @@
-"""C-STORE intake beside storescp and Orthanc in one run, with unmodified storescu as sender.
+"""C-STORE intake beside storescp, Orthanc and a receiver that discards everything, in one run.
 
-Every receiver starts on an empty folder for every run; each sender has instances of its own. Rates come
-from the senders' own logs: instances divided by the time from the first request to the last response.
-Isthmus answers after sync and commit; the others as they come. Medians of RUNS runs.
+Every receiver starts on an empty folder for every measurement, after what the one before left unwritten is on
+the disk; receivers take turns within a run. Isthmus answers after sync and commit; the others as they come, but
+that with raw-send, which waits for nothing, they are told not to wait either (TCP_NODELAY=1). Medians of --runs.
+What the issue asks for stands beside the ratios as "ok" or "below".
 """
 
 import argparse
-import json
 import os
 import pathlib
 import shutil
-import socket
 import statistics
 import subprocess
-import sys
 import tempfile
-import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
+from kit.ledger_rows import filled_ledger
+from kit.receivers import Discard, Isthmus, Orthanc, Receiver, Storescp, cpu_seconds, peak_kib
+from kit.senders import Raw, Stock
 
-LOG_CONFIG = """log4cplus.rootLogger = INFO, console
-log4cplus.appender.console = log4cplus::ConsoleAppender
-log4cplus.appender.console.logToStdErr = true
-log4cplus.appender.console.ImmediateFlush = true
-log4cplus.appender.console.layout = log4cplus::PatternLayout
-log4cplus.appender.console.layout.ConversionPattern = %D{%s.%q} %m%n
-"""
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def peak_kib(pid):
-    """Of the process and its children that live: VmHWM."""
-    total = 0
-    try:
-        pids = [pid] + [int(word) for word in
-                        pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        for each in pids:
-            for line in pathlib.Path(f"/proc/{each}/status").read_text().splitlines():
-                if line.startswith("VmHWM:"):
-                    total = max(total, int(line.split()[1]))
-    except OSError:
-        pass
-    return total
+KINDS = [Isthmus, Discard, Storescp, Orthanc]
+# (sender, KB per instance, associations, beside whom, at least)
+TARGETS = [
+    ("raw-send", 512, 8, "storescp", 3), ("raw-send", 512, 8, "orthanc", 5),
+    ("raw-send", 512, 8, "discard", 0.5), ("raw-send", 20, 8, "storescp", 4),
+    ("raw-send", 20, 8, "orthanc", 8), ("raw-send", 20, 8, "discard", 0.5),
+    ("raw-send", 512, 1, "storescp", 1.5), ("dcmsend", 512, 1, "storescp", 20),
+    ("dcmsend", 512, 4, "storescp", 10), ("dcmsend", 20, 1, "storescp", 20),
+    ("dcmsend", 20, 4, "storescp", 10),
+]
+MOST_MIB = 64
 
 
-class Receiver:
-    """One SCP process on a folder of its own."""
-
-    def __init__(self, folder):
-        self.folder = folder
-        self.port = free_port()
-        folder.mkdir()
-
-    def start(self):
-        self.process = subprocess.Popen(self.command(), stdout=subprocess.DEVNULL,
-                                        stderr=open(self.folder / "log", "wb"))
-        for _ in range(600):
-            done = subprocess.run(["echoscu", "-aec", "BENCH", "-to", "2", "127.0.0.1", str(self.port)],
-                                  capture_output=True)
-            if done.returncode == 0:
-                return
-            if self.process.poll() is not None:
-                break
-            time.sleep(0.05)
-        raise SystemExit(f"{self.name} did not start: {(self.folder / 'log').read_text()[-500:]}")
-
-    def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(30)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-class Isthmus(Receiver):
-    name = "isthmus"
-    bin = None
-
-    def command(self):
-        settings = {"data_dir": self.folder / "data", "dimse.address": "127.0.0.1",
-                    "dimse.port": self.port, "dimse.admission": "open", "http.port": 0, "datastore.port": 0,
-                    "spool.reserve_bytes": "64MiB", "spool.resume_bytes": "80MiB",
-                    "log.level": "warn",
-                    # What is measured is intake: the pipeline behind it rests until the senders are done.
-                    "batch.quiet_s": 600, "batch.max_age_s": 600}
-        words = [str(self.bin / "isthmus"), "serve"]
-        for name, value in settings.items():
-            words += ["--set", f"{name}={value}"]
-        return words
-
-
-class Storescp(Receiver):
-    name = "storescp"
-
-    def command(self):
-        (self.folder / "out").mkdir()
-        return ["storescp", "--fork", "+B", "-od", str(self.folder / "out"), str(self.port)]
-
-
-class Orthanc(Receiver):
-    name = "orthanc"
-
-    def command(self):
-        config = {"StorageDirectory": str(self.folder / "store"), "IndexDirectory": str(self.folder / "store"),
-                  "DicomPort": self.port, "DicomAet": "BENCH", "DicomCheckCalledAet": False,
-                  "DicomAlwaysAllowStore": True, "DicomAlwaysAllowEcho": True, "HttpServerEnabled": False,
-                  "RemoteAccessAllowed": False, "SyncStorageArea": True, "StorageCompression": False,
-                  "Plugins": []}
-        path = self.folder / "orthanc.json"
-        path.write_text(json.dumps(config))
-        program = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
-        return [program, str(path)]
-
-
-def make_sets(bin_folder, folder, senders, count, size_kb):
+def make_sets(folder, senders, count, size_kb):
     sets = []
     for sender in range(senders):
         target = folder / f"set-{size_kb}-{sender}"
-        subprocess.run([str(bin_folder / "isthmus-dicom-factory"), "make-study", "--out", str(target),
+        subprocess.run([str(Receiver.bin / "isthmus-dicom-factory"), "make-study", "--out", str(target),
                         "--series", "1", "--instances", str(count), "--size-kb", str(size_kb),
                         "--seed", str(size_kb * 100 + sender)], check=True, stdout=subprocess.DEVNULL)
         sets.append(target)
     return sets
 
 
-def send(port, sets, log_config):
-    """storescu once per set, side by side. Rate, response times in ms, and whether all were stored."""
-    logs = [open(tempfile.mkstemp()[1], "w+") for _ in sets]
-    senders = [subprocess.Popen(["storescu", "-lc", str(log_config), "-aec", "BENCH", "+sd", "+r",
-                                 "127.0.0.1", str(port), str(folder)], stdout=log, stderr=log)
-               for folder, log in zip(sets, logs)]
-    statuses = [sender.wait(600) for sender in senders]
-    first, last, times, stored = None, None, [], 0
-    for log in logs:
-        log.seek(0)
-        asked = None
-        for line in log:
-            stamp, _, message = line.partition(" ")
-            if message.startswith("Sending Store Request"):
-                asked = float(stamp)
-                first = asked if first is None else min(first, asked)
-            elif message.startswith("Received Store Response") and asked is not None:
-                at = float(stamp)
-                times.append((at - asked) * 1000)
-                last = at if last is None else max(last, at)
-                stored += "Success" in message
-        log.close()
-        os.unlink(log.name)
-    return stored / (last - first), times, all(status == 0 for status in statuses) and stored
+class Row:
+    """One sender, one size, so many associations: what each receiver made of it."""
+
+    def __init__(self, sender, size_kb, associations):
+        self.sender, self.size_kb, self.associations = sender, size_kb, associations
+        self.runs = {}
+
+    def add(self, receiver, sent, cpu_us, peak_mib):
+        self.runs.setdefault(receiver, []).append((sent, cpu_us, peak_mib))
+
+    def median(self, receiver, of):
+        return statistics.median(of(*run) for run in self.runs[receiver])
+
+    def rate(self, receiver):
+        return self.median(receiver, lambda sent, cpu, peak: sent.rate)
+
+    def line(self):
+        text = f"{self.sender:9}{self.size_kb:>4} KB x{self.associations}"
+        for kind in KINDS:
+            text += f"{self.rate(kind.name):>10,.0f}" if kind.name in self.runs else f"{'-':>10}"
+        text += f"{self.median('isthmus', lambda sent, cpu, peak: sent.p50):>8.1f}"
+        text += f"{self.median('isthmus', lambda sent, cpu, peak: sent.p99):>8.1f}"
+        for kind in KINDS[1:]:
+            has = kind.name in self.runs
+            text += f"{self.rate('isthmus') / self.rate(kind.name):>10.2f}" if has else f"{'-':>10}"
+        text += f"{self.median('isthmus', lambda sent, cpu, peak: cpu):>9.0f}"
+        ceiling = "discard" if "discard" in self.runs else "isthmus"
+        text += f"{self.median(ceiling, lambda sent, cpu, peak: sent.cpu_us):>9.0f}"
+        return text + f"{max(run[2] for run in self.runs['isthmus']):>9.1f}"
 
 
-def percentile(values, share):
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+HEAD = (f"{'':18}" + "".join(f"{kind.name:>10}" for kind in KINDS) + f"{'p50 ms':>8}{'p99 ms':>8}" +
+        "".join(f"{'/' + kind.name:>10}" for kind in KINDS[1:]) + f"{'us/inst':>9}{'sender':>9}{'MiB':>9}")
 
 
-def measure(kind, sets, work, log_config, runs):
-    rates, times, peaks = [], [], []
-    for run in range(runs):
-        receiver = kind(work / f"{kind.name}-{run}")
-        receiver.start()
-        rate, response_times, stored = send(receiver.port, sets, log_config)
-        peaks.append(peak_kib(receiver.process.pid))
-        receiver.stop()
-        shutil.rmtree(receiver.folder)
-        expected = sum(len(list(folder.rglob("*.dcm"))) for folder in sets)
-        if stored != expected:
-            raise SystemExit(f"{kind.name}: {stored} of {expected} stored; this run says nothing")
-        rates.append(rate)
-        times += response_times
-    return {"rate": statistics.median(rates), "p50": percentile(times, 0.5),
-            "p99": percentile(times, 0.99), "peak_mib": max(peaks) / 1024}
+def measure(kind, sender, folders, work, row):
+    receiver = kind(work / f"{kind.name}-data").start(sender.no_delay)
+    try:
+        before = cpu_seconds(receiver.process.pid)
+        sent = sender.send(receiver.port, folders)
+        cpu_us = (cpu_seconds(receiver.process.pid) - before) / sent.stored * 1e6
+        row.add(kind.name, sent, cpu_us, peak_kib(receiver.process.pid) / 1024)
+    finally:
+        receiver.remove()
 
 
-def table(size_kb, results, senders):
-    print(f"\n{size_kb} KB instances, unmodified storescu")
-    print(f"{'':12}" + "".join(f"{f'x{n}: inst/s':>14}{'p50 ms':>9}{'p99 ms':>9}" for n in senders) +
-          f"{'peak MiB':>10}")
-    for name, row in results.items():
-        line = f"{name:12}"
-        for n in senders:
-            line += f"{row[n]['rate']:>14.1f}{row[n]['p50']:>9.1f}{row[n]['p99']:>9.1f}"
-        print(line + f"{max(row[n]['peak_mib'] for n in senders):>10.1f}")
-    for name in results:
-        if name != "isthmus":
-            ratios = "".join(f"{f'x{n}':>8}: {results['isthmus'][n]['rate'] / results[name][n]['rate']:6.2f}"
-                             for n in senders)
-            print(f"isthmus / {name:10}{ratios}")
+def rates(arguments, work):
+    """All rows, printed as they come."""
+    raw = Raw(Receiver.bin, arguments.seconds)
+    plan = [(raw, arguments.senders, KINDS),
+            (Stock("storescu", work), arguments.senders, [Isthmus, Storescp, Orthanc]),
+            (Stock("dcmsend", work), [n for n in arguments.senders if n <= 4], [Isthmus, Storescp])]
+    rows = []
+    print(f"\ninstances per second; us/inst: processor time of Isthmus, and of our sender\n{HEAD}")
+    for size_kb in arguments.sizes:
+        folders = make_sets(work, max(arguments.senders), arguments.count, size_kb)
+        for sender, associations, kinds in plan:
+            for count in associations:
+                row = Row(sender.name, size_kb, count)
+                for _ in range(arguments.runs):
+                    for kind in kinds:
+                        measure(kind, sender, folders[:count], work, row)
+                print(row.line(), flush=True)
+                rows.append(row)
+        for folder in folders:
+            shutil.rmtree(folder)
+    return rows
 
 
-def memory(bin_folder, work, big_mb, associations):
-    """Resident memory while one instance of `big_mb` and `associations` senders are received at once."""
-    big, small = work / "big", work / "small"
-    subprocess.run([str(bin_folder / "isthmus-dicom-factory"), "make-study", "--out", str(big),
+def verdict(what, value, least, unit=""):
+    print(f"{what:58}{value:>8.2f}{unit}  target {least:g}{unit}  {'ok' if value >= least else 'below'}")
+
+
+def targets(rows):
+    print("\ntargets of the issue")
+    for sender, size_kb, associations, beside, least in TARGETS:
+        for row in rows:
+            if (row.sender, row.size_kb, row.associations) == (sender, size_kb, associations):
+                verdict(f"{sender} {size_kb} KB x{associations}: isthmus / {beside}",
+                        row.rate("isthmus") / row.rate(beside), least)
+
+
+def memory(work, big_mb):
+    """Resident memory at 64 associations, and while one instance of `big_mb` is received."""
+    folders = make_sets(work, 1, 64, 512)
+    Isthmus.more = {"dimse.max_associations": 64}
+    receiver = Isthmus(work / "memory").start()
+    Raw(Receiver.bin, 5).send(receiver.port, folders * 64)
+    peak = peak_kib(receiver.process.pid) / 1024
+    receiver.remove()
+    print(f"\npeak memory at 64 associations of 512 KB instances: {peak:.1f} MiB, target {MOST_MIB}: "
+          f"{'ok' if peak <= MOST_MIB else 'above'}")
+    shutil.rmtree(folders[0])
+    if not big_mb:
+        return
+    big = work / "big"
+    subprocess.run([str(Receiver.bin / "isthmus-dicom-factory"), "make-study", "--out", str(big),
                     "--series", "1", "--instances", "1", "--big-mb", str(big_mb)], check=True,
                    stdout=subprocess.DEVNULL)
-    subprocess.run([str(bin_folder / "isthmus-dicom-factory"), "make-study", "--out", str(small),
-                    "--series", "1", "--instances", "50", "--size-kb", "512", "--seed", "9"], check=True,
-                   stdout=subprocess.DEVNULL)
-    receiver = Isthmus(work / "memory")
-    receiver.start()
-    senders = [subprocess.Popen([str(bin_folder / "isthmus-raw-send"), "--host", "127.0.0.1", "--port",
-                                 str(receiver.port), *words], stdout=subprocess.DEVNULL)
-               for words in ([str(big)], ["--associations", str(associations - 1), "--repeat", "4",
-                                          "--unique-uids", str(small)])]
-    statuses = [sender.wait(900) for sender in senders]
+    Isthmus.more = {"dimse.max_instance_bytes": "8GiB"}
+    receiver = Isthmus(work / "memory").start()
+    sent = Stock("storescu", work).send(receiver.port, [big])
     peak = peak_kib(receiver.process.pid) / 1024
-    receiver.stop()
-    if any(statuses):
-        raise SystemExit("memory: a sender was not answered; this run says nothing")
-    print(f"\nmemory: peak {peak:.1f} MiB resident while receiving one instance of {big_mb} MB and "
-          f"{associations - 1} associations of 512 KB instances")
-    return peak
+    receiver.remove()
+    Isthmus.more = {}
+    shutil.rmtree(big)
+    print(f"peak memory with one instance of {big_mb} MB ({sent.rate * big_mb:.0f} MB/s from storescu): "
+          f"{peak:.1f} MiB, target {MOST_MIB}: {'ok' if peak <= MOST_MIB else 'above'}")
+
+
+def ledger(arguments, work):
+    """Intake with so many instances in the ledger against intake with none."""
+    source = filled_ledger(Receiver.bin, arguments.ledger_rows, arguments.ledger_cache)
+    folders = make_sets(work, 8, arguments.count, 20)
+    raw = Raw(Receiver.bin, arguments.seconds)
+    medians = {}
+    for name in ("empty", "filled"):
+        directory = work / f"ledger-{name}"
+        if name == "filled":
+            shutil.copytree(source, directory)
+            os.sync()
+        Isthmus.more = {"ledger.directory": directory}
+        receiver = Isthmus(work / "with-ledger").start()
+        sent = [raw.send(receiver.port, folders).rate for _ in range(arguments.runs)]
+        receiver.remove()
+        shutil.rmtree(directory, ignore_errors=True)
+        medians[name] = statistics.median(sent)
+        print(f"20 KB x8, ledger {name}: {medians[name]:,.0f} instances per second", flush=True)
+    Isthmus.more = {}
+    verdict(f"intake with {arguments.ledger_rows:,} instances in the ledger / with none",
+            100 * medians["filled"] / medians["empty"], 90, " %")
+
+
+def parse():
+    options = argparse.ArgumentParser()
+    options.add_argument("--bin", type=pathlib.Path, required=True)
+    options.add_argument("--quick", action="store_true", help="one short run of each: is it about right?")
+    options.add_argument("--runs", type=int, default=3)
+    options.add_argument("--count", type=int, default=40, help="instances of a sender's folder")
+    options.add_argument("--seconds", type=float, default=2, help="how long our own sender sends")
+    options.add_argument("--senders", type=int, nargs="+", default=[1, 4, 8])
+    options.add_argument("--sizes", type=int, nargs="*", default=[512, 20], help="KB per instance")
+    options.add_argument("--big-mb", type=int, default=4000, help="0 leaves that instance out")
+    options.add_argument("--ledger-rows", type=int, default=0, help="10000000 is what the issue asks for")
+    options.add_argument("--ledger-cache", type=pathlib.Path, default=pathlib.Path("/var/tmp/isthmus-bench"),
+                         help="where filled ledgers are kept for the next time")
+    options.add_argument("--work", type=pathlib.Path, default=None)
+    if options.parse_known_args()[0].quick:
+        options.set_defaults(runs=1, count=15, seconds=1, senders=[1, 8], big_mb=500)
+    return options.parse_args()
 
 
 def main():
-    options = argparse.ArgumentParser()
-    options.add_argument("--bin", type=pathlib.Path, required=True)
-    options.add_argument("--runs", type=int, default=3)
-    options.add_argument("--count", type=int, default=100, help="instances per sender")
-    options.add_argument("--senders", type=int, nargs="+", default=[1, 4, 8])
-    options.add_argument("--sizes", type=int, nargs="*", default=[512, 20], help="KB per instance")
-    options.add_argument("--big-mb", type=int, default=2048, help="0 leaves the memory part out")
-    options.add_argument("--work", type=pathlib.Path, default=None)
-    arguments = options.parse_args()
-    Isthmus.bin = arguments.bin.resolve()
+    arguments = parse()
+    Receiver.bin = arguments.bin.resolve()
     work = pathlib.Path(tempfile.mkdtemp(prefix="isthmus-bench-", dir=arguments.work))
     try:
-        log_config = work / "log.cfg"
-        log_config.write_text(LOG_CONFIG)
-        kinds = [Isthmus, Storescp, Orthanc]
-        print(f"medians of {arguments.runs} runs, {arguments.count} instances per sender, "
-              f"{os.cpu_count()} cores shared by senders and receiver; isthmus answers after sync and commit")
-        for size_kb in arguments.sizes:
-            sets = make_sets(Isthmus.bin, work, max(arguments.senders), arguments.count, size_kb)
-            results = {}
-            for kind in kinds:
-                results[kind.name] = {n: measure(kind, sets[:n], work, log_config, arguments.runs)
-                                      for n in arguments.senders}
-            table(size_kb, results, arguments.senders)
-            for folder in sets:
-                shutil.rmtree(folder)
-        if arguments.big_mb:
-            memory(Isthmus.bin, work, arguments.big_mb, 32)
+        print(f"medians of {arguments.runs} runs, {os.cpu_count()} cores shared by senders and receiver, load "
+              f"{os.getloadavg()[0]:.1f} at the start; isthmus answers after sync and commit")
+        if arguments.sizes:
+            targets(rates(arguments, work))
+        memory(work, arguments.big_mb)
+        if arguments.ledger_rows:
+            ledger(arguments, work)
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

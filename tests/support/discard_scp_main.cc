@@ -53,9 +53,12 @@ int serve(std::uint16_t port) {
   TestEnv env(1, posix_files(), true);
   DiscardingSpool spool(env);
   Admission admission(env, {env.folder(), 0, 0});
+  SenderPolicy everybody;
+  everybody.mode = SenderMode::open;
+  Senders senders(everybody);
   DimseOptions options;
   options.port = port;
-  auto receiver = open_dimse_receiver(env, spool, admission, options);
+  auto receiver = open_dimse_receiver(env, spool, admission, senders, options);
   if (!receiver.ok()) {
     fmt::print(stderr, "isthmus-discard-scp: {}\n", describe(receiver.error()));
     return 1;

@@ -82,6 +82,15 @@ std::string raw_data_pdu(int context_id, bool command, bool last, std::string_vi
   return raw_pdu(4, raw_pdv(context_id, command, last, content));
 }
 
+std::string raw_data_pdu_head(int context_id, bool command, bool last, std::size_t content_bytes) {
+  std::string head("\4\0", 2);
+  head += big_endian(static_cast<std::uint32_t>(content_bytes + 6), 4);
+  head += big_endian(static_cast<std::uint32_t>(content_bytes + 2), 4);
+  head.push_back(static_cast<char>(context_id));
+  head.push_back(static_cast<char>((command ? 1 : 0) | (last ? 2 : 0)));
+  return head;
+}
+
 std::string raw_release_rq() {
   return raw_pdu(5, std::string(4, 0));
 }

@@ -38,6 +38,8 @@ std::string raw_pdu(int type, std::string_view content);
 std::string raw_associate_rq(const RawAssociate& request);
 std::string raw_pdv(int context_id, bool command, bool last, std::string_view content);
 std::string raw_data_pdu(int context_id, bool command, bool last, std::string_view content);
+// All of it but the content, which is `content_bytes` long and follows.
+std::string raw_data_pdu_head(int context_id, bool command, bool last, std::size_t content_bytes);
 std::string raw_release_rq();
 std::string raw_abort();
 

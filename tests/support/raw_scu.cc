@@ -5,6 +5,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include <zlib.h>
 
@@ -130,6 +131,10 @@ Result<std::unique_ptr<RawSocket>> RawSocket::connect(const std::string& host, s
   }
   const int on = 1;
   (void)::setsockopt(raw->fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+  const timeval second{1, 0};
+  (void)::setsockopt(raw->fd_, SOL_SOCKET, SO_RCVTIMEO, &second, sizeof(second));
+  const timeval minute{60, 0};
+  (void)::setsockopt(raw->fd_, SOL_SOCKET, SO_SNDTIMEO, &minute, sizeof(minute));
   return raw;
 }
 
@@ -161,13 +166,41 @@ Result<void> RawSocket::send_all(std::string_view bytes, int flags) {
   return {};
 }
 
+Result<void> RawSocket::send_gathered(std::vector<std::string_view> pieces) {
+  constexpr std::size_t kMostAtOnce = 512;  // IOV_MAX is 1024
+  std::array<iovec, kMostAtOnce> vectors;
+  for (std::size_t next = 0; next < pieces.size();) {
+    const std::size_t count = std::min(pieces.size() - next, kMostAtOnce);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::string_view piece = pieces[next + i];
+      vectors[i] = {const_cast<char*>(piece.data()), piece.size()};
+    }
+    msghdr message{};
+    message.msg_iov = vectors.data();
+    message.msg_iovlen = count;
+    const ssize_t sent = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+    if (sent < 0 && errno == EINTR) continue;
+    if (sent < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+      return raw_error("raw.timeout", "while sending");
+    }
+    if (sent < 0) return raw_error("raw.closed", "while sending");
+    auto left = static_cast<std::size_t>(sent);
+    while (next < pieces.size() && left >= pieces[next].size()) left -= pieces[next++].size();
+    if (left > 0) pieces[next].remove_prefix(left);
+  }
+  return {};
+}
+
 Result<bool> RawSocket::receive_some(Clock::time_point until) {
+  // Far from the end the socket's own time-out of a second is enough, and saves a system call.
+  const bool near_the_end = left_milliseconds(until) < 2'000;
   pollfd waiting{fd_, POLLIN, 0};
-  if (::poll(&waiting, 1, left_milliseconds(until)) == 0) {
+  if (near_the_end && ::poll(&waiting, 1, left_milliseconds(until)) == 0) {
     return raw_error("raw.timeout", "nothing came in time");
   }
   std::array<char, 65536> chunk;
   const ssize_t got = ::recv(fd_, chunk.data(), chunk.size(), 0);
+  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return true;
   if (got <= 0) return false;
   received_.append(chunk.data(), static_cast<std::size_t>(got));
   return true;
@@ -256,11 +289,15 @@ Result<void> RawScu::send_command(int context_id, const RawCommand& command) {
   return socket_->send(raw_data_pdu(context_id, true, true, raw_command(command)));
 }
 
-Result<void> RawScu::send_data(int context_id, std::string_view piece, bool last) {
+std::size_t RawScu::pdv_room() const {
   const std::size_t limit =
       peer_max_pdu_bytes_ == 0 ? pdu_bytes_ : std::min(pdu_bytes_, peer_max_pdu_bytes_);
+  return limit - 6;
+}
+
+Result<void> RawScu::send_data(int context_id, std::string_view piece, bool last) {
   do {
-    const std::string_view part = piece.substr(0, limit - 6);
+    const std::string_view part = piece.substr(0, pdv_room());
     piece.remove_prefix(part.size());
     const std::string head = raw_data_pdu(context_id, false, last && piece.empty(), part);
     TRY(socket_->send(head));
@@ -292,9 +329,20 @@ Result<RawResponse> RawScu::echo(int context_id) {
 
 Result<RawResponse> RawScu::store(int context_id, std::string_view sop_class_uid,
                                   std::string_view sop_instance_uid, std::string_view dataset) {
-  TRY(send_command(context_id,
-                   c_store_command(next_message_id(), sop_class_uid, sop_instance_uid)));
-  TRY(send_data(context_id, dataset, true));
+  const std::string command = raw_data_pdu(
+      context_id, true, true,
+      raw_command(c_store_command(next_message_id(), sop_class_uid, sop_instance_uid)));
+  std::vector<std::string> heads;
+  heads.reserve(dataset.size() / pdv_room() + 1);  // their bytes stay where they are
+  std::vector<std::string_view> pieces{command};
+  do {
+    const std::string_view part = dataset.substr(0, pdv_room());
+    dataset.remove_prefix(part.size());
+    heads.push_back(raw_data_pdu_head(context_id, false, dataset.empty(), part.size()));
+    pieces.push_back(heads.back());
+    pieces.push_back(part);
+  } while (!dataset.empty());
+  TRY(socket_->send_gathered(std::move(pieces)));
   return receive_response();
 }
 

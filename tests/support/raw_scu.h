@@ -9,6 +9,7 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/bytes.h"
 #include "base/env.h"
@@ -27,6 +28,8 @@ class RawSocket {
   Result<void> send(std::string_view bytes);
   // What follows goes out together with it.
   Result<void> send_with_more(std::string_view bytes);
+  // One after the other, in as few system calls as the kernel takes, and without copying them.
+  Result<void> send_gathered(std::vector<std::string_view> pieces);
   // The next whole PDU with its header. "raw.timeout", "raw.closed".
   Result<std::string> receive_pdu(Milliseconds timeout);
   // Everything until the other side closes; what came until then when it does not in time.
@@ -68,6 +71,7 @@ class RawScu {
   const std::multimap<int, std::string>& user_items() const { return user_items_; }
 
   Result<RawResponse> echo(int context_id);
+  // Without copying the data set: command and data go out together.
   Result<RawResponse> store(int context_id, std::string_view sop_class_uid,
                             std::string_view sop_instance_uid, std::string_view dataset);
   // The same in steps.
@@ -84,6 +88,7 @@ class RawScu {
   RawScu(std::unique_ptr<RawSocket> socket, Milliseconds timeout)
       : socket_(std::move(socket)), timeout_(timeout) {}
   void read_accept(std::string_view pdu);
+  std::size_t pdv_room() const;  // of data in one PDU
 
   std::unique_ptr<RawSocket> socket_;
   Milliseconds timeout_;

@@ -26,7 +26,9 @@ struct SendOptions {
   std::vector<std::string> paths;
   int repeat = 1;
   int associations = 1;
+  double seconds = 0;  // 0: by `repeat`
   bool unique_uids = false;
+  bool preload = false;
   double no_response_timeout_s = 60;
   std::uint32_t pdu_bytes = 131072;
   bool quiet = false;
@@ -80,6 +82,7 @@ struct Item {
   std::string path;
   std::string sop_class_uid;
   std::string transfer_syntax_uid;
+  std::optional<RawFile> loaded;  // when all is read before the first is sent
 };
 
 class Sender {
@@ -118,9 +121,15 @@ class Sender {
                                  timeout);
     std::string broken = scu.ok() ? "" : describe(scu.error());
     if (scu.ok()) (*scu)->set_pdu_bytes(options_.pdu_bytes);
-    for (int round = 0; round < options_.repeat; ++round) {
+    const auto until = Clock::now() + std::chrono::duration<double>(options_.seconds);
+    const auto goes_on = [&](int round) {
+      return options_.seconds > 0 ? broken.empty() && Clock::now() < until
+                                  : round < options_.repeat;
+    };
+    for (int round = 0; goes_on(round); ++round) {
       for (std::size_t i = begin; i < end; ++i) {
-        const Item& item = items_[i];
+        if (options_.seconds > 0 && !goes_on(round)) break;
+        Item& item = items_[i];
         const int id = contexts.at({item.sop_class_uid, item.transfer_syntax_uid});
         if (broken.empty()) {
           broken = send_one(**scu, item, id);
@@ -133,12 +142,17 @@ class Sender {
   }
 
   // Gives why the association is of no use any more, or nothing.
-  std::string send_one(RawScu& scu, const Item& item, int context_id) {
-    auto file = read_raw_file(item.path);
-    if (!file.ok()) {
-      report(item.path, "", std::nullopt, 0, describe(file.error()));
-      return {};
+  std::string send_one(RawScu& scu, Item& item, int context_id) {
+    std::optional<RawFile> read;
+    if (!item.loaded) {
+      auto from_disk = read_raw_file(item.path);
+      if (!from_disk.ok()) {
+        report(item.path, "", std::nullopt, 0, describe(from_disk.error()));
+        return {};
+      }
+      read = std::move(from_disk).value();
     }
+    RawFile* const file = item.loaded ? &*item.loaded : &*read;
     if (options_.unique_uids) {
       replace_sop_instance_uid(*file, fresh_uid(file->sop_instance_uid.size(), random_));
     }
@@ -194,14 +208,15 @@ int send_all(const SendOptions& options) {
   std::vector<std::vector<Item>> shares(static_cast<std::size_t>(options.associations));
   std::size_t next = 0;
   for (const std::string& path : files_under(options.paths)) {
-    const auto file = read_raw_file(path);
+    auto file = read_raw_file(path);
     if (!file.ok()) {
       fmt::print("{{\"file\":{},\"skipped\":{}}}\n", json_text(path),
                  json_text(describe(file.error())));
       continue;
     }
-    shares[next++ % shares.size()].push_back(
-        {path, file->sop_class_uid, file->transfer_syntax_uid});
+    Item item{path, file->sop_class_uid, file->transfer_syntax_uid, std::nullopt};
+    if (options.preload) item.loaded = std::move(file).value();
+    shares[next++ % shares.size()].push_back(std::move(item));
   }
   Totals totals;
   std::random_device seed;
@@ -240,6 +255,8 @@ int main(int argc, char** argv) {
       ->check(CLI::PositiveNumber);
   app.add_option("--associations", options.associations, "How many send at the same time")
       ->check(CLI::Range(1, 1000));
+  app.add_option("--seconds", options.seconds, "Send everything again and again for this long");
+  app.add_flag("--preload", options.preload, "Read all files before the first is sent");
   app.add_flag("--unique-uids", options.unique_uids,
                "Give every instance that is sent a fresh SOP Instance UID of the same length");
   app.add_option("--no-response-timeout", options.no_response_timeout_s,
