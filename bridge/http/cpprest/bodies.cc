@@ -98,9 +98,7 @@ pplx::task<size_t> Download::_getn(std::uint8_t*, size_t) {
 pplx::task<size_t> Download::_putn(const std::uint8_t* bytes, size_t count) {
   const std::lock_guard lock(mutex_);
   if (abandoned_) return failed("nobody reads the answer");
-  piece_.emplace();
-  piece_->left = {reinterpret_cast<const std::byte*>(bytes), count};
-  piece_->size = count;
+  piece_ = Piece{{reinterpret_cast<const std::byte*>(bytes), count}, count, {}};
   changed_.notify_all();
   return pplx::create_task(piece_->taken);
 }

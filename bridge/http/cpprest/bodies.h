@@ -56,9 +56,8 @@ class PlainBuffer : public StreamBuffer {
 // Reads `source` in cpprestsdk's threads until detach(): from then on nobody touches it.
 class Upload : public PlainBuffer {
  public:
-  // `repeatable`: whether cpprestsdk may send it once more, see seekpos.
-  Upload(std::shared_ptr<ByteSource> source, bool repeatable)
-      : PlainBuffer(std::ios_base::in), repeatable_(repeatable), source_(std::move(source)) {}
+  explicit Upload(std::shared_ptr<ByteSource> source)
+      : PlainBuffer(std::ios_base::in), source_(std::move(source)) {}
 
   // Waits for a read in progress.
   void detach();
@@ -75,7 +74,6 @@ class Upload : public PlainBuffer {
   pplx::task<size_t> _putn(const std::uint8_t*, size_t) override;
 
  private:
-  const bool repeatable_;
   mutable std::mutex mutex_;
   std::shared_ptr<ByteSource> source_;  // none: detached
   std::optional<Error> error_;
@@ -103,7 +101,7 @@ class Download : public PlainBuffer {
  private:
   struct Piece {
     ByteSpan left;
-    std::size_t size = 0;
+    std::size_t size;
     pplx::task_completion_event<size_t> taken;
   };
   enum class End { none, well, broken };

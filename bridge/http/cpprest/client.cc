@@ -235,7 +235,7 @@ void CpprestClient::start(Host& host, const Url& url, const Request& request,
                               .set_query(std::string(url.query()))
                               .to_uri());
   if (request.body) {
-    call->upload = std::make_shared<Upload>(request.body, idempotent(request.method));
+    call->upload = std::make_shared<Upload>(request.body);
     message.set_body(
         concurrency::streams::istream(concurrency::streams::streambuf<std::uint8_t>(
             std::static_pointer_cast<concurrency::streams::details::basic_streambuf<std::uint8_t>>(
