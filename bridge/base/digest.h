@@ -22,6 +22,8 @@ class Digest {
   std::string hex() const;
   std::string base64() const;
   const std::array<std::byte, 32>& raw() const { return raw_; }
+  // All zeros, as it is by default: a digest that was not taken.
+  bool empty() const { return *this == Digest(); }
   bool operator==(const Digest&) const = default;
   auto operator<=>(const Digest&) const = default;
 

@@ -92,6 +92,14 @@ double unit_random(Entropy& entropy) {
   return static_cast<double>(bits >> 11) * 0x1.0p-53;
 }
 
+Result<void> File::write_pieces_at(std::uint64_t offset, std::span<const ByteSpan> pieces) {
+  for (const ByteSpan piece : pieces) {
+    TRY(write_at(offset, piece));
+    offset += piece.size();
+  }
+  return {};
+}
+
 std::unique_ptr<ByteSource> source_of_file(std::unique_ptr<File> file, std::uint64_t offset,
                                            std::uint64_t length) {
   return std::make_unique<FileSource>(std::move(file), offset, length);

@@ -47,7 +47,11 @@ std::string make_id_text(Env& env);
 // A number in [0, 1), for jitter.
 double unit_random(Entropy& entropy);
 
-// An open file. One thread at a time, but for read_at, which any number may call at once.
+// What Mode::direct needs: offsets, lengths and memory addresses are multiples of it.
+constexpr std::size_t kDirectAlignment = 4096;
+
+// An open file. One thread at a time, but for read_at, write_at and write_pieces_at on parts that do
+// not overlap, and sync: those any number may call at once.
 class File {
  public:
   virtual ~File() = default;
@@ -55,6 +59,8 @@ class File {
   virtual Result<void> append(ByteSpan bytes) = 0;
   // Writes all of `bytes` at `offset`.
   virtual Result<void> write_at(std::uint64_t offset, ByteSpan bytes) = 0;
+  // Writes the pieces one behind the other from `offset` on, in as few calls as the system takes.
+  virtual Result<void> write_pieces_at(std::uint64_t offset, std::span<const ByteSpan> pieces);
   // Reads up to into.size() bytes at `offset`; fewer only at the end of the file.
   virtual Result<std::size_t> read_at(std::uint64_t offset, MutableByteSpan into) const = 0;
   // The bytes written so far survive a power cut. A failed sync must never be repeated: what the
@@ -77,6 +83,8 @@ class FileSystem {
     create_new,      // fails with "disk.exists" when it is there
     open_or_create,  // read and write, keeps what is there
     read_only,
+    direct,  // reads and writes what is there, past the page cache where the file system can;
+             // reads and writes are aligned to kDirectAlignment
   };
 
   virtual ~FileSystem() = default;

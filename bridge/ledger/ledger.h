@@ -106,6 +106,8 @@ struct Sweepable {
   SpoolRef spool_ref;
 };
 
+class SpoolRows;  // ledger/spool_rows.h
+
 class Ledger {
  public:
   virtual ~Ledger() = default;
@@ -211,13 +213,16 @@ class Ledger {
   // Instances whose deliveries are all imported since before `imported_before`, bytes not freed.
   virtual Result<std::vector<Sweepable>> sweepable(WallTime imported_before, std::size_t limit) = 0;
   // Claims: from now on the bytes may be missing. Then the spool frees, then note_freed concludes.
-  virtual Result<void> claim_freeing(const InstanceId& instance) = 0;
+  // Gives where they lie now: they may have been moved since sweepable() told.
+  virtual Result<SpoolRef> claim_freeing(const InstanceId& instance) = 0;
   virtual Result<void> note_freed(const InstanceId& instance) = 0;
   // Claimed and not concluded: what a restart has to go on with.
   virtual Result<std::vector<Sweepable>> being_freed() = 0;
 
   // --- storage commitment (ledger/commitments.h) ----------------------------------------------
   virtual Commitments& commitments() = 0;
+  // --- areas with ports of their own ----------------------------------------------------------
+  virtual SpoolRows& spool_rows() = 0;
 
   // --- people ---------------------------------------------------------------------------------
   virtual Result<std::vector<StateCount>> counts() = 0;

@@ -48,7 +48,8 @@ struct Arrival {
   std::uint64_t size_bytes = 0;            // the whole Part 10 file
   std::uint64_t dataset_offset_bytes = 0;  // where the data set begins (after group 0002)
   Digest dataset_digest;  // of the data set exactly as received: decides "known already"
-  Digest file_digest;     // of the whole Part 10 file: what the bucket must hold
+  Digest file_digest;     // of the whole Part 10 file: what the bucket must hold; empty when it
+                          // is taken only while staging (decision 0008)
   SpoolRef spool_ref;
   WallTime received_at;
   // Names of the destinations it goes to, each once; nothing or none: every one that is configured.
@@ -81,7 +82,8 @@ struct Instance {
 };
 
 // The answer of a commit. `known` means: same identity and same bytes were stored before; `id` is
-// that earlier instance and no new row was made.
+// that earlier instance and no new row was made. A spool whose rows follow its promises finds that
+// out later: then `known` is false, and no row of this id is ever made.
 struct Receipt {
   InstanceId id;
   bool known = false;

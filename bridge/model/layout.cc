@@ -1,9 +1,14 @@
 #include "model/layout.h"
 
+#include <fmt/format.h>
+
+#include <charconv>
+
 namespace isthmus::layout {
 namespace {
 
 constexpr std::string_view kFileSuffix = ".dcm";
+constexpr std::string_view kSegmentSuffix = ".segment";
 
 std::string joined(std::string_view prefix) {
   std::string text(prefix);
@@ -66,6 +71,21 @@ std::string spool_part(const InstanceId& instance) {
 std::optional<InstanceId> instance_of_spool_name(std::string_view name) {
   if (auto instance = stripped(name, kFileSuffix)) return instance;
   return stripped(name, kSpoolPartSuffix);
+}
+
+std::string segment_file(std::uint32_t number) {
+  return fmt::format("{:08x}{}", number, kSegmentSuffix);
+}
+
+std::string segment_part(std::uint32_t number) {
+  return fmt::format("{:08x}{}", number, kSpoolPartSuffix);
+}
+
+std::optional<std::uint32_t> segment_of_name(std::string_view name) {
+  std::uint32_t number = 0;
+  const auto parsed = std::from_chars(name.data(), name.data() + name.size(), number, 16);
+  if (parsed.ec != std::errc() || segment_file(number) != name) return std::nullopt;
+  return number;
 }
 
 }  // namespace isthmus::layout

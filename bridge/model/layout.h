@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,6 +43,13 @@ std::string spool_file(const InstanceId& instance);
 std::string spool_part(const InstanceId& instance);
 // The instance id in a plain file name of either kind.
 std::optional<InstanceId> instance_of_spool_name(std::string_view name);
+
+// The folder of the spool's segments, "0000002a.segment" in it, and the name while it is made.
+constexpr std::string_view kSegmentFolder = "segments";
+std::string segment_file(std::uint32_t number);
+std::string segment_part(std::uint32_t number);
+// The number in a plain file name of the first kind.
+std::optional<std::uint32_t> segment_of_name(std::string_view name);
 
 }  // namespace layout
 }  // namespace isthmus

@@ -93,11 +93,13 @@ class Sweeper final : public Step {
     const WallTime before = env_.clock.wall_now() - options_.spool_retention;
     TRY_ASSIGN(const std::vector<Sweepable> instances, ledger_.sweepable(before, kInstancesPerRun));
     for (const Sweepable& instance : instances) {
-      const Result<void> claimed = ledger_.claim_freeing(instance.instance);
-      TRY_ASSIGN(const bool ours, still_ours(env_, claimed, name(), instance.instance.text()));
+      const Result<SpoolRef> claimed = ledger_.claim_freeing(instance.instance);
+      const Result<void> claim = claimed.ok() ? Result<void>() : Result<void>(claimed.error());
+      TRY_ASSIGN(const bool ours, still_ours(env_, claim, name(), instance.instance.text()));
       if (!ours) continue;
       FAILPOINT(sweeper_freeing);
-      TRY(free(instance));
+      // Where they lie now: a spool may have moved them meanwhile.
+      TRY(free({instance.instance, *claimed}));
     }
     more_ = more_ || instances.size() == kInstancesPerRun;
     return {};

@@ -34,11 +34,12 @@ class IncomingInstance {
   // are not concerned. After an error every later call gives the same one.
   virtual Result<void> append(ByteSpan bytes) = 0;
   virtual void dataset_begins() = 0;
-  // Returns when bytes, directory entry and row would survive a power cut. Once. Same identity and
-  // digest known already: success with Receipt::known, and these bytes are dropped. Errors as
-  // append, those of Ledger::record, "spool.dataset_offset" (permanent) when the data set does not
-  // begin where `identified` says, and "spool.directory_sync_failed" (fatal): the instance was not
-  // promised.
+  // Returns when the instance would survive a power cut: its bytes, and its row or what the next
+  // start makes the row of. Once. Same identity and digest known already: success, and these bytes
+  // are dropped; Receipt::known says so if the row came first. Errors as append, those of
+  // Ledger::record, "spool.dataset_offset" (permanent) when the data set does not begin where
+  // `identified` says, "spool.directory_sync_failed" and "spool.segment_sync_failed" (fatal): the
+  // instance was not promised.
   virtual Result<Receipt> commit(const Identified& identified) = 0;
 };
 
@@ -54,11 +55,14 @@ class Spool {
   // Gives the space back, durably. Freeing what is gone succeeds. "spool.io" (transient), or
   // "spool.directory_sync_failed" (fatal).
   virtual Result<void> free(const SpoolRef& ref) = 0;
-  // Once, before begin(): discards part files and files without a row, which nobody was promised.
-  // Never touches anything that has a row. Gives how many were discarded. "spool.unclaimed"
+  // Once, before begin(): makes the rows that were promised and not made, and discards part files
+  // and files without a row, which nobody was promised. Never touches anything that has a row.
+  // Gives how many were discarded. "spool.unclaimed"
   // (permanent), and nothing is touched, when more whole files are without a row than a crash can
   // leave: then this is not their ledger. Errors of the disk and the ledger as they are.
   virtual Result<std::size_t> recover() = 0;
+  // Returns when everything that was promised before this call has its row. Errors of the ledger.
+  virtual Result<void> catch_up() = 0;
   // Bytes of instances held.
   virtual Result<std::uint64_t> used_bytes() = 0;
 };
@@ -68,5 +72,36 @@ class Spool {
 // closes admission as failed and calls Env::on_fatal.
 Result<std::unique_ptr<Spool>> open_file_spool(Env& env, FileSystem::Path directory, Ledger& ledger,
                                                Admission& admission);
+
+struct SegmentOptions {
+  // Of a new segment; smaller ones are made while there is little space. Old ones stay as they are.
+  std::uint64_t segment_bytes = 64 * MiB;
+  // Longer instances, head included, go to files of their own.
+  std::uint64_t max_instance_bytes = 4 * MiB;
+  // Of all instances that are buffered at once; beyond, an instance goes to a file of its own.
+  std::uint64_t buffer_bytes = 24 * MiB;
+  // Segments kept ready to be written, at least.
+  std::size_t ahead = 1;
+  // No segment is made when this much would not be left on the disk.
+  std::uint64_t reserve_bytes = 2 * GiB;
+  // Rows follow this long after the promise, or as soon as there are so many.
+  Milliseconds rows_within{50};
+  std::size_t rows_at_once = 256;
+  // Promises without a row at most; beyond, receivers wait.
+  std::size_t max_rows_behind = 8192;
+  // A segment that is three quarters free is compacted when nothing was freed in it for so long.
+  Milliseconds compact_after{600'000};
+  // False: rows and segments are only looked after when asked (unit tests).
+  bool background = true;
+};
+
+// Instances are appended to segments, with one sync for all who wait; what is too large, and what
+// the spool of files held before, is in files as with open_file_spool. Threads of its own make rows
+// and segments; they end with it. What must outlive what, and fatal errors, as there. Metrics:
+// spool_rows_behind, spool_segments{state}, spool_buffered_bytes, spool_to_file_total{reason},
+// spool_segment_syncs_total, spool_records_total, spool_compacted_total.
+Result<std::unique_ptr<Spool>> open_segment_spool(Env& env, FileSystem::Path directory,
+                                                  Ledger& ledger, Admission& admission,
+                                                  SegmentOptions options);
 
 }  // namespace isthmus

@@ -53,4 +53,14 @@ std::vector<Durable*> IntakeLedger::durables() const {
   return durables_;
 }
 
+void IntakeLedger::followed(const Arrival& arrival) {
+  const std::lock_guard lock(mutex_);
+  arrivals_.emplace(arrival.id, arrival);
+}
+
+void IntakeLedger::moved(const InstanceId& instance, const SpoolRef& to) {
+  const std::lock_guard lock(mutex_);
+  arrivals_.at(instance).spool_ref = to;
+}
+
 }  // namespace isthmus::test

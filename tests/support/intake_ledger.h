@@ -33,10 +33,17 @@ class IntakeLedger : public MemoryLedger {
   // As if the row had never been committed: has_instance() denies it.
   void forget(const InstanceId& id);
 
+  // As if the sweeper had freed its bytes and concluded.
+  void freed(const InstanceId& id) { note_freed_unasked(id); }
+
   // --- what it knows --------------------------------------------------------------------------
   std::vector<Arrival> arrivals() const;
   // The Durable of each record() that got so far, in order, known ones included.
   std::vector<Durable*> durables() const;
+
+ protected:
+  void followed(const Arrival& arrival) override;
+  void moved(const InstanceId& instance, const SpoolRef& to) override;
 
  private:
   mutable std::mutex mutex_;

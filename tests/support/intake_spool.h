@@ -31,6 +31,7 @@ class IntakeSpool : public Spool {
   Result<std::unique_ptr<ByteSource>> open(const SpoolRef& ref) override;
   Result<void> free(const SpoolRef& ref) override;
   Result<std::size_t> recover() override { return std::size_t{0}; }
+  Result<void> catch_up() override { return {}; }
   Result<std::uint64_t> used_bytes() override;
 
   // --- faults ---------------------------------------------------------------------------------

@@ -175,6 +175,12 @@ Result<Receipt> MemoryLedger::record(const Arrival& arrival, Durable* bytes) {
   if (auto error = admit("record")) return *error;
   if (bytes != nullptr) TRY(bytes->make_durable());
   Lock lock(mutex_);
+  const Receipt receipt = make_row(arrival);
+  if (!receipt.known) changed(std::move(lock));
+  return receipt;
+}
+
+Receipt MemoryLedger::make_row(const Arrival& arrival) {
   const InstanceRow* first = nullptr;
   for (const InstanceRow& row : instances_) {
     if (row.instance.sop_instance_uid != arrival.identity.sop_instance_uid) continue;
@@ -211,7 +217,6 @@ Result<Receipt> MemoryLedger::record(const Arrival& arrival, Durable* bytes) {
     delivery.delivery.reason_code = "identity_conflict";
     delivery.delivery.next_attempt_at.reset();
   }
-  changed(std::move(lock));
   return Receipt{arrival.id, false};
 }
 
@@ -534,7 +539,7 @@ Result<std::vector<Sweepable>> MemoryLedger::sweepable(WallTime imported_before,
   return found;
 }
 
-Result<void> MemoryLedger::claim_freeing(const InstanceId& instance) {
+Result<SpoolRef> MemoryLedger::claim_freeing(const InstanceId& instance) {
   if (auto error = admit("claim_freeing")) return *error;
   Lock lock(mutex_);
   InstanceRow* row = find(instance);
@@ -543,8 +548,9 @@ Result<void> MemoryLedger::claim_freeing(const InstanceId& instance) {
     return no_transition("claim of an instance that is not to be freed");
   }
   row->freeing = true;
+  const SpoolRef ref = row->instance.spool_ref;
   changed(std::move(lock));
-  return {};
+  return ref;
 }
 
 Result<void> MemoryLedger::note_freed(const InstanceId& instance) {

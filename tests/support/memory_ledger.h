@@ -15,10 +15,11 @@
 
 #include "ledger/ledger.h"
 #include "support/memory_commitments.h"
+#include "ledger/spool_rows.h"
 
 namespace isthmus::test {
 
-class MemoryLedger : public Ledger {
+class MemoryLedger : public Ledger, private SpoolRows {
  public:
   // Asked before each call with its name ("mark_staged"), without a lock held; an error is given to
   // the caller, and nothing happens.
@@ -89,7 +90,8 @@ class MemoryLedger : public Ledger {
                                                   std::size_t limit) override;
   Result<void> note_objects_removed(const BatchId& batch) override;
   Result<std::vector<Sweepable>> sweepable(WallTime imported_before, std::size_t limit) override;
-  Result<void> claim_freeing(const InstanceId& instance) override;
+  SpoolRows& spool_rows() override { return *this; }
+  Result<SpoolRef> claim_freeing(const InstanceId& instance) override;
   Result<void> note_freed(const InstanceId& instance) override;
   Result<std::vector<Sweepable>> being_freed() override;
 
@@ -106,7 +108,22 @@ class MemoryLedger : public Ledger {
   void on_change(std::function<void()> notify) override;
   void stop() override;
 
+ protected:
+  // Whatever its deliveries' states.
+  void note_freed_unasked(const InstanceId& instance);
+  // A row was made by follow(), or names other bytes than before.
+  virtual void followed(const Arrival& /*arrival*/) {}
+  virtual void moved(const InstanceId& /*instance*/, const SpoolRef& /*to*/) {}
+
  private:
+  // memory_spool_rows.cc
+  Result<SpoolPosition> position() override;
+  Result<std::vector<Receipt>> follow(std::span<const Arrival> arrivals,
+                                      const SpoolPosition& reached) override;
+  Result<bool> move(const InstanceId& instance, const SpoolRef& from, const SpoolRef& to) override;
+  Result<std::vector<HeldInstance>> held(std::string_view after, std::string_view before,
+                                         std::size_t limit) override;
+
   struct InstanceRow {
     Instance instance;
     std::string patient_id;
@@ -142,6 +159,7 @@ class MemoryLedger : public Ledger {
   BatchRow* find(const BatchId& id);
   JobRow* find(const ImportJobId& id);
   InstanceRow* find(const InstanceId& id);
+  Receipt make_row(const Arrival& arrival);
   std::vector<DeliveryRow*> members(const BatchId& batch);
   bool move(DeliveryRow& row, DeliveryEvent event, std::string why);
   bool move(BatchRow& row, BatchEvent event, std::string why);
@@ -164,6 +182,7 @@ class MemoryLedger : public Ledger {
   std::vector<BatchRow> batches_;
   std::vector<JobRow> jobs_;
   std::vector<HistoryEntry> history_;
+  SpoolPosition position_;
   std::vector<std::pair<std::string, Error>> refusals_;
   Hook hook_;
   std::function<void()> notify_;

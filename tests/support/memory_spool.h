@@ -27,6 +27,7 @@ class MemorySpool : public Spool {
   Result<std::unique_ptr<ByteSource>> open(const SpoolRef& ref) override;
   Result<void> free(const SpoolRef& ref) override;
   Result<std::size_t> recover() override;
+  Result<void> catch_up() override { return {}; }
   Result<std::uint64_t> used_bytes() override;
 
   // One instance, all at once: what a receiver does with begin, append and commit.

@@ -80,11 +80,12 @@ struct PowerLossFiles::EntryChange {
 class PowerLossFile final : public File {
  public:
   PowerLossFile(PowerLossFiles& files, PowerLossFiles::NodePtr node, FileSystem::Path path,
-                bool writable)
+                FileSystem::Mode mode)
       : files_(files),
         node_(std::move(node)),
         path_(std::move(path)),
-        writable_(writable),
+        writable_(mode != FileSystem::Mode::read_only),
+        direct_(mode == FileSystem::Mode::direct),
         boot_(files.boots_) {}
 
   Result<void> append(ByteSpan bytes) override {
@@ -100,6 +101,7 @@ class PowerLossFile final : public File {
   Result<std::size_t> read_at(std::uint64_t offset, MutableByteSpan into) const override {
     const std::lock_guard lock(files_.mutex_);
     if (auto error = refuse(FileOperation::read_at, false)) return *error;
+    if (direct_ && !is_aligned(offset, into)) return misaligned();
     return node_->bytes.read(static_cast<std::size_t>(offset), into);
   }
 
@@ -130,9 +132,19 @@ class PowerLossFile final : public File {
     return files_.refuse(operation, changes);
   }
 
+  // As a disk that is written past the page cache asks for it.
+  static bool is_aligned(std::uint64_t offset, ByteSpan bytes) {
+    return offset % kDirectAlignment == 0 && bytes.size() % kDirectAlignment == 0 &&
+           reinterpret_cast<std::uintptr_t>(bytes.data()) % kDirectAlignment == 0;
+  }
+  static Error misaligned() {
+    return permanent_error("disk.io", "A direct access was not aligned.");
+  }
+
   Result<void> write(FileOperation operation, std::size_t offset, ByteSpan bytes) {
     if (auto error = refuse(operation, true)) return *error;
     if (!writable_) return permanent_error("disk.io", "The file was opened for reading only.");
+    if (direct_ && !is_aligned(offset, bytes)) return misaligned();
     const std::size_t old_size = node_->bytes.size();
     std::size_t length = bytes.size();
     const std::size_t growth =
@@ -152,6 +164,7 @@ class PowerLossFile final : public File {
   const PowerLossFiles::NodePtr node_;
   const FileSystem::Path path_;
   const bool writable_;
+  const bool direct_;
   const std::uint64_t boot_;
 };
 
@@ -170,7 +183,7 @@ Error PowerLossFiles::disk_io_error() {
 Result<std::unique_ptr<File>> PowerLossFiles::open(const Path& path, Mode mode) {
   const std::lock_guard lock(mutex_);
   NodePtr node = find(path);
-  const bool creates = !node && mode != Mode::read_only;
+  const bool creates = !node && mode != Mode::read_only && mode != Mode::direct;
   if (auto error = refuse(FileOperation::open, creates)) return *error;
   if (node && mode == Mode::create_new) {
     return permanent_error("disk.exists", "There is a " + path.filename().string() + " already.");
@@ -184,7 +197,7 @@ Result<std::unique_ptr<File>> PowerLossFiles::open(const Path& path, Mode mode) 
   }
   done(FileOperation::open, path);
   return std::unique_ptr<File>(
-      std::make_unique<PowerLossFile>(*this, node, path, mode != Mode::read_only));
+      std::make_unique<PowerLossFile>(*this, node, path, mode));
 }
 
 Result<void> PowerLossFiles::rename(const Path& from, const Path& to) {

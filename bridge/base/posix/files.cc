@@ -4,8 +4,10 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 
@@ -57,6 +59,17 @@ class PosixFile : public File {
     return {};
   }
 
+  Result<void> write_pieces_at(std::uint64_t offset,
+                               std::span<const ByteSpan> pieces) override {
+    while (!pieces.empty()) {
+      const auto batch = pieces.first(std::min(pieces.size(), kPiecesAtOnce));
+      pieces = pieces.subspan(batch.size());
+      TRY(write_batch(offset, batch));
+      for (const ByteSpan piece : batch) offset += piece.size();
+    }
+    return {};
+  }
+
   Result<std::size_t> read_at(std::uint64_t offset, MutableByteSpan into) const override {
     std::size_t done = 0;
     while (done < into.size()) {
@@ -84,6 +97,30 @@ class PosixFile : public File {
   }
 
  private:
+  static constexpr std::size_t kPiecesAtOnce = 64;
+
+  // What one call left over is written piece by piece: that is rare.
+  Result<void> write_batch(std::uint64_t offset, std::span<const ByteSpan> pieces) {
+    std::array<iovec, kPiecesAtOnce> vector{};
+    for (std::size_t i = 0; i < pieces.size(); ++i) {
+      vector[i] = {const_cast<std::byte*>(pieces[i].data()), pieces[i].size()};
+    }
+    ssize_t count = 0;
+    do {
+      count = ::pwritev(descriptor_, vector.data(), static_cast<int>(pieces.size()),
+                        static_cast<off_t>(offset));
+    } while (count < 0 && errno == EINTR);
+    if (count < 0) return disk_error("write", errno);
+    auto written = static_cast<std::size_t>(count);
+    for (const ByteSpan piece : pieces) {
+      const std::size_t done = std::min(written, piece.size());
+      written -= done;
+      if (done < piece.size()) TRY(write_at(offset + done, piece.subspan(done)));
+      offset += piece.size();
+    }
+    return {};
+  }
+
   const int descriptor_;
   std::optional<std::uint64_t> end_;
 };
@@ -102,8 +139,14 @@ class PosixFiles : public FileSystem {
       case Mode::read_only:
         flags |= O_RDONLY;
         break;
+      case Mode::direct:
+        flags |= O_RDWR | O_DIRECT;
+        break;
     }
-    const int descriptor = ::open(path.c_str(), flags, 0600);
+    int descriptor = ::open(path.c_str(), flags, 0600);
+    if (descriptor < 0 && errno == EINVAL && mode == Mode::direct) {
+      descriptor = ::open(path.c_str(), flags & ~O_DIRECT, 0600);  // tmpfs, for one
+    }
     if (descriptor < 0) return disk_error("open", errno);
     return std::unique_ptr<File>(std::make_unique<PosixFile>(descriptor));
   }

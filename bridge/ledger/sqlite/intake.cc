@@ -31,11 +31,14 @@ Result<Known> look_up(sql::Database& db, const Arrival& arrival, const std::stri
 
 }  // namespace
 
+// Under a key that never leaves the ledger: the hash tells whether two patients are the same one,
+// and nothing else to anybody who sees it.
+std::string SqliteLedger::hash_of_patient(const Arrival& arrival) const {
+  return hmac_sha256(patient_key_, as_bytes(arrival.identity.patient_id)).hex();
+}
+
 Result<Receipt> SqliteLedger::record(const Arrival& arrival, Durable* bytes) {
-  // Under a key that never leaves the ledger: the hash tells whether two patients are the same one,
-  // and nothing else to anybody who sees it.
-  const std::string patient_hash =
-      hmac_sha256(patient_key_, as_bytes(arrival.identity.patient_id)).hex();
+  const std::string patient_hash = hash_of_patient(arrival);
   Receipt receipt;
   Commit commit;
   commit.is_intake = true;

@@ -333,6 +333,7 @@ std::vector<sql::Migration> ledger_migrations(Env& env) {
   return {
       {ledger_schema_v1(), [&env](sql::Database& db) { return make_patient_key(env, db); }},
       {ledger_schema_commitments(), {}},
+      {held_instances_migration(), {}},
   };
 }
 

@@ -15,6 +15,9 @@ namespace isthmus {
 // outlive the list.
 std::vector<sql::Migration> ledger_migrations(Env& env);
 
+// Makes what the spool holds findable by place (migration_held_instances.cc).
+std::string held_instances_migration();
+
 // Version 1's script. STRICT tables; states, their CHECKs and the triggers that refuse a change of
 // state come from model/transitions.h.
 std::string ledger_schema_v1();

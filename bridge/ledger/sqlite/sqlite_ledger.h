@@ -11,9 +11,27 @@
 #include "ledger/sqlite/commitments.h"
 #include "ledger/sqlite/committer.h"
 #include "ledger/sqlite/readers.h"
+#include "ledger/spool_rows.h"
 #include "sql/lock_file.h"
 
 namespace isthmus {
+
+class SqliteLedger;
+
+// spool_rows.cc.
+class SqliteSpoolRows final : public SpoolRows {
+ public:
+  explicit SqliteSpoolRows(SqliteLedger& ledger) : ledger_(ledger) {}
+  Result<SpoolPosition> position() override;
+  Result<std::vector<Receipt>> follow(std::span<const Arrival> arrivals,
+                                      const SpoolPosition& reached) override;
+  Result<bool> move(const InstanceId& instance, const SpoolRef& from, const SpoolRef& to) override;
+  Result<std::vector<HeldInstance>> held(std::string_view after, std::string_view before,
+                                         std::size_t limit) override;
+
+ private:
+  SqliteLedger& ledger_;
+};
 
 class SqliteLedger final : public Ledger {
  public:
@@ -68,7 +86,8 @@ class SqliteLedger final : public Ledger {
                                                   std::size_t limit) override;
   Result<void> note_objects_removed(const BatchId& batch) override;
   Result<std::vector<Sweepable>> sweepable(WallTime imported_before, std::size_t limit) override;
-  Result<void> claim_freeing(const InstanceId& instance) override;
+  SpoolRows& spool_rows() override { return spool_rows_; }
+  Result<SpoolRef> claim_freeing(const InstanceId& instance) override;
   Result<void> note_freed(const InstanceId& instance) override;
   Result<std::vector<Sweepable>> being_freed() override;
   Commitments& commitments() override { return commitments_; }
@@ -85,6 +104,7 @@ class SqliteLedger final : public Ledger {
 
  private:
   friend class SqliteCommitments;
+  friend class SqliteSpoolRows;
   enum class Wakes { steps, nobody };
 
   SqliteLedger(Env& env, LedgerOptions options, std::filesystem::path file);
@@ -103,6 +123,7 @@ class SqliteLedger final : public Ledger {
   Result<std::int64_t> retry_batches(const std::vector<std::string>& ids);
   Result<std::int64_t> retry_deliveries(const std::vector<std::string>& ids);
   Result<Receipt> record_one(Write& write, const Arrival& arrival, const std::string& patient_hash);
+  std::string hash_of_patient(const Arrival& arrival) const;
 
   Env& env_;
   const LedgerOptions options_;
@@ -114,6 +135,7 @@ class SqliteLedger final : public Ledger {
   // the database, and only one that may write can.
   Readers readers_;
   SqliteCommitments commitments_{*this};
+  SqliteSpoolRows spool_rows_{*this};
   std::atomic<bool> closed_{false};
 };
 

@@ -46,13 +46,14 @@ Result<std::vector<Sweepable>> SqliteLedger::sweepable(WallTime imported_before,
   });
 }
 
-Result<void> SqliteLedger::claim_freeing(const InstanceId& instance) {
-  return write(Wakes::nobody, [&](Write& write) -> Result<void> {
+Result<SpoolRef> SqliteLedger::claim_freeing(const InstanceId& instance) {
+  return write(Wakes::nobody, [&](Write& write) -> Result<SpoolRef> {
     // I5 is asked of the deliveries themselves once more, not only of the date.
     TRY_ASSIGN(const std::int64_t changed,
                write.db.run(statement::claim_freeing, {write.now, instance}));
-    if (changed == 1) return {};
-    return require_instance(write.db, instance, "a claim to be freed");
+    if (changed != 1) TRY(require_instance(write.db, instance, "a claim to be freed"));
+    TRY_ASSIGN(const auto ref, write.db.query_text(statement::spool_ref_of, {instance}));
+    return SpoolRef{ref.value_or("")};
   });
 }
 

@@ -4,6 +4,8 @@
 // file, by the receiver's own thread, so that many run side by side), the name (rename), the
 // directory entry (sync of the folder, once for all of a group commit), the row. A crash in between
 // leaves bytes that nobody was promised; recover() discards them.
+#include "spool/files/file_spool.h"
+
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -78,16 +80,18 @@ class Folder : public Durable {
   std::atomic<bool> failed_{false};
 };
 
-class FileSpool : public Spool {
+class FileSpool : public FilesBeside {
  public:
   FileSpool(Env& env, Path directory, Ledger& ledger, Admission& admission);
 
   Result<void> create_folders();
 
   Result<std::unique_ptr<IncomingInstance>> begin(const Origin& origin) override;
+  std::unique_ptr<IncomingInstance> take_over(InstanceId id, const Origin& origin) override;
   Result<std::unique_ptr<ByteSource>> open(const SpoolRef& ref) override;
   Result<void> free(const SpoolRef& ref) override;
   Result<std::size_t> recover() override;
+  Result<void> catch_up() override { return {}; }
   Result<std::uint64_t> used_bytes() override {
     return used_bytes_.load(std::memory_order_relaxed);
   }
@@ -317,6 +321,10 @@ Result<std::unique_ptr<IncomingInstance>> FileSpool::begin(const Origin& origin)
       std::make_unique<IncomingFile>(*this, InstanceId::make(env_), origin));
 }
 
+std::unique_ptr<IncomingInstance> FileSpool::take_over(InstanceId id, const Origin& origin) {
+  return std::make_unique<IncomingFile>(*this, std::move(id), origin);
+}
+
 Result<std::unique_ptr<ByteSource>> FileSpool::open(const SpoolRef& ref) {
   const auto place = place_of(ref);
   if (!place) {
@@ -414,11 +422,17 @@ Folder& FileSpool::folder_of(std::string_view relative_name) {
 
 }  // namespace
 
-Result<std::unique_ptr<Spool>> open_file_spool(Env& env, FileSystem::Path directory, Ledger& ledger,
-                                               Admission& admission) {
+Result<std::unique_ptr<FilesBeside>> open_files_beside(Env& env, FileSystem::Path directory,
+                                                       Ledger& ledger, Admission& admission) {
   auto spool = std::make_unique<FileSpool>(env, std::move(directory), ledger, admission);
   TRY(spool->create_folders());
   admission.refresh();
+  return std::unique_ptr<FilesBeside>(std::move(spool));
+}
+
+Result<std::unique_ptr<Spool>> open_file_spool(Env& env, FileSystem::Path directory, Ledger& ledger,
+                                               Admission& admission) {
+  TRY_ASSIGN(auto spool, open_files_beside(env, std::move(directory), ledger, admission));
   return std::unique_ptr<Spool>(std::move(spool));
 }
 

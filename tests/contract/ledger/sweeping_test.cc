@@ -91,7 +91,7 @@ TEST_F(LedgerSweeping, OnlyImportedInstancesCanBeClaimed) {
       if (views[0].deliveries[0].id == id) instance = views[0].instance.id;
     }
 
-    const Result<void> claimed = ledger_->claim_freeing(instance);
+    const Result<SpoolRef> claimed = ledger_->claim_freeing(instance);
 
     EXPECT_EQ(claimed.ok(), state == DeliveryState::imported) << to_string(state);
   }
