@@ -13,6 +13,7 @@
 #include "base/thread.h"
 #include "dimse/receiver.h"
 #include "http/server.h"
+#include "model/layout.h"
 #include "pipeline/runner.h"
 
 namespace isthmus::app {
@@ -65,6 +66,21 @@ datastore::DataStoreOptions datastore_options(const Settings& settings,
   options.clock_skew = settings.duration("datastore.clock_skew_s");
   options.throttled = settings.flag("datastore.throttled");
   options.start_jobs_per_second = settings.number("datastore.start_jobs_per_second");
+  return options;
+}
+
+SegmentOptions segment_options(const Settings& settings) {
+  const auto bytes = [&](const char* name) {
+    return static_cast<std::uint64_t>(settings.integer(name));
+  };
+  SegmentOptions options;
+  options.segment_bytes = bytes("spool.segment_bytes");
+  options.max_instance_bytes = bytes("spool.segment_max_bytes");
+  options.buffer_bytes = bytes("spool.buffer_bytes");
+  options.ahead = static_cast<std::size_t>(settings.integer("spool.segments_ahead"));
+  options.reserve_bytes = bytes("spool.reserve_bytes");
+  options.rows_within = settings.duration("spool.rows_within_ms");
+  options.compact_after = settings.duration("spool.compact_after_s");
   return options;
 }
 
@@ -137,6 +153,7 @@ class OpenBridge : public Bridge {
     housekeeping_.join();
     runner_.stop();
     if (data_store_) data_store_->stop();
+    if (spool_) ignore(spool_->catch_up(), "the next start makes the rows that are missing");
     if (ledger_) ledger_->stop();
   }
 
@@ -158,14 +175,35 @@ class OpenBridge : public Bridge {
     admission.warn_bytes = static_cast<std::uint64_t>(settings_.integer("spool.warn_bytes"));
     admission_ = std::make_unique<Admission>(env_, admission);
     admission_->refresh();
-    TRY_ASSIGN(spool_, open_file_spool(env_, spool_directory(settings_), *ledger_, *admission_));
-    TRY(spool_->recover());
+    TRY(open_spool());
     for (const std::string& name : settings_.destinations()) {
       TRY_ASSIGN(auto destination, make_destination(env_, settings_, name, *data_store_, key));
       destinations_.push_back(std::move(destination));
     }
     data_store_->start();
     return {};
+  }
+
+  Result<void> open_spool() {
+    const FileSystem::Path directory = spool_directory(settings_);
+    if (settings_.text("spool.kind") == "files") {
+      TRY(refuse_segments(directory));
+      TRY_ASSIGN(spool_, open_file_spool(env_, directory, *ledger_, *admission_));
+    } else {
+      TRY_ASSIGN(spool_, open_segment_spool(env_, directory, *ledger_, *admission_,
+                                            segment_options(settings_)));
+    }
+    TRY(spool_->recover());
+    return {};
+  }
+
+  // Segments of earlier days would be left alone with their promises.
+  Result<void> refuse_segments(const FileSystem::Path& directory) {
+    TRY_ASSIGN(const bool found, env_.files.exists(directory / layout::kSegmentFolder));
+    if (!found) return {};
+    return permanent_error("spool.segments_left",
+                           "spool.kind is files, and the spool has segments: let it be segments "
+                           "with spool.segment_max_bytes 0, which takes new instances to files.");
   }
 
   void add_steps() {

@@ -413,6 +413,7 @@ std::span<const SettingSpec> setting_specs() {
 
 std::vector<std::string_view> choices_of(std::string_view name) {
   if (name == "log.level") return {"debug", "info", "warn", "error"};
+  if (name == "spool.kind") return {"segments", "files"};
   if (name == "dimse.admission") return {"discover", "known", "open"};
   if (name == "destinations.*.kind") return {"embedded"};
   if (name == "senders.*.commitment") {

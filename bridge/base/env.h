@@ -50,8 +50,8 @@ double unit_random(Entropy& entropy);
 // What Mode::direct needs: offsets, lengths and memory addresses are multiples of it.
 constexpr std::size_t kDirectAlignment = 4096;
 
-// An open file. One thread at a time, but for read_at, write_at and write_pieces_at on parts that do
-// not overlap, and sync: those any number may call at once.
+// An open file. One thread at a time, but for read_at, write_at and write_pieces_at on parts that
+// do not overlap, and sync: those any number may call at once.
 class File {
  public:
   virtual ~File() = default;

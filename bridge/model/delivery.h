@@ -43,8 +43,10 @@ struct StagingItem {
   InstanceId instance;
   SpoolRef spool_ref;
   std::uint64_t size_bytes = 0;
-  Digest file_digest;
+  Digest file_digest;  // empty: taken while staging, if the data set is what it was when received
   std::int64_t attempts = 0;
+  Digest dataset_digest;
+  std::uint64_t dataset_offset_bytes = 0;
 };
 
 }  // namespace isthmus

@@ -49,7 +49,7 @@ struct Arrival {
   std::uint64_t dataset_offset_bytes = 0;  // where the data set begins (after group 0002)
   Digest dataset_digest;  // of the data set exactly as received: decides "known already"
   Digest file_digest;     // of the whole Part 10 file: what the bucket must hold; empty when it
-                          // is taken only while staging (decision 0008)
+                          // is taken only while staging (decision 0012)
   SpoolRef spool_ref;
   WallTime received_at;
   // Names of the destinations it goes to, each once; nothing or none: every one that is configured.

@@ -12,6 +12,7 @@
 namespace isthmus {
 namespace {
 
+constexpr std::size_t kExaminedAtOnce = 256 * KiB;
 constexpr std::size_t kRoundsPerRun = 16;  // uploads of each uploader before batches are concluded
 
 // One run's work, shared by its uploaders.
@@ -114,8 +115,44 @@ class Stager final : public Step {
   }
 
   Result<StoredObject> put(const StagingItem& item) {
-    TRY_ASSIGN(std::shared_ptr<ByteSource> bytes, spool_.open(item.spool_ref));
-    return destination_.store.put(key_of(item), std::move(bytes), item.file_digest);
+    TRY_ASSIGN(std::shared_ptr<ByteSource> bytes, open(item));
+    Digest expected = item.file_digest;
+    if (expected.empty()) {
+      TRY_ASSIGN(expected, examine(*bytes, item));
+      TRY(bytes->rewind());
+    }
+    return destination_.store.put(key_of(item), std::move(bytes), expected);
+  }
+
+  // The spool may have moved the bytes since the item was read.
+  Result<std::unique_ptr<ByteSource>> open(const StagingItem& item) {
+    auto bytes = spool_.open(item.spool_ref);
+    if (bytes.ok() || bytes.error().code != "spool.not_found") return bytes;
+    TRY_ASSIGN(const std::optional<Instance> now, ledger_.instance(item.instance));
+    if (!now || now->spool_ref == item.spool_ref) return bytes;
+    return spool_.open(now->spool_ref);
+  }
+
+  // The digest that the bucket must confirm, when none was taken at intake: of bytes whose data set
+  // is still the one that was received.
+  Result<Digest> examine(ByteSource& bytes, const StagingItem& item) {
+    Sha256 whole, dataset;
+    Bytes piece(kExaminedAtOnce);
+    std::uint64_t at = 0;
+    for (;;) {
+      TRY_ASSIGN(const std::size_t got, bytes.read(piece));
+      if (got == 0) break;
+      const ByteSpan read = ByteSpan(piece).first(got);
+      whole.update(read);
+      const std::uint64_t head =
+          item.dataset_offset_bytes > at ? item.dataset_offset_bytes - at : 0;
+      if (head < got) dataset.update(read.subspan(static_cast<std::size_t>(head)));
+      at += got;
+    }
+    if (dataset.finish() == item.dataset_digest) return whole.finish();
+    return permanent_error("spool.damaged",
+                           "The spool's bytes are not those that were received: see whether its "
+                           "disk is failing, and have the instance sent again.");
   }
 
   ObjectKey key_of(const StagingItem& item) const {
@@ -127,7 +164,8 @@ class Stager final : public Step {
     failed_.add();
     // These say that our own copy is damaged or gone: it will not get better. Everything else,
     // denied access too, is trouble of the destination, and ends when somebody mends it.
-    if (error.code == "store.bad_digest" || error.code == "spool.not_found") {
+    if (error.code == "store.bad_digest" || error.code == "spool.not_found" ||
+        error.code == "spool.damaged") {
       return quarantine(item, DeliveryEvent::input_unusable, error);
     }
     if (++run.failures_in_a_row >= std::max<std::size_t>(options_.uploads, 2)) {

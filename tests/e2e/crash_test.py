@@ -15,10 +15,49 @@ POINTS = re.findall(r'ISTHMUS_FAILPOINT\(\w+, "([^"]+)"',
                     (ROOT / "bridge/base/failpoints.def").read_text())
 
 
+# Of the way of files: reached by what does not go into segments.
+OF_FILES = {"spool.begun", "spool.bytes_written", "spool.file_synced", "spool.renamed",
+            "ledger.group_synced"}
+# Reached only by a start that finds something of an earlier life.
+OF_RESTARTS = {"segment.recycled", "segment.replayed", "segment.copied", "segment.moved"}
+
+
+def settings_for(point):
+    settings = {"spool__kind": "segments", "spool__segment_bytes": "1MiB",
+                # Swept at once, so that the sweeper's points are reached too.
+                "spool__retention_s": 0, "sweeper__interval_s": 0.1}
+    if point in OF_FILES:
+        settings["spool__segment_max_bytes"] = 0
+    if point in ("segment.copied", "segment.moved"):
+        settings["spool__retention_s"] = 100000  # they hold their segment
+        settings["spool__compact_after_s"] = 0
+    return settings
+
+
+def live_before(daemon, folder, point):
+    """What the point needs to find: promises without rows, a segment to use again, one to empty."""
+    if point == "segment.replayed":
+        daemon.start("--failpoint", "segment.promised:1", wait=False)
+        daemon.wait_listening(30)
+        raw_send(daemon.dimse_port, folder / "study", timeout=60)
+        assert daemon.reap(60) == -9
+        return
+    daemon.start()
+    raw_send(daemon.dimse_port, folder / "study", check=True)
+    daemon.wait_settled(120)
+    if point == "segment.recycled":
+        deadline = time.monotonic() + 30
+        while rows(daemon, "SELECT count(*) FROM instance WHERE freed_at IS NULL") != [(0,)]:
+            assert time.monotonic() < deadline, daemon.log_tail()
+            time.sleep(0.1)
+    assert daemon.stop() == 0
+
+
 def dies_there_and_goes_on(folder, point, nth):
     make_study(folder / "study", series=2, instances=3, rows=32, cols=32)
-    # Swept at once, so that the sweeper's points are reached too.
-    daemon = Daemon(folder, spool__retention_s=0, sweeper__interval_s=0.1)
+    daemon = Daemon(folder, **settings_for(point))
+    if point in OF_RESTARTS:
+        live_before(daemon, folder, point)
     daemon.start("--failpoint", f"{point}:{nth}", wait=False)
     acknowledged = set()
     try:

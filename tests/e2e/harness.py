@@ -147,6 +147,11 @@ class Daemon:
     def wait_settled(self, timeout=120):
         """Until every delivery is imported or asks for a person, and no batch is on its way."""
         deadline = time.monotonic() + timeout
+        # Rows follow the answers: until then the ledger does not know what is on its way.
+        while self.alive() and self.metric("spool_rows_behind") > 0:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"rows are still behind\n{self.log_tail()}")
+            time.sleep(0.05)
         while True:
             status = self.status()
             moving = [row for row in status["states"] if row["count"] > 0 and (
@@ -160,6 +165,12 @@ class Daemon:
             if not self.alive():
                 raise AssertionError(f"the daemon ended: {self.log_tail()}")
             time.sleep(0.2)
+
+    def metric(self, name):
+        """The sum of a metric over its labels; 0 when there is none."""
+        lines = self.get("/metrics").splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines
+                   if line.split("{")[0].split(" ")[0].endswith(name))
 
     def get(self, path):
         with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=30) as answer:

@@ -69,13 +69,24 @@ def catalogue_instances(imaging, store):
     return found
 
 
+def spooled(daemon, spool_ref):
+    """The Part 10 file under a reference: a file's name, or a segment, its life, record and length."""
+    folder = daemon.folder / "data/spool"
+    if not spool_ref.startswith("segment:"):
+        return (folder / spool_ref).read_bytes()
+    number, _, offset, length = spool_ref.split(":")[1:]
+    with open(folder / "segments" / f"{number}.segment", "rb") as segment:
+        segment.seek(int(offset, 16) + 2048)  # the record's header (spool/segments/format.h)
+        return segment.read(int(length, 16))
+
+
 def spool_is_whole(daemon):
     """I1: every row whose bytes were not freed has them, with the digest it says."""
-    folder = daemon.folder / "data/spool"
-    for spool_ref, digest, size in rows(
-            daemon, "SELECT spool_ref, file_digest, size_bytes FROM instance WHERE freeing_at IS NULL"):
-        data = (folder / spool_ref.split(":")[-1]).read_bytes()
-        if len(data) != size or hashlib.sha256(data).hexdigest() != digest:
+    for spool_ref, digest, offset, size in rows(
+            daemon, "SELECT spool_ref, dataset_digest, dataset_offset_bytes, size_bytes FROM instance "
+                    "WHERE freeing_at IS NULL"):
+        data = spooled(daemon, spool_ref)
+        if len(data) != size or hashlib.sha256(data[offset:]).hexdigest() != digest:
             fail(f"spool bytes of {spool_ref} are not those of the row")
 
 

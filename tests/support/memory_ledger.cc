@@ -386,7 +386,8 @@ Result<std::vector<StagingItem>> MemoryLedger::staging_items(std::string_view de
       if (*d.next_attempt_at > at || items.size() == limit) continue;
       const Instance& instance = find(d.instance)->instance;
       items.push_back({d.id, batch.batch.id, d.instance, instance.spool_ref, instance.size_bytes,
-                       instance.file_digest, d.attempts});
+                       instance.file_digest, d.attempts, instance.dataset_digest,
+                       instance.dataset_offset_bytes});
     }
   }
   return items;

@@ -34,8 +34,8 @@ Result<bool> MemoryLedger::move(const InstanceId& instance, const SpoolRef& from
   if (auto error = admit("move")) return *error;
   Lock lock(mutex_);
   InstanceRow* row = find(instance);
-  const bool ours = row != nullptr && row->instance.spool_ref == from && !row->freeing &&
-                    !row->instance.freed_at;
+  const bool ours =
+      row != nullptr && row->instance.spool_ref == from && !row->freeing && !row->instance.freed_at;
   if (ours) {
     row->instance.spool_ref = to;
     moved(instance, to);

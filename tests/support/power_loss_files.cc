@@ -196,8 +196,7 @@ Result<std::unique_ptr<File>> PowerLossFiles::open(const Path& path, Mode mode) 
     change_entry({node, nullptr, {}, directory, path.filename().string()});
   }
   done(FileOperation::open, path);
-  return std::unique_ptr<File>(
-      std::make_unique<PowerLossFile>(*this, node, path, mode));
+  return std::unique_ptr<File>(std::make_unique<PowerLossFile>(*this, node, path, mode));
 }
 
 Result<void> PowerLossFiles::rename(const Path& from, const Path& to) {

@@ -59,8 +59,7 @@ class PosixFile : public File {
     return {};
   }
 
-  Result<void> write_pieces_at(std::uint64_t offset,
-                               std::span<const ByteSpan> pieces) override {
+  Result<void> write_pieces_at(std::uint64_t offset, std::span<const ByteSpan> pieces) override {
     while (!pieces.empty()) {
       const auto batch = pieces.first(std::min(pieces.size(), kPiecesAtOnce));
       pieces = pieces.subspan(batch.size());

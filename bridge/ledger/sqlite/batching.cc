@@ -26,6 +26,8 @@ StagingItem staging_item_of(sql::Columns columns) {
   item.size_bytes = columns.unsigned_integer();
   item.file_digest = Digest::from_hex(columns.text()).value_or(Digest());
   item.attempts = columns.integer();
+  item.dataset_digest = Digest::from_hex(columns.text()).value_or(Digest());
+  item.dataset_offset_bytes = columns.unsigned_integer();
   return item;
 }
 

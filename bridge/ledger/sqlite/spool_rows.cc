@@ -60,8 +60,7 @@ Result<std::vector<Receipt>> SqliteSpoolRows::follow(std::span<const Arrival> ar
         receipts.push_back({id, false});
         continue;
       }
-      TRY_ASSIGN(const Receipt receipt,
-                 ledger_.record_one(write, arrivals[i], patient_hashes[i]));
+      TRY_ASSIGN(const Receipt receipt, ledger_.record_one(write, arrivals[i], patient_hashes[i]));
       receipts.push_back(receipt);
     }
     TRY(write.db.run(statement::note_spool_position, {as_bytes(position)}));

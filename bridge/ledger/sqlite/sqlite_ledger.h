@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "ledger/ledger.h"
+#include "ledger/spool_rows.h"
 #include "ledger/sqlite/commitments.h"
 #include "ledger/sqlite/committer.h"
 #include "ledger/sqlite/readers.h"
-#include "ledger/spool_rows.h"
 #include "sql/lock_file.h"
 
 namespace isthmus {

@@ -6,8 +6,8 @@
 namespace isthmus::segments {
 
 Chunk make_chunk() {
-  return Chunk(static_cast<std::byte*>(
-      ::operator new[](kChunkBytes, std::align_val_t(kDirectAlignment))));
+  return Chunk(
+      static_cast<std::byte*>(::operator new[](kChunkBytes, std::align_val_t(kDirectAlignment))));
 }
 
 BufferPool::BufferPool(Env& env, std::uint64_t budget_bytes)

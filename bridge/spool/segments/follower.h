@@ -73,7 +73,7 @@ class Follower {
   std::size_t settled_ = 0;           // entries that wait for their row
   bool stopping_ = false;
   std::optional<Error> trouble_;  // of the last attempt to follow
-  Batch batch_;  // taken, not in the ledger yet; kept when the ledger refuses
+  Batch batch_;                   // taken, not in the ledger yet; kept when the ledger refuses
   Wakeup work_, plenty_;
 };
 

@@ -98,9 +98,9 @@ void write_arrival(Writer& writer, const Arrival& arrival) {
   writer.number(static_cast<std::uint64_t>(arrival.received_at.time_since_epoch().count()));
   writer.raw(arrival.dataset_digest.raw());
   writer.text(arrival.id.text());
-  for (const Uid* uid : {&arrival.identity.sop_class_uid, &arrival.identity.sop_instance_uid,
-                         &arrival.identity.series_instance_uid,
-                         &arrival.identity.study_instance_uid}) {
+  for (const Uid* uid :
+       {&arrival.identity.sop_class_uid, &arrival.identity.sop_instance_uid,
+        &arrival.identity.series_instance_uid, &arrival.identity.study_instance_uid}) {
     writer.text(uid->text());
   }
   for (const std::string* text :
@@ -109,6 +109,20 @@ void write_arrival(Writer& writer, const Arrival& arrival) {
         &arrival.origin.peer_address, &arrival.origin.association_id}) {
     writer.text(*text);
   }
+}
+
+void write_destinations(Writer& writer, const Arrival& arrival) {
+  if (!arrival.destinations) return writer.number(kAllDestinations);
+  writer.number(static_cast<std::uint32_t>(arrival.destinations->size()));
+  for (const std::string& destination : *arrival.destinations) writer.text(destination);
+}
+
+void read_destinations(Reader& reader, Arrival& arrival) {
+  const auto count = reader.number<std::uint32_t>();
+  if (count == kAllDestinations) return;
+  std::vector<std::string> destinations;
+  for (std::uint32_t i = 0; i < count && reader.good(); ++i) destinations.push_back(reader.text());
+  arrival.destinations = std::move(destinations);
 }
 
 Arrival read_arrival(Reader& reader) {
@@ -187,7 +201,7 @@ std::optional<Bytes> encode(const Record& record, const SegmentHeader& segment) 
   writer.number(record.sequence);
   writer.number(record.head_checksum);
   write_arrival(writer, record.arrival);
-  writer.number(kAllDestinations);
+  write_destinations(writer, record.arrival);
   if (writer.size() > kPayloadOffset) return std::nullopt;
   writer.bytes().resize(kPayloadOffset);
   writer.put(kRecordChecksumAt, header_checksum(writer.bytes()));
@@ -214,7 +228,7 @@ std::optional<Record> decode_record(ByteSpan bytes, const SegmentHeader& segment
   record.sequence = reader.number<std::uint64_t>();
   record.head_checksum = reader.number<std::uint32_t>();
   record.arrival = read_arrival(reader);
-  reader.expect(reader.number<std::uint32_t>() == kAllDestinations);
+  read_destinations(reader, record.arrival);
   reader.expect(record.arrival.size_bytes <= segment.size_bytes &&
                 offset + record_bytes(record.arrival.size_bytes) <= segment.size_bytes);
   if (!reader.good()) return std::nullopt;

@@ -1,6 +1,6 @@
-// What lies in a segment, byte by byte. A segment is a file of fixed size: two slots for its header,
-// one block each, then records, each beginning at a block. Every record says by itself what it is
-// and to which life of the segment it belongs, so that a reader needs nothing but the file.
+// What lies in a segment, byte by byte. A segment is a file of fixed size: two slots for its
+// header, one block each, then records, each beginning at a block. Every record says by itself what
+// it is and to which life of the segment it belongs, so that a reader needs nothing but the file.
 //
 //   block 0, 1   segment headers; the valid one with the higher generation counts. A recycled
 //                segment gets its new header in the slot of the older one, so that a torn write

@@ -85,6 +85,7 @@ class IncomingRecord : public IncomingInstance {
     arrival.dataset_offset_bytes = *dataset_begins_at_;
     arrival.dataset_digest = dataset_digest_.finish();
     arrival.received_at = workshop_.env.clock.wall_now();
+    arrival.destinations = identified.destinations;
     return arrival;
   }
 
@@ -104,9 +105,8 @@ class IncomingRecord : public IncomingInstance {
     if (dataset_begins_at_ == std::uint64_t{0}) file_->dataset_begins();
     for (ByteSpan piece : gathered_.pieces(kPayloadOffset)) {
       if (dataset_begins_at_ && at < *dataset_begins_at_) {
-        const ByteSpan head = piece.first(
-            static_cast<std::size_t>(std::min<std::uint64_t>(*dataset_begins_at_ - at,
-                                                             piece.size())));
+        const ByteSpan head = piece.first(static_cast<std::size_t>(
+            std::min<std::uint64_t>(*dataset_begins_at_ - at, piece.size())));
         TRY(file_->append(head));
         at += head.size();
         piece = piece.subspan(head.size());

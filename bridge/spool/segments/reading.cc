@@ -31,8 +31,7 @@ Result<void> scan(Env& env, const FileSystem::Path& path, const SegmentHeader& s
     if (got < kPayloadOffset) break;
     std::size_t at = 0;
     while (at < got && got - at >= kPayloadOffset) {
-      auto record =
-          decode_record(ByteSpan(window).subspan(at, got - at), segment, offset + at);
+      auto record = decode_record(ByteSpan(window).subspan(at, got - at), segment, offset + at);
       if (!record) {
         at += kBlockBytes;
         continue;
@@ -51,12 +50,12 @@ Result<bool> payload_is_whole(const File& file, const Record& record) {
   ASSERT(place);
   Sha256 digest;
   std::uint32_t head_checksum = 0;
-  Bytes window(static_cast<std::size_t>(
-      std::clamp<std::uint64_t>(arrival.size_bytes, 1, kReadBytes)));
+  Bytes window(
+      static_cast<std::size_t>(std::clamp<std::uint64_t>(arrival.size_bytes, 1, kReadBytes)));
   std::uint64_t at = 0;
   while (at < arrival.size_bytes) {
-    const std::uint64_t end = at < arrival.dataset_offset_bytes ? arrival.dataset_offset_bytes
-                                                                : arrival.size_bytes;
+    const std::uint64_t end =
+        at < arrival.dataset_offset_bytes ? arrival.dataset_offset_bytes : arrival.size_bytes;
     const auto wanted =
         MutableByteSpan(window).first(std::min<std::uint64_t>(end - at, window.size()));
     TRY_ASSIGN(const std::size_t got, file.read_at(place->payload_offset() + at, wanted));
@@ -72,8 +71,8 @@ Result<bool> payload_is_whole(const File& file, const Record& record) {
 }
 
 Result<OpenRecord> open_record(Env& env, const FileSystem::Path& directory, const Place& place) {
-  auto file = env.files.open(directory / layout::segment_file(place.segment),
-                             FileSystem::Mode::read_only);
+  auto file =
+      env.files.open(directory / layout::segment_file(place.segment), FileSystem::Mode::read_only);
   if (!file.ok()) {
     return file.error().code == "disk.not_found" ? not_there() : unreadable(file.error());
   }

@@ -30,8 +30,7 @@ Result<void> SegmentSpool::replay() {
   std::ranges::sort(records, {}, &Record::sequence);
   const std::size_t found = records.size();
   TRY(follow(std::move(records)));
-  env_.log.info("spool.replayed",
-                {{"records", found}, {"from_sequence", position.sequence + 1}});
+  env_.log.info("spool.replayed", {{"records", found}, {"from_sequence", position.sequence + 1}});
   return {};
 }
 
@@ -93,8 +92,7 @@ Result<void> SegmentSpool::keep_held() {
     if (held.size() < kHeldAtOnce) break;
     after = held.back().spool_ref.text;
   }
-  env_.log.info("spool.segments_read",
-                {{"held_bytes", store_.kept_bytes()}, {"missing", missing}});
+  env_.log.info("spool.segments_read", {{"held_bytes", store_.kept_bytes()}, {"missing", missing}});
   return {};
 }
 

@@ -9,9 +9,9 @@ Error sync_error(const Error& error) {
   if (error.code == "disk.full") {
     return transient_error("spool.full", "The spool's disk is full: free space on it.");
   }
-  return fatal_error("spool.segment_sync_failed",
-                     "A segment of the spool could not be synced (" + error.message +
-                         "): check the disk, then restart.");
+  return fatal_error("spool.segment_sync_failed", "A segment of the spool could not be synced (" +
+                                                      error.message +
+                                                      "): check the disk, then restart.");
 }
 
 }  // namespace
@@ -42,6 +42,11 @@ Result<void> Segment::make_durable(Counter& syncs) {
     }
     synced_.notify_all();
   }
+}
+
+std::uint64_t Segment::waiting() const {
+  const std::lock_guard lock(sync_mutex_);
+  return arrived_ - durable_;
 }
 
 void Segment::keep(const Place& place) {

@@ -38,6 +38,8 @@ class Segment {
   // same time share one sync, made by one of them; no delay is added. After a sync that failed
   // nobody is told anything but its error, and it is not repeated. `on_sync` counts.
   Result<void> make_durable(Counter& syncs);
+  // Callers of make_durable() that are not answered yet.
+  std::uint64_t waiting() const;
 
   // --- what follows is guarded by the lock of the segments that it belongs to -----------------
   SegmentState state = SegmentState::idle;
@@ -70,7 +72,7 @@ class Segment {
   std::size_t live_records_ = 0;
   std::uint64_t live_bytes_ = 0;
 
-  std::mutex sync_mutex_;
+  mutable std::mutex sync_mutex_;
   std::condition_variable synced_;
   std::uint64_t arrived_ = 0;
   std::uint64_t durable_ = 0;

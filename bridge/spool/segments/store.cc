@@ -49,10 +49,7 @@ class SegmentStore::Source : public ByteSource {
 
 SegmentStore::SegmentStore(Env& env, FileSystem::Path directory, Admission& admission,
                            SegmentOptions options)
-    : env_(env),
-      directory_(std::move(directory)),
-      admission_(admission),
-      options_(options) {}
+    : env_(env), directory_(std::move(directory)), admission_(admission), options_(options) {}
 
 // --- start-up
 // ------------------------------------------------------------------------------------
@@ -111,8 +108,7 @@ bool SegmentStore::keep(const Place& place) {
     segment.assume_generation(std::max(segment.header().generation, place.generation));
     last_generation_ = std::max(last_generation_, place.generation);
   }
-  const bool fits =
-      place.payload_offset() + place.payload_bytes <= segment.header().size_bytes;
+  const bool fits = place.payload_offset() + place.payload_bytes <= segment.header().size_bytes;
   if (segment.header().generation != place.generation || !fits) return false;
   if (segment.is_live(place.block())) return false;
   segment.keep(place);
@@ -341,6 +337,8 @@ Result<SegmentHeader> SegmentStore::plan_new() {
   SegmentHeader header;
   header.size_bytes =
       whole_blocks(std::min(options_.segment_bytes, available / kLeastSegmentsOnDisk));
+  // One that no instance fits into would be of no use.
+  if (options_.max_instance_bytes == 0) return no_segment();
   if (header.size_bytes < std::min(kLeastSegmentBytes, options_.segment_bytes)) {
     return no_segment();
   }
@@ -384,12 +382,15 @@ Result<void> SegmentStore::fill_with_zeros(File& file, std::uint64_t size_bytes)
   std::fill_n(zeros.get(), kChunkBytes, std::byte{0});
   std::array<ByteSpan, kChunks> pieces;
   pieces.fill(ByteSpan(zeros.get(), kChunkBytes));
-  std::uint64_t offset = 0;
-  for (; offset + kChunks * kChunkBytes <= size_bytes; offset += kChunks * kChunkBytes) {
-    TRY(file.write_pieces_at(offset, pieces));
-  }
-  for (; offset < size_bytes; offset += kBlockBytes) {
-    TRY(file.write_at(offset, ByteSpan(zeros.get(), kBlockBytes)));
+  for (std::uint64_t offset = 0; offset < size_bytes;) {
+    const std::uint64_t left = size_bytes - offset;
+    const auto whole =
+        static_cast<std::size_t>(std::min<std::uint64_t>(left / kChunkBytes, kChunks));
+    if (whole == 0) {
+      return file.write_at(offset, ByteSpan(zeros.get(), static_cast<std::size_t>(left)));
+    }
+    TRY(file.write_pieces_at(offset, std::span(pieces).first(whole)));
+    offset += whole * kChunkBytes;
   }
   return {};
 }

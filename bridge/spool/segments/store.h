@@ -44,8 +44,7 @@ class SegmentStore {
   // The next place, and the next sequence: both in one order. `opened` is called with the sequence
   // while no other place is given out. "spool.no_segment" (transient): none has room and none can
   // be made now.
-  Result<Slot> reserve(std::uint64_t payload_bytes,
-                       const std::function<void(const Slot&)>& opened);
+  Result<Slot> reserve(std::uint64_t payload_bytes, const std::function<void(const Slot&)>& opened);
   // The record in it is needed, or not; either way nobody writes there any more.
   void conclude(const Slot& slot, bool is_kept);
   // "spool.not_found" when the place is not kept. The segment is not used again while the source

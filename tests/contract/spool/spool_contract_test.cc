@@ -89,8 +89,7 @@ class SegmentWorld : public FileWorld {
   }
   std::size_t count_held() override {
     EXPECT_THAT(spool_->catch_up(), IsOk());
-    return FileWorld::count_held() +
-           static_cast<segments::SegmentSpool&>(*spool_).kept_records();
+    return FileWorld::count_held() + static_cast<segments::SegmentSpool&>(*spool_).kept_records();
   }
   bool row_is_the_promise() const override { return false; }
   bool takes_file_digests() const override { return false; }
@@ -189,8 +188,7 @@ TEST_P(SpoolContract, TellsTheLedgerWhatItHas) {
   EXPECT_EQ(arrival.size_bytes, sent.whole().size());
   EXPECT_EQ(arrival.dataset_offset_bytes, sent.head.size());
   EXPECT_EQ(arrival.dataset_digest, sha256(sent.dataset));
-  EXPECT_EQ(arrival.file_digest,
-            world->takes_file_digests() ? sha256(sent.whole()) : Digest());
+  EXPECT_EQ(arrival.file_digest, world->takes_file_digests() ? sha256(sent.whole()) : Digest());
   EXPECT_EQ(arrival.identity.sop_instance_uid, sent.identified.identity.sop_instance_uid);
   EXPECT_EQ(arrival.transfer_syntax_uid, sent.identified.transfer_syntax_uid);
   EXPECT_EQ(arrival.origin, origin);
@@ -385,15 +383,14 @@ TEST_P(SpoolContract, ManyReceiveAtOnce) {
   EXPECT_EQ(world->count_held(), receipts.size());
 }
 
-INSTANTIATE_TEST_SUITE_P(Every, SpoolContract,
-                         ::testing::Values(std::pair("FilesInMemory", &make_world<MemoryDiskWorld>),
-                                           std::pair("FilesOnDisk", &make_world<RealDiskWorld>),
-                                           std::pair("SegmentsInMemory",
-                                                     &make_world<MemorySegmentWorld>),
-                                           std::pair("SegmentsOnDisk",
-                                                     &make_world<RealSegmentWorld>),
-                                           std::pair("Fake", &make_world<FakeWorld>)),
-                         [](const auto& which) { return std::string(which.param.first); });
+INSTANTIATE_TEST_SUITE_P(
+    Every, SpoolContract,
+    ::testing::Values(std::pair("FilesInMemory", &make_world<MemoryDiskWorld>),
+                      std::pair("FilesOnDisk", &make_world<RealDiskWorld>),
+                      std::pair("SegmentsInMemory", &make_world<MemorySegmentWorld>),
+                      std::pair("SegmentsOnDisk", &make_world<RealSegmentWorld>),
+                      std::pair("Fake", &make_world<FakeWorld>)),
+    [](const auto& which) { return std::string(which.param.first); });
 
 }  // namespace
 }  // namespace isthmus::test

@@ -144,17 +144,6 @@ TEST(PowerCutWithLedger, TheSuiteSeesADirectoryThatWasNotSynced) {
   EXPECT_THAT(gateway.violations(), ::testing::SizeIs(10));
 }
 
-TEST(GroupCommit, ReceiversThatWaitTogetherShareOneSegmentSync) {
-  Gateway gateway(1, /*segments=*/true);
-  gateway.receive(1, 1);
-  gateway.disk().forget_operations();
-
-  gateway.receive(16, 12);
-
-  EXPECT_EQ(gateway.acknowledged(), 193u);
-  EXPECT_LT(gateway.disk().count(FileOperation::sync), 192u);
-}
-
 TEST(GroupCommit, ReceiversThatWaitTogetherShareOneDirectorySync) {
   Gateway gateway(1);
   gateway.disk().forget_operations();

@@ -1,5 +1,5 @@
-// What lies in a segment: what is written is read back, and whatever was not written in this life of
-// this segment is not.
+// What lies in a segment: what is written is read back, and whatever was not written in this life
+// of this segment is not.
 #include "spool/segments/format.h"
 
 #include <gtest/gtest.h>
@@ -30,6 +30,7 @@ Record record_of(const Sent& sent) {
   arrival.size_bytes = sent.whole().size();
   arrival.dataset_offset_bytes = sent.head.size();
   arrival.dataset_digest = sha256(sent.dataset);
+  arrival.destinations = {{"cloud", "archive"}};
   arrival.received_at = WallTime(Milliseconds(1'770'000'000'123));
   return record;
 }
@@ -56,10 +57,10 @@ TEST(SegmentFormat, TheNewerOfTwoHeadersCountsAndATornOneLeavesTheOther) {
   SegmentHeader older = segment_header(), newer = segment_header();
   newer.generation = older.generation + 3;
   Bytes blocks(2 * kBlockBytes);
-  std::ranges::copy(encode(older), blocks.begin() + static_cast<std::ptrdiff_t>(
-                                                        header_offset(older.generation)));
-  std::ranges::copy(encode(newer), blocks.begin() + static_cast<std::ptrdiff_t>(
-                                                        header_offset(newer.generation)));
+  std::ranges::copy(encode(older),
+                    blocks.begin() + static_cast<std::ptrdiff_t>(header_offset(older.generation)));
+  std::ranges::copy(encode(newer),
+                    blocks.begin() + static_cast<std::ptrdiff_t>(header_offset(newer.generation)));
   EXPECT_EQ(newest_header(blocks), newer);
 
   blocks[header_offset(newer.generation) + 30] ^= std::byte{1};
@@ -93,10 +94,21 @@ TEST(SegmentFormat, ARecordIsReadBack) {
   EXPECT_EQ(read->arrival.size_bytes, record.arrival.size_bytes);
   EXPECT_EQ(read->arrival.dataset_offset_bytes, record.arrival.dataset_offset_bytes);
   EXPECT_EQ(read->arrival.dataset_digest, record.arrival.dataset_digest);
+  EXPECT_EQ(read->arrival.destinations, record.arrival.destinations);
   EXPECT_EQ(read->arrival.received_at, record.arrival.received_at);
   EXPECT_TRUE(read->arrival.file_digest.empty());
   const Place place{7, 42, 16 * KiB, sent.whole().size()};
   EXPECT_EQ(place_of(read->arrival.spool_ref), place);
+}
+
+TEST(SegmentFormat, AllDestinationsAndNoneAreToldApart) {
+  Record record = record_of(make_sent(1, 5000));
+  record.arrival.destinations.reset();
+  EXPECT_FALSE(decode_record(*encode(record, segment_header()), segment_header(), 16 * KiB)
+                   ->arrival.destinations);
+  record.arrival.destinations.emplace();
+  EXPECT_TRUE(decode_record(*encode(record, segment_header()), segment_header(), 16 * KiB)
+                  ->arrival.destinations);
 }
 
 TEST(SegmentFormat, ARecordWithAnyByteChangedIsNone) {
@@ -146,8 +158,11 @@ TEST(SegmentFormat, WhatDoesNotFitIsNotWritten) {
 }
 
 TEST(SegmentFormat, ReferencesSortAsTheBytesLie) {
-  const Place places[] = {{1, 5, 8192, 10},        {1, 5, 16384, 9},      {1, 0x1000, 8192, 1},
-                          {2, 1, 8192, 0xFFFFFFFF}, {0x10, 1, 8192, 5000}};
+  const Place places[] = {{1, 5, 8192, 10},
+                          {1, 5, 16384, 9},
+                          {1, 0x1000, 8192, 1},
+                          {2, 1, 8192, 0xFFFFFFFF},
+                          {0x10, 1, 8192, 5000}};
   for (std::size_t i = 0; i + 1 < std::size(places); ++i) {
     EXPECT_LT(to_ref(places[i]).text, to_ref(places[i + 1]).text);
     EXPECT_EQ(place_of(to_ref(places[i])), places[i]);

@@ -404,9 +404,9 @@ TEST_F(SegmentSpoolTest, RowsWhoseBytesAreGoneAreNamed) {
   const Receipt receipt = put(1, 100'000);
   ASSERT_THAT(spool->catch_up(), IsOk());
   spool.reset();
-  ASSERT_THAT(files.remove(FileSystem::Path("/spool") / layout::kSegmentFolder /
-                           layout::segment_file(1)),
-              IsOk());
+  ASSERT_THAT(
+      files.remove(FileSystem::Path("/spool") / layout::kSegmentFolder / layout::segment_file(1)),
+      IsOk());
 
   restart();
 
