@@ -62,7 +62,8 @@ void SegmentSpool::start() {
 }
 
 Result<std::unique_ptr<IncomingInstance>> SegmentSpool::begin(const Origin& origin) {
-  ASSERT(recovered_);  // before that nobody knows which segments hold what
+  // Before that nobody knows which segments hold what.
+  if (!recovered_) return transient_error("spool.closed", "The spool was not recovered: restart.");
   TRY(admission_.check());
   begun_.add();
   return begin_record(workshop_, InstanceId::make(env_), origin);
