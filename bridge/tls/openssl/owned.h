@@ -1,0 +1,26 @@
+// OpenSSL's objects, freed when nobody wants them any more.
+#pragma once
+
+#include <openssl/bio.h>
+#include <openssl/evp.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include <memory>
+
+namespace isthmus::tls {
+
+template <auto free>
+struct Freed {
+  template <typename T>
+  void operator()(T* object) const {
+    free(object);
+  }
+};
+using OwnedBio = std::unique_ptr<BIO, Freed<BIO_free_all>>;
+using OwnedCertificate = std::unique_ptr<X509, Freed<X509_free>>;
+using OwnedCrl = std::unique_ptr<X509_CRL, Freed<X509_CRL_free>>;
+using OwnedKey = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
+using OwnedSsl = std::unique_ptr<SSL, Freed<SSL_free>>;
+
+}  // namespace isthmus::tls
