@@ -22,6 +22,15 @@ constexpr Milliseconds kStopGrace{3'000};
 constexpr std::uint32_t kLeastPduBytes = 4096;  // DCMTK's bounds for what is announced
 constexpr std::uint32_t kMostPduBytes = 131072;
 
+// What the certificate of a trusted authority says; nothing without one.
+std::optional<TlsIdentity> identity_of(const Channel& channel) {
+  if (channel.tls() == nullptr || channel.tls()->peer().fingerprint_sha256.empty()) {
+    return std::nullopt;
+  }
+  const tls::PeerIdentity& peer = channel.tls()->peer();
+  return TlsIdentity{peer.fingerprint_sha256, peer.common_name, peer.subject_names};
+}
+
 class Receiver : public DimseReceiver {
  public:
   Receiver(Env& env, Spool& spool, Admission& admission, Senders& senders,
@@ -32,6 +41,8 @@ class Receiver : public DimseReceiver {
         admission_(admission),
         senders_(senders),
         max_associations_(options.max_associations),
+        listens_plain_(options.plain),
+        listens_tls_(options.tls != nullptr),
         network_(std::move(network)),
         acceptor_(std::move(acceptor)),
         gauge_(env.metrics.gauge("dimse_associations", "Open associations")) {
@@ -50,12 +61,13 @@ class Receiver : public DimseReceiver {
 
   void start() {
     acceptor_->start(
-        [this](Descriptor& socket, AssociateRequest& request, const std::string& peer_address) {
-          return admit(socket, request, peer_address);
+        [this](Channel& channel, AssociateRequest& request, const std::string& peer_address) {
+          return admit(channel, request, peer_address);
         });
   }
 
-  std::uint16_t port() const override { return acceptor_->port(); }
+  std::uint16_t port() const override { return listens_plain_ ? acceptor_->ports().front() : 0; }
+  std::uint16_t tls_port() const override { return listens_tls_ ? acceptor_->ports().back() : 0; }
   std::size_t associations() const override { return open_.load(std::memory_order_relaxed); }
 
   void stop() override {
@@ -82,11 +94,11 @@ class Receiver : public DimseReceiver {
   }
 
   // In the acceptor's thread: the only one that adds to and takes from sessions_ while it runs.
-  std::optional<Refusal> admit(Descriptor& socket, AssociateRequest& request,
+  std::optional<Refusal> admit(Channel& channel, AssociateRequest& request,
                                const std::string& peer_address) {
     sessions_.remove_if([](const Running& one) { return one.done.load(); });
     const SenderDecision decision = senders_.admit(
-        {request.calling_ae_title, request.called_ae_title, peer_address, std::nullopt});
+        {request.calling_ae_title, request.called_ae_title, peer_address, identity_of(channel)});
     auto refusal = refusal_of(decision.refusal);
     if (!refusal) refusal = refuse_load();
     count(refusal ? "refused" : "accepted");
@@ -95,14 +107,14 @@ class Receiver : public DimseReceiver {
     gauge_.set(static_cast<double>(associations()));
     Running& running = sessions_.emplace_back();
     auto admitted = std::make_shared<Admitted>(  // shared: std::function copies what it holds
-        Admitted{std::move(socket), std::move(request), peer_address, decision.sender});
+        Admitted{std::move(channel), std::move(request), peer_address, decision.sender});
     try {
       running.thread = Thread(env_, "dimse", [this, &running, admitted] {
         run(std::move(*admitted));
         running.done.store(true);
       });
     } catch (const std::system_error&) {  // the system gives us no more threads
-      socket = std::move(admitted->socket);
+      channel = std::move(admitted->channel);
       request = std::move(admitted->request);
       sessions_.pop_back();
       note_closed();
@@ -135,6 +147,8 @@ class Receiver : public DimseReceiver {
   Admission& admission_;
   Senders& senders_;
   const std::size_t max_associations_;
+  const bool listens_plain_;
+  const bool listens_tls_;
   SessionOptions session_options_;
   StopSignal stop_signal_;
   SenderLabels sender_labels_{env_};
@@ -160,7 +174,15 @@ Result<std::unique_ptr<DimseReceiver>> open_dimse_receiver(Env& env, Spool& spoo
                                                            Admission& admission, Senders& senders,
                                                            DimseOptions options) {
   options.max_pdu_bytes = std::clamp(options.max_pdu_bytes, kLeastPduBytes, kMostPduBytes);
-  TRY_ASSIGN(auto acceptor, Acceptor::open(env, {options.address, options.port,
+  std::vector<AcceptedPort> ports;
+  if (options.plain) ports.push_back({options.port});
+  if (options.tls != nullptr) ports.push_back({options.tls_port, options.tls});
+  if (ports.empty()) {
+    return permanent_error("dimse.no_port",
+                           "Neither the plain DICOM port nor that with TLS is switched on: set "
+                           "dimse.plain or dimse.tls.enabled, or switch dimse.enabled off.");
+  }
+  TRY_ASSIGN(auto acceptor, Acceptor::open(env, {options.address, std::move(ports),
                                                  affordable_connections(options.max_connections),
                                                  options.artim_timeout}));
   TRY_ASSIGN(auto network, Network::open());

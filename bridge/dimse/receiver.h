@@ -11,6 +11,7 @@
 #include "senders/senders.h"
 #include "spool/admission.h"
 #include "spool/spool.h"
+#include "tls/certificates.h"
 
 namespace isthmus {
 
@@ -18,7 +19,10 @@ struct CommitmentMeans;
 
 struct DimseOptions {
   std::string address = "127.0.0.1";
-  std::uint16_t port = 11112;            // 0: any free one; see port()
+  bool plain = true;                       // listen on `port`, without TLS
+  std::uint16_t port = 11112;              // 0: any free one; see port()
+  const tls::Certificates* tls = nullptr;  // listen on tls_port too, where only TLS is spoken
+  std::uint16_t tls_port = 2762;           // PS3.15 B.12: "dicom-tls"; 0: any free one
   std::size_t max_associations = 64;     // beyond: A-ASSOCIATE-RJ, transient, local limit exceeded
   std::size_t max_connections = 1024;    // sockets that wait for their A-ASSOCIATE-RQ included
   std::uint32_t max_pdu_bytes = 131072;  // announced; 4096 to 131072
@@ -40,13 +44,16 @@ struct DimseOptions {
 class DimseReceiver {
  public:
   virtual ~DimseReceiver() = default;
+  // 0: does not listen there.
   virtual std::uint16_t port() const = 0;
+  virtual std::uint16_t tls_port() const = 0;
   virtual std::size_t associations() const = 0;
   // Stops accepting, aborts what is open after a short grace, joins every thread. Safe twice.
   virtual void stop() = 0;
 };
 
-// Listens at once. "dimse.bind" (permanent) when the address is taken. References outlive it.
+// Listens at once. "dimse.bind" (permanent) when the address is taken. References outlive it, the
+// certificates too.
 Result<std::unique_ptr<DimseReceiver>> open_dimse_receiver(Env& env, Spool& spool,
                                                            Admission& admission, Senders& senders,
                                                            DimseOptions options);

@@ -56,7 +56,7 @@ class Peer {
 class Listener {
  public:
   Listener()
-      : connection_(environment(), peer_.take_end(), {},
+      : connection_(environment(), dimse::Channel(peer_.take_end()), {},
                     {.max_pdu_bytes = kMaxPduBytes, .pdu_timeout = Milliseconds(0)}, stop_,
                     [](dimse::Descriptor) {}) {
     dimse::AcceptedContexts accepted{};

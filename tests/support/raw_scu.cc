@@ -3,6 +3,8 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -14,6 +16,8 @@
 #include <cerrno>
 #include <fstream>
 #include <sstream>
+
+#include "base/digest.h"
 
 namespace isthmus::test {
 namespace {
@@ -116,6 +120,63 @@ int left_milliseconds(Clock::time_point until) {
 
 }  // namespace
 
+struct RawSocket::Tls {
+  SSL_CTX* context = SSL_CTX_new(TLS_client_method());
+  SSL* ssl = nullptr;
+  ~Tls() {
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+  }
+};
+
+RawSocket::RawSocket(int fd) : fd_(fd) {}
+
+Result<void> RawSocket::secure(const RawTls& wanted) {
+  tls_ = std::make_unique<Tls>();
+  SSL_CTX* context = tls_->context;
+  SSL_CTX_set_security_level(context, 0);
+  SSL_CTX_set_min_proto_version(context, wanted.least_version);
+  SSL_CTX_set_max_proto_version(context, wanted.most_version);
+  if (!wanted.suites.empty()) SSL_CTX_set_cipher_list(context, wanted.suites.c_str());
+  if (!wanted.certificate_pem.empty()) {
+    const std::string both = wanted.key_pem + wanted.certificate_pem;
+    BIO* bio = BIO_new_mem_buf(both.data(), static_cast<int>(both.size()));
+    EVP_PKEY* key = PEM_read_bio_PrivateKey(bio, nullptr, nullptr, nullptr);
+    X509* certificate = PEM_read_bio_X509(bio, nullptr, nullptr, nullptr);
+    const bool used = SSL_CTX_use_certificate(context, certificate) == 1 &&
+                      SSL_CTX_use_PrivateKey(context, key) == 1;
+    X509_free(certificate);
+    EVP_PKEY_free(key);
+    BIO_free(bio);
+    if (!used) return raw_error("raw.tls", "the certificate cannot be used");
+  }
+  tls_->ssl = SSL_new(context);
+  SSL_set_fd(tls_->ssl, fd_);
+  for (int i = 0; i < 30; ++i) {  // the socket's own time-out is a second
+    const int done = SSL_connect(tls_->ssl);
+    if (done == 1) return {};
+    if (SSL_get_error(tls_->ssl, done) != SSL_ERROR_WANT_READ) break;
+  }
+  return raw_error("raw.tls", "the handshake failed");
+}
+
+std::string RawSocket::tls_version() const {
+  return SSL_get_version(tls_->ssl);
+}
+
+std::string RawSocket::tls_server_fingerprint() const {
+  X509* certificate = SSL_get1_peer_certificate(tls_->ssl);
+  std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+  unsigned int length = 0;
+  X509_digest(certificate, EVP_sha256(), digest.data(), &length);
+  X509_free(certificate);
+  return to_hex(std::as_bytes(std::span(digest).first(length)));
+}
+
+bool RawSocket::renegotiate() {
+  return SSL_renegotiate(tls_->ssl) == 1 && SSL_do_handshake(tls_->ssl) == 1;
+}
+
 Result<std::unique_ptr<RawSocket>> RawSocket::connect(const std::string& host, std::uint16_t port) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
@@ -139,6 +200,7 @@ Result<std::unique_ptr<RawSocket>> RawSocket::connect(const std::string& host, s
 }
 
 RawSocket::~RawSocket() {
+  tls_.reset();
   ::close(fd_);
 }
 
@@ -151,6 +213,11 @@ Result<void> RawSocket::send_with_more(std::string_view bytes) {
 }
 
 Result<void> RawSocket::send_all(std::string_view bytes, int flags) {
+  if (tls_ != nullptr) {
+    const int sent = SSL_write(tls_->ssl, bytes.data(), static_cast<int>(bytes.size()));
+    if (sent == static_cast<int>(bytes.size())) return {};
+    return raw_error("raw.closed", "while sending");
+  }
   while (!bytes.empty()) {
     const ssize_t sent =
         ::send(fd_, bytes.data(), bytes.size(), flags | MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -167,6 +234,10 @@ Result<void> RawSocket::send_all(std::string_view bytes, int flags) {
 }
 
 Result<void> RawSocket::send_gathered(std::vector<std::string_view> pieces) {
+  if (tls_ != nullptr) {
+    for (const std::string_view piece : pieces) TRY(send_all(piece, 0));
+    return {};
+  }
   constexpr std::size_t kMostAtOnce = 512;  // IOV_MAX is 1024
   std::array<iovec, kMostAtOnce> vectors;
   for (std::size_t next = 0; next < pieces.size();) {
@@ -195,12 +266,20 @@ Result<bool> RawSocket::receive_some(Clock::time_point until) {
   // Far from the end the socket's own time-out of a second is enough, and saves a system call.
   const bool near_the_end = left_milliseconds(until) < 2'000;
   pollfd waiting{fd_, POLLIN, 0};
-  if (near_the_end && ::poll(&waiting, 1, left_milliseconds(until)) == 0) {
+  const bool pending = tls_ != nullptr && SSL_pending(tls_->ssl) > 0;
+  if (near_the_end && !pending && ::poll(&waiting, 1, left_milliseconds(until)) == 0) {
     return raw_error("raw.timeout", "nothing came in time");
   }
   std::array<char, 65536> chunk;
-  const ssize_t got = ::recv(fd_, chunk.data(), chunk.size(), 0);
-  if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return true;
+  ssize_t got = 0;
+  if (tls_ == nullptr) {
+    got = ::recv(fd_, chunk.data(), chunk.size(), 0);
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return true;
+  } else {
+    const int count = SSL_read(tls_->ssl, chunk.data(), static_cast<int>(chunk.size()));
+    if (count <= 0 && SSL_get_error(tls_->ssl, count) == SSL_ERROR_WANT_READ) return true;
+    got = count;
+  }
   if (got <= 0) return false;
   received_.append(chunk.data(), static_cast<std::size_t>(got));
   return true;
@@ -249,9 +328,10 @@ void RawSocket::shrink_receive_buffer() {
 }
 
 Result<std::unique_ptr<RawScu>> RawScu::associate(const std::string& host, std::uint16_t port,
-                                                  const RawAssociate& request,
-                                                  Milliseconds timeout) {
+                                                  const RawAssociate& request, Milliseconds timeout,
+                                                  const RawTls* tls) {
   TRY_ASSIGN(auto socket, RawSocket::connect(host, port));
+  if (tls != nullptr) TRY(socket->secure(*tls));
   TRY(socket->send(raw_associate_rq(request)));
   TRY_ASSIGN(const std::string pdu, socket->receive_pdu(timeout));
   if (pdu[0] == 3 && pdu.size() >= 10) {

@@ -17,12 +17,30 @@
 
 namespace isthmus::test {
 
+// How a raw client speaks TLS. It is lax on purpose: it shows weak certificates, and does not look
+// at the server's.
+struct RawTls {
+  std::string certificate_pem = {};  // shown when asked; empty: none
+  std::string key_pem = {};
+  int least_version = 0;  // 0x0301 is TLS 1.0; 0: OpenSSL's
+  int most_version = 0;
+  std::string suites = {};  // of TLS 1.2, OpenSSL's names
+};
+
 // A connected TCP socket with TCP_NODELAY. One thread at a time.
 class RawSocket {
  public:
   // "raw.connect".
   static Result<std::unique_ptr<RawSocket>> connect(const std::string& host, std::uint16_t port);
   ~RawSocket();
+
+  // The TLS handshake as client: "raw.tls" when it failed on our side. With TLS 1.3 the server's
+  // refusal is only seen by the first receive.
+  Result<void> secure(const RawTls& tls);
+  std::string tls_version() const;
+  std::string tls_server_fingerprint() const;  // SHA-256, hex
+  bool renegotiate();                          // TLS 1.2; false: the other side would not
+  int descriptor() const { return fd_; }
 
   // "raw.closed" when the other side is gone, "raw.timeout" when it takes nothing for a minute.
   Result<void> send(std::string_view bytes);
@@ -40,11 +58,13 @@ class RawSocket {
   void shrink_receive_buffer();
 
  private:
-  explicit RawSocket(int fd) : fd_(fd) {}
+  struct Tls;
+  explicit RawSocket(int fd);
   Result<void> send_all(std::string_view bytes, int flags);
   Result<bool> receive_some(std::chrono::steady_clock::time_point until);  // false: closed
 
   int fd_;
+  std::unique_ptr<Tls> tls_;
   std::string received_;
 };
 
@@ -60,7 +80,8 @@ class RawScu {
   // "raw.rejected" with result/source/reason in its message, "raw.aborted", and those of RawSocket.
   static Result<std::unique_ptr<RawScu>> associate(const std::string& host, std::uint16_t port,
                                                    const RawAssociate& request,
-                                                   Milliseconds timeout = Milliseconds(30'000));
+                                                   Milliseconds timeout = Milliseconds(30'000),
+                                                   const RawTls* tls = nullptr);
 
   // Accepted contexts and their transfer syntax.
   const std::map<int, std::string>& accepted() const { return accepted_; }

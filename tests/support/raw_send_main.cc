@@ -6,9 +6,11 @@
 #include <algorithm>
 #include <cstdio>
 #include <filesystem>
+#include <fstream>
 #include <mutex>
 #include <random>
 #include <set>
+#include <sstream>
 #include <thread>
 
 #include "support/raw_scu.h"
@@ -32,7 +34,15 @@ struct SendOptions {
   double no_response_timeout_s = 60;
   std::uint32_t pdu_bytes = 131072;
   bool quiet = false;
+  bool tls = false;
+  std::string tls_certificate, tls_key;  // PEM files
 };
+
+std::string text_of_file(const std::string& path) {
+  std::ostringstream text;
+  text << std::ifstream(path, std::ios::binary).rdbuf();
+  return std::move(text).str();
+}
 
 struct Totals {
   std::mutex mutex;
@@ -117,8 +127,13 @@ class Sender {
       request.contexts.push_back({id, key.first, {key.second}});
     const auto timeout =
         Milliseconds(static_cast<std::int64_t>(options_.no_response_timeout_s * 1000));
+    RawTls tls;
+    if (!options_.tls_certificate.empty()) {
+      tls = {.certificate_pem = text_of_file(options_.tls_certificate),
+             .key_pem = text_of_file(options_.tls_key)};
+    }
     auto scu = RawScu::associate(options_.host, static_cast<std::uint16_t>(options_.port), request,
-                                 timeout);
+                                 timeout, options_.tls ? &tls : nullptr);
     std::string broken = scu.ok() ? "" : describe(scu.error());
     if (scu.ok()) (*scu)->set_pdu_bytes(options_.pdu_bytes);
     const auto until = Clock::now() + std::chrono::duration<double>(options_.seconds);
@@ -265,7 +280,12 @@ int main(int argc, char** argv) {
   app.add_option("--pdu", options.pdu_bytes, "Largest PDU to send, in bytes")
       ->check(CLI::Range(8, 131072));
   app.add_flag("--quiet", options.quiet, "Say nothing of what succeeded, but for the summary");
+  app.add_flag("--tls", options.tls, "Speak TLS, whoever the receiver is");
+  auto* certificate = app.add_option("--tls-cert", options.tls_certificate,
+                                     "The certificate to show, PEM; implies --tls");
+  certificate->needs(app.add_option("--tls-key", options.tls_key, "Its key, PEM"));
   app.add_option("paths", options.paths, "Files and folders")->required();
   CLI11_PARSE(app, argc, argv);
+  options.tls = options.tls || !options.tls_certificate.empty();
   return isthmus::test::send_all(options);
 }

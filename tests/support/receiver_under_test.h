@@ -45,12 +45,14 @@ class ReceiverUnderTest {
       : admission(env, watching(env.folder(), std::move(marks))), senders(std::move(policy)) {
     options.address = "127.0.0.1";
     options.port = 0;
+    options.tls_port = 0;
     auto opened = open_dimse_receiver(env, spool, admission, senders, options);
     EXPECT_TRUE(opened.ok()) << describe(opened.error());
     receiver = std::move(opened).value();
   }
 
   std::uint16_t port() const { return receiver->port(); }
+  std::uint16_t tls_port() const { return receiver->tls_port(); }
   Result<std::unique_ptr<RawScu>> associate(const RawAssociate& request) {
     return RawScu::associate("127.0.0.1", port(), request);
   }
@@ -76,6 +78,9 @@ class ReceiverUnderTest {
   }
   double refused(const std::string& reason) {
     return env.metrics->counter("dimse_refused_total", "", {{"reason", reason}}).value();
+  }
+  double handshakes(const std::string& result) {
+    return env.metrics->counter("dimse_tls_handshakes_total", "", {{"result", result}}).value();
   }
   double instances(const std::string& status) {
     return env.metrics->counter("dimse_instances_total", "", {{"status", status}}).value();

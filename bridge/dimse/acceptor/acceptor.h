@@ -1,6 +1,7 @@
-// The accept loop: one thread that accepts, reads every A-ASSOCIATE-RQ whole under ARTIM, checks it
-// and hands on the acceptable ones. A silent or slow peer costs one waiting socket and no thread.
-// Sockets of associations that are over come back here until the peer closes.
+// The accept loop: one thread that accepts, does TLS handshakes on the port that speaks TLS, reads
+// every A-ASSOCIATE-RQ whole, all of it under one ARTIM, checks it and hands on the acceptable
+// ones. A silent or slow peer costs one waiting socket and no thread. Sockets of associations that
+// are over come back here until the peer closes.
 #pragma once
 
 #include <functional>
@@ -13,14 +14,21 @@
 
 #include "base/env.h"
 #include "base/thread.h"
+#include "dimse/acceptor/log_limit.h"
 #include "dimse/guard/associate.h"
-#include "dimse/guard/descriptor.h"
+#include "dimse/guard/channel.h"
+#include "tls/certificates.h"
 
 namespace isthmus::dimse {
 
+struct AcceptedPort {
+  std::uint16_t port = 0;                  // 0: any free one
+  const tls::Certificates* tls = nullptr;  // nothing: plain, and plain alone; else TLS alone
+};
+
 struct AcceptorOptions {
   std::string address;
-  std::uint16_t port = 0;
+  std::vector<AcceptedPort> ports;
   std::size_t max_connections = 1024;  // waiting sockets; beyond, who waits longest is dropped
   Milliseconds artim_timeout{15'000};
 };
@@ -28,59 +36,85 @@ struct AcceptorOptions {
 class Acceptor {
  public:
   // Called in the acceptor's thread, must not block. Gives what the request is refused with, or
-  // takes the socket and gives nothing.
-  using Admit = std::function<std::optional<Refusal>(Descriptor& socket, AssociateRequest& request,
+  // takes the channel and gives nothing. A channel's TLS handshake is done.
+  using Admit = std::function<std::optional<Refusal>(Channel& channel, AssociateRequest& request,
                                                      const std::string& peer_address)>;
 
   // Binds and listens; "dimse.bind" (permanent). Nothing is accepted before start().
   static Result<std::unique_ptr<Acceptor>> open(Env& env, AcceptorOptions options);
   ~Acceptor();
 
-  std::uint16_t port() const { return port_; }
-  int listener() const { return listener_.get(); }
+  // What AcceptorOptions::ports became, in that order.
+  const std::vector<std::uint16_t>& ports() const { return ports_; }
   void start(Admit admit);
-  // Takes a socket back and waits until the peer closes it, up to ARTIM. Any thread.
+  // Takes a socket back, the end of our stream sent, and waits until the peer closes it, up to
+  // ARTIM. Any thread.
   void linger(Descriptor socket);
-  // Closes the listening socket and every waiting one; joins. Safe twice and before start().
+  // Closes the listening sockets and every waiting one; joins. Safe twice and before start().
   void stop();
 
  private:
   using Id = std::uint64_t;
+  enum class Phase {
+    hello,      // TLS: its ClientHello is not whole
+    handshake,  // TLS: between ClientHello and Finished
+    request,    // for the A-ASSOCIATE-RQ
+    lingering,  // for the peer to close
+  };
   struct Waiting {
-    Descriptor socket;
+    Phase phase = Phase::request;
+    const tls::Certificates* tls = nullptr;
+    Channel channel;
+    std::uint32_t interest = 0;  // epoll's events
     Bytes received;
+    std::size_t counted = 0;  // of it, in large_bytes_
     std::size_t wanted = kPduHeaderBytes;
     SteadyTime deadline;
     std::string peer_address;
-    bool lingering = false;
     std::uint64_t dropped_bytes = 0;
     std::list<Id>::iterator place;  // in order_
   };
 
   Acceptor(Env& env, AcceptorOptions options);
   Result<void> listen();
+  Result<void> listen_on(const AcceptedPort& port);
   void loop();
-  void accept_all();
-  bool accept_one();
+  void accept_all(std::size_t listener);
+  bool accept_one(std::size_t listener);
   void take_back();
-  void watch(Descriptor socket, std::string peer_address, bool lingering);
-  void on_readable(Id id);
+  void watch(Waiting waiting);
+  void linger_here(Descriptor socket);
+  void on_ready(Id id);
+  // These give whether the next phase may be begun at once; the entry may be gone otherwise.
+  bool on_hello(Id id, Waiting& waiting);
+  bool on_handshake(Id id, Waiting& waiting);
+  void on_request_bytes(Id id, Waiting& waiting);
   // What came is complete, or cannot become so: the entry is gone or lingers afterwards.
   void on_request(Id id, Waiting& waiting);
-  bool read_more(Waiting& waiting);  // false: the peer is gone
-  bool read_off(Waiting& waiting);   // likewise, while lingering
+  enum class Read { complete, more, closed };
+  Read read_hello(Waiting& waiting);
+  Read read_request(Id id, Waiting& waiting);
+  bool read_off(Waiting& waiting);  // while lingering; false: the peer is gone
+  void want(Id id, Waiting& waiting, std::uint32_t events);
+  void recount(Waiting& waiting);
   void refuse(Id id, Waiting& waiting, const Refusal& refusal,
               const AssociateRequest* request = nullptr);
+  void end_handshake(Id id, Waiting& waiting, const char* reason);
+  // Lingers with what was sent already.
+  void let_go(Id id, Waiting& waiting);
   void drop(Id id);
   void drop_overdue();
   bool drop_longest_waiting();
   int milliseconds_to_next() const;
+  // For an entry that waited too long, or has to make room.
+  void count_dropped(const Waiting& waiting, const char* reason, const char* handshake_reason);
   Counter& refused(const char* reason);
+  Counter& handshakes(const char* result);
 
   Env& env_;
   const AcceptorOptions options_;
-  std::uint16_t port_ = 0;
-  Descriptor listener_;
+  std::vector<std::uint16_t> ports_;
+  std::vector<Descriptor> listeners_;  // as options_.ports
   Descriptor epoll_;
   Descriptor wakeup_;  // eventfd: something was handed back, or stop
   Admit admit_;
@@ -91,8 +125,9 @@ class Acceptor {
   // the order of `order_` is the order of deadlines.
   std::unordered_map<Id, Waiting> waiting_;
   std::list<Id> order_;
-  Id next_id_ = 1;
+  Id next_id_;
   std::size_t large_bytes_ = 0;  // held by requests above kSmallRequestBytes
+  LogLimit log_limit_;
 
   std::mutex mutex_;
   std::vector<Descriptor> handed_back_;

@@ -1,9 +1,6 @@
 #include "dimse/guard/connection.h"
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
-#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -32,26 +29,21 @@ void write_data_header(MutableByteSpan header, std::size_t length) {
   }
 }
 
-void set_option(int fd, int name, int value) {
-  // Only speed depends on it.
-  (void)::setsockopt(fd, IPPROTO_TCP, name, &value, sizeof(value));
-}
-
 }  // namespace
 
-GuardedConnection::GuardedConnection(Env& env, Descriptor socket, Bytes first_pdu,
+GuardedConnection::GuardedConnection(Env& env, Channel channel, Bytes first_pdu,
                                      ConnectionOptions options, const StopSignal& stop,
                                      std::function<void(Descriptor)> hand_back)
-    : DcmTransportConnection(socket.get()),
+    : DcmTransportConnection(channel.descriptor()),
       env_(env),
-      socket_(std::move(socket)),
+      channel_(std::move(channel)),
       options_(options),
       stop_(stop),
       hand_back_(std::move(hand_back)),
       buffer_(std::move(first_pdu)),
       end_(buffer_.size()),
       released_(buffer_.size()) {
-  set_option(socket_.get(), TCP_NODELAY, 1);
+  channel_.hurry(options_.quick_ack);
 }
 
 GuardedConnection::~GuardedConnection() {
@@ -68,14 +60,17 @@ GuardedConnection::Arrival GuardedConnection::await(Milliseconds first_byte_with
   for (;;) {
     if (const auto arrival = examine()) return *arrival;
     switch (fill()) {
-      case Filled::some:
+      case Channel::Io::some:
         if (!begun) until = env_.clock.steady_now() + options_.pdu_timeout;
         begun = true;
         break;
-      case Filled::closed:
+      case Channel::Io::closed:
         return Arrival::closed;
-      case Filled::nothing_yet:
-        if (const auto arrival = wait(until, between_messages && !begun)) return *arrival;
+      case Channel::Io::wants_read:
+        if (const auto arrival = wait(until, POLLIN, between_messages && !begun)) return *arrival;
+        break;
+      case Channel::Io::wants_write:
+        if (const auto arrival = wait(until, POLLOUT, between_messages && !begun)) return *arrival;
         break;
     }
   }
@@ -120,7 +115,7 @@ GuardedConnection::Arrival GuardedConnection::release_next_pdv() {
   return Arrival::data;
 }
 
-GuardedConnection::Filled GuardedConnection::fill() {
+Channel::Io GuardedConnection::fill() {
   if (begin_ == end_) {
     begin_ = end_ = 0;
   } else if (begin_ > buffer_.size() / kBufferedPdus) {
@@ -128,38 +123,33 @@ GuardedConnection::Filled GuardedConnection::fill() {
     end_ -= begin_;
     begin_ = 0;
   }
-  // The kernel clears it again by itself: a receiver that delays its ACKs stalls a sender which
-  // waits for one before it sends the rest of a PDU.
-  if (options_.quick_ack) set_option(socket_.get(), TCP_QUICKACK, 1);
-  for (;;) {
-    const ssize_t got = ::recv(socket_.get(), buffer_.data() + end_, buffer_.size() - end_, 0);
-    if (got > 0) {
-      end_ += static_cast<std::size_t>(got);
-      return Filled::some;
-    }
-    if (got == 0) return Filled::closed;
-    if (errno == EINTR) continue;
-    if (errno == EAGAIN || errno == EWOULDBLOCK) return Filled::nothing_yet;
-    return Filled::closed;
-  }
+  const Channel::Moved moved = channel_.read(MutableByteSpan(buffer_).subspan(end_));
+  end_ += moved.bytes;
+  return moved.io;
 }
 
-std::optional<GuardedConnection::Arrival> GuardedConnection::wait(SteadyTime until,
+std::optional<GuardedConnection::Arrival> GuardedConnection::wait(SteadyTime until, short events,
                                                                   bool between_messages) {
   const SteadyTime abort_at = stop_.abort_at.load(std::memory_order_acquire);
   const bool told_to_stop = abort_at != SteadyTime::max();
   const SteadyTime now = env_.clock.steady_now();
   if (told_to_stop && (between_messages || now >= abort_at)) return Arrival::stopping;
   if (now >= until || now >= deadline_) return Arrival::timed_out;
-  pollfd waiting[] = {{socket_.get(), POLLIN, 0}, {stop_.event.get(), POLLIN, 0}};
+  pollfd waiting[] = {{channel_.descriptor(), events, 0}, {stop_.event.get(), POLLIN, 0}};
   // Once it is known that we stop, its event would only wake us again and again.
   const nfds_t count = told_to_stop ? 1 : 2;
   (void)::poll(waiting, count, poll_milliseconds(now, std::min({until, deadline_, abort_at})));
   return std::nullopt;
 }
 
+const char* GuardedConnection::why_closed() const {
+  const tls::Session* session = channel_.tls();
+  const bool failed = session != nullptr && *session->failure() != '\0';
+  return failed ? session->failure() : "closed";
+}
+
 void GuardedConnection::send_last(const Bytes& pdu) {
-  (void)::send(socket_.get(), pdu.data(), pdu.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  channel_.write_last(pdu);
 }
 
 ssize_t GuardedConnection::read(void* into, size_t count) {
@@ -170,38 +160,48 @@ ssize_t GuardedConnection::read(void* into, size_t count) {
   return static_cast<ssize_t>(given);
 }
 
+// DCMTK writes a P-DATA-TF as two pieces, its header and its content. They go out as one: in one
+// call, one segment and one TLS record.
 ssize_t GuardedConnection::write(void* from, size_t count) {
   constexpr std::size_t kDataHeaderBytes = 12;  // of a P-DATA-TF with one PDV, as DCMTK writes it
-  const auto* bytes = static_cast<const std::byte*>(from);
-  const bool more_follows =
-      count == kDataHeaderBytes && bytes[0] == static_cast<std::byte>(PduType::data);
-  const int flags = MSG_NOSIGNAL | (more_follows ? MSG_MORE : 0);
-  const SteadyTime until = env_.clock.steady_now() + options_.pdu_timeout;
-  std::size_t sent = 0;
-  while (sent < count) {
-    const ssize_t n = ::send(socket_.get(), bytes + sent, count - sent, flags);
-    if (n > 0) {
-      sent += static_cast<std::size_t>(n);
-      continue;
+  const ByteSpan bytes(static_cast<const std::byte*>(from), count);
+  if (held_.empty()) {
+    if (count == kDataHeaderBytes && bytes[0] == static_cast<std::byte>(PduType::data)) {
+      held_.assign(bytes.begin(), bytes.end());
+      return static_cast<ssize_t>(count);
     }
-    if (errno == EINTR) continue;
-    if (errno != EAGAIN && errno != EWOULDBLOCK) return -1;
+    return write_all(bytes) ? static_cast<ssize_t>(count) : -1;
+  }
+  held_.insert(held_.end(), bytes.begin(), bytes.end());
+  const bool written = write_all(held_);
+  held_.clear();
+  return written ? static_cast<ssize_t>(count) : -1;
+}
+
+bool GuardedConnection::write_all(ByteSpan bytes) {
+  const SteadyTime until = env_.clock.steady_now() + options_.pdu_timeout;
+  while (!bytes.empty()) {
+    const Channel::Moved moved = channel_.write(bytes);
+    bytes = bytes.subspan(moved.bytes);
+    if (moved.io == Channel::Io::some) continue;
+    errno = ECONNRESET;  // never EINTR, at which DCMTK would try again
+    if (moved.io == Channel::Io::closed) return false;
     const SteadyTime now = env_.clock.steady_now();
     const SteadyTime limit =
         std::min({until, deadline_, stop_.abort_at.load(std::memory_order_acquire)});
     if (now >= limit) {
       gave_up_writing_ = now >= std::min(until, deadline_);
-      errno = ETIMEDOUT;  // never EINTR, at which DCMTK would try again
-      return -1;
+      return false;
     }
-    pollfd waiting{socket_.get(), POLLOUT, 0};
+    const short events = moved.io == Channel::Io::wants_read ? POLLIN : POLLOUT;
+    pollfd waiting{channel_.descriptor(), events, 0};
     (void)::poll(&waiting, 1, std::min(poll_milliseconds(now, limit), 1'000));
   }
-  return static_cast<ssize_t>(count);
+  return true;
 }
 
 void GuardedConnection::close() {
-  if (socket_.valid()) hand_back_(std::move(socket_));
+  if (channel_.valid()) hand_back_(channel_.finish());
 }
 
 void GuardedConnection::closeTransportConnection() {
@@ -225,7 +225,8 @@ OFCondition GuardedConnection::renegotiate(const char* /*suite*/) {
 }
 
 OFString& GuardedConnection::dumpConnectionParameters(OFString& text) {
-  text = "Isthmus guarded TCP connection";
+  text = channel_.tls() == nullptr ? "Isthmus guarded TCP connection"
+                                   : "Isthmus guarded TLS connection";
   return text;
 }
 

@@ -1,6 +1,6 @@
-// The transport connection that DCMTK is given. It is the only reader of the socket: it takes whole
-// PDUs from it, within limits and times, checks them, and only then lets DCMTK read them. It also
-// cures the stall of senders that leave Nagle's algorithm on (MEASURED.md sections 0 and 12).
+// The transport connection that DCMTK is given. It is the only reader of the channel: it takes
+// whole PDUs from it, within limits and times, checks them, and only then lets DCMTK read them. It
+// also cures the stall of senders that leave Nagle's algorithm on (MEASURED.md sections 0 and 12).
 #pragma once
 
 #include <dcmtk/config/osconfig.h>
@@ -11,7 +11,7 @@
 #include <functional>
 
 #include "base/env.h"
-#include "dimse/guard/descriptor.h"
+#include "dimse/guard/channel.h"
 #include "dimse/guard/pdata.h"
 
 namespace isthmus::dimse {
@@ -42,9 +42,10 @@ class GuardedConnection : public DcmTransportConnection {
     refused,  // see refusal(): the peer broke the protocol
   };
 
-  // `first_pdu` is what DCMTK reads first, before anything of the socket. `hand_back` gets the
-  // socket when DCMTK closes the connection: to wait for the peer to close.
-  GuardedConnection(Env& env, Descriptor socket, Bytes first_pdu, ConnectionOptions options,
+  // `first_pdu` is what DCMTK reads first, before anything of the channel. `hand_back` gets the
+  // socket when DCMTK closes the connection, the end of our stream sent: to wait for the peer to
+  // close.
+  GuardedConnection(Env& env, Channel channel, Bytes first_pdu, ConnectionOptions options,
                     const StopSignal& stop, std::function<void(Descriptor)> hand_back);
   ~GuardedConnection() override;
 
@@ -55,6 +56,8 @@ class GuardedConnection : public DcmTransportConnection {
   // `between_messages`: stopping is reported at once.
   Arrival await(Milliseconds first_byte_within, bool between_messages);
   const Refusal& refusal() const { return refusal_; }
+  // After `closed`: "closed", or what TLS found wrong (tls/session.h).
+  const char* why_closed() const;
   // Some bytes of a PDU came, and not all.
   bool is_within_pdu() const { return unread() > 0; }
   // Writing failed because the peer took nothing, or too little, until its time was over.
@@ -65,7 +68,7 @@ class GuardedConnection : public DcmTransportConnection {
   OFCondition serverSideHandshake() override;
   OFCondition clientSideHandshake() override;
   OFCondition renegotiate(const char* suite) override;
-  // Only what was checked; never touches the socket.
+  // Only what was checked; never touches the channel.
   ssize_t read(void* into, size_t count) override;
   // All of it, or -1 when the peer did not take it within the PDU time-out.
   ssize_t write(void* from, size_t count) override;
@@ -78,16 +81,15 @@ class GuardedConnection : public DcmTransportConnection {
   OFString& dumpConnectionParameters(OFString& text) override;
 
  private:
-  enum class Filled { some, nothing_yet, closed };
-
   std::optional<Arrival> examine();  // of what is buffered; nothing: more bytes are needed
   Arrival release_next_pdv();
-  Filled fill();
-  std::optional<Arrival> wait(SteadyTime until, bool between_messages);
+  Channel::Io fill();
+  std::optional<Arrival> wait(SteadyTime until, short events, bool between_messages);
+  bool write_all(ByteSpan bytes);
   std::size_t unread() const { return end_ - begin_; }
 
   Env& env_;
-  Descriptor socket_;
+  Channel channel_;
   const ConnectionOptions options_;
   const StopSignal& stop_;
   std::function<void(Descriptor)> hand_back_;
@@ -95,7 +97,8 @@ class GuardedConnection : public DcmTransportConnection {
   AcceptedContexts accepted_{};
   Refusal refusal_;
   bool gave_up_writing_ = false;
-  Bytes buffer_;  // bytes from the socket: [begin_, end_)
+  Bytes held_;    // the header of a PDU that DCMTK writes, until its content follows
+  Bytes buffer_;  // bytes from the channel: [begin_, end_)
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
   std::size_t released_ = 0;      // of these, how many DCMTK may read

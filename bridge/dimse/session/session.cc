@@ -79,8 +79,9 @@ std::optional<Association> Session::open(Admitted admitted) {
   contexts_ = decide_contexts(admitted.request, options_.policy);
   refuse_classes(contexts_, sender_);
   const auto extended = extended_answers(admitted.request, contexts_);
-  const int descriptor = admitted.socket.get();
-  auto connection = std::make_unique<GuardedConnection>(env_, std::move(admitted.socket),
+  const int descriptor = admitted.channel.descriptor();
+  note_protection(admitted.channel);
+  auto connection = std::make_unique<GuardedConnection>(env_, std::move(admitted.channel),
                                                         encode_for_dcmtk(admitted.request),
                                                         options_.connection, stop_, hand_back_);
   auto association =
@@ -111,6 +112,15 @@ std::optional<Association> Session::open(Admitted admitted) {
   return std::move(association).value();
 }
 
+void Session::note_protection(const Channel& channel) const {
+  const tls::Session* session = channel.tls();
+  if (session == nullptr) return;
+  env_.log.info("association.protected", {{"association", origin_.association_id},
+                                          {"version", session->version()},
+                                          {"suite", session->suite()},
+                                          {"certificate", session->peer().fingerprint_sha256}});
+}
+
 Session::End Session::serve(Association& association) {
   using Arrival = GuardedConnection::Arrival;
   for (;;) {
@@ -129,7 +139,7 @@ Session::End Session::serve(Association& association) {
       case Arrival::aborted:
         return "aborted";
       case Arrival::closed:
-        return "closed";
+        return association.connection().why_closed();
       case Arrival::timed_out:
         if (const char* why = past_deadline()) return user_abort(why);
         return user_abort(idle && !association.connection().is_within_pdu() ? "idle_timeout"

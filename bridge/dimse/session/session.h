@@ -33,7 +33,7 @@ struct SessionOptions {
 
 // A connection whose A-ASSOCIATE-RQ was read whole and found acceptable.
 struct Admitted {
-  Descriptor socket;  // not blocking
+  Channel channel;
   AssociateRequest request;
   std::string peer_address;
   Sender sender;
@@ -53,6 +53,8 @@ class Session {
   using End = std::variant<const char*, Refusal>;
 
   std::optional<Association> open(Admitted admitted);
+  // TLS version, suite and the peer's certificate, when there are any.
+  void note_protection(const Channel& channel) const;
   End serve(Association& association);
   // Nothing: go on.
   std::optional<End> on_pdv(Association& association);
