@@ -63,6 +63,27 @@ Response carry_out(const std::string& body, const char* key, const char* what,
   return json_response(200, json{{"moved", *moved}});
 }
 
+Response reload_certificates(const GatewayOptions& options) {
+  if (!options.reload_certificates) return json_response(200, json{{"changed", false}});
+  const auto changed = options.reload_certificates();
+  if (!changed.ok()) return problem(409, changed.error());
+  return json_response(200, json{{"changed", *changed}});
+}
+
+// A control call: `answer` gets the body of those that show the token.
+void add_control(http::Router& router, const std::string& path, const std::string& token,
+                 std::function<Response(const std::string&)> answer) {
+  router.add(
+      "POST", path,
+      [token, answer = std::move(answer)](
+          const http::Head& head, const http::PathParameters&) -> std::unique_ptr<http::Exchange> {
+        if (has_token(head, token)) return http::gather(kControlBodyBytes, answer);
+        return http::answer_with(
+            problem(401, permanent_error("api.unauthorized",
+                                         "Control calls need the token of this installation.")));
+      });
+}
+
 // Every state has a count and an oldest age, none missing: zero is a value.
 void refresh_state_gauges(Env& env, Ledger& ledger) {
   const auto counts = ledger.counts();
@@ -102,27 +123,18 @@ std::unique_ptr<http::Router> make_gateway_router(Env& env, Ledger& ledger, Admi
     return http::answer_with(
         http::text_response(200, "text/plain; version=0.0.4", env.metrics.text()));
   });
-  const auto add_control = [&router, token = options.control_token](
-                               const char* path, const char* key, const char* what,
-                               std::function<Result<std::int64_t>(const std::string&)> order) {
-    router->add(
-        "POST", path,
-        [=](const http::Head& head,
-            const http::PathParameters&) -> std::unique_ptr<http::Exchange> {
-          if (!has_token(head, token)) {
-            return http::answer_with(problem(401, permanent_error("api.unauthorized",
-                                                                  "Control calls need the token of "
-                                                                  "this installation.")));
-          }
-          return http::gather(kControlBodyBytes, [=](const std::string& body) {
-            return carry_out(body, key, what, order);
-          });
-        });
+  const auto add_order = [&router, token = options.control_token](
+                             const char* path, const char* key, const char* what,
+                             std::function<Result<std::int64_t>(const std::string&)> order) {
+    add_control(*router, path, token,
+                [=](const std::string& body) { return carry_out(body, key, what, order); });
   };
-  add_control("/control/retry", "what", "uid, id or all",
-              [&ledger](const std::string& what) { return ledger.order_retry(what); });
-  add_control("/control/resend", "transaction", "Transaction UID",
-              [&ledger](const std::string& uid) { return ledger.commitments().order_resend(uid); });
+  add_order("/control/retry", "what", "uid, id or all",
+            [&ledger](const std::string& what) { return ledger.order_retry(what); });
+  add_order("/control/resend", "transaction", "Transaction UID",
+            [&ledger](const std::string& uid) { return ledger.commitments().order_resend(uid); });
+  add_control(*router, "/control/reload", options.control_token,
+              [options](const std::string&) { return reload_certificates(options); });
   return router;
 }
 

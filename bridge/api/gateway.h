@@ -5,8 +5,11 @@
 //   GET  /metrics         Prometheus text, format 0.0.4
 //   POST /control/retry   {"what": "<uid, id or all>"} → {"moved": 3}; needs the control token
 //   POST /control/resend  {"transaction": "<Transaction UID>"} → {"moved": 1}; likewise
+//   POST /control/reload  certificates anew → {"changed": true}; 409 when the files are no good and
+//                         the old ones stay in force; needs the control token
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -20,6 +23,8 @@ namespace isthmus::api {
 struct GatewayOptions {
   // "Authorization: Bearer <token>" of control calls. Empty refuses all of them.
   std::string control_token;
+  // Loads certificates anew; true: they changed. Any thread. Empty: there are none.
+  std::function<Result<bool>()> reload_certificates = {};
 };
 
 // Registers gauges of the ledger's states with `env.metrics` too. References must outlive it.

@@ -6,6 +6,7 @@
 #include "base/digest.h"
 
 #include "api/gateway.h"
+#include "app/certificates.h"
 #include "app/commitment.h"
 #include "app/config.h"
 #include "app/configured_senders.h"
@@ -15,6 +16,7 @@
 #include "http/server.h"
 #include "model/layout.h"
 #include "pipeline/runner.h"
+#include "tls/certificates.h"
 
 namespace isthmus::app {
 namespace {
@@ -87,7 +89,9 @@ SegmentOptions segment_options(const Settings& settings) {
 DimseOptions dimse_options(const Settings& settings) {
   DimseOptions options;
   options.address = settings.text("dimse.address");
+  options.plain = settings.flag("dimse.plain");
   options.port = static_cast<std::uint16_t>(settings.integer("dimse.port"));
+  options.tls_port = static_cast<std::uint16_t>(settings.integer("dimse.tls.port"));
   options.max_associations = static_cast<std::size_t>(settings.integer("dimse.max_associations"));
   options.max_connections = static_cast<std::size_t>(settings.integer("dimse.max_connections"));
   options.max_pdu_bytes = static_cast<std::uint32_t>(settings.integer("dimse.max_pdu_bytes"));
@@ -123,6 +127,7 @@ class OpenBridge : public Bridge {
   ~OpenBridge() override { stop(); }
 
   Result<void> open(const FileSystem::Path& program_directory) {
+    TRY(open_certificates());
     TRY(open_stores(program_directory));
     add_steps();
     TRY(listen());
@@ -132,6 +137,7 @@ class OpenBridge : public Bridge {
   BridgeAddresses addresses() const override {
     BridgeAddresses addresses;
     if (dimse_) addresses.dimse_port = dimse_->port();
+    if (dimse_) addresses.dimse_tls_port = dimse_->tls_port();
     if (gateway_server_) addresses.http_port = gateway_server_->port();
     if (datastore_server_) addresses.datastore_port = datastore_server_->port();
     addresses.datastore_access_key_file =
@@ -244,7 +250,8 @@ class OpenBridge : public Bridge {
 
   Result<void> listen() {
     TRY_ASSIGN(const std::string token, control_token());
-    gateway_ = api::make_gateway_router(env_, *ledger_, *admission_, {token});
+    gateway_ = api::make_gateway_router(env_, *ledger_, *admission_,
+                                        {token, [this] { return reload_certificates(); }});
     TRY_ASSIGN(gateway_server_, http::listen(env_, *gateway_, server_options(settings_, "http")));
     if (settings_.flag("datastore.listen")) {
       TRY_ASSIGN(datastore_server_, http::listen(env_, data_store_->handler(),
@@ -260,9 +267,41 @@ class OpenBridge : public Bridge {
                                                         report_desk_, commitment_limits(settings_));
         options.commitment = commitment_.get();
       }
+      options.tls = server_certificates_.get();
       TRY_ASSIGN(dimse_, open_dimse_receiver(env_, *spool_, *admission_, senders_, options));
     }
     return {};
+  }
+
+  // One set for the port that we listen on, one for the connections that we open: the same files,
+  // checked by the rules of the side that we are on.
+  Result<void> open_certificates() {
+    if (!settings_.flag("dimse.tls.enabled")) return {};
+    TRY_ASSIGN(
+        server_certificates_,
+        tls::Certificates::open(env_, "dimse", dimse_tls_options(settings_, tls::Role::server)));
+    TRY_ASSIGN(client_certificates_,
+               tls::Certificates::open(env_, "dimse_reports",
+                                       dimse_tls_options(settings_, tls::Role::client)));
+    return {};
+  }
+
+  Result<bool> reload_certificates() {
+    bool changed = false;
+    for (auto* certificates : {server_certificates_.get(), client_certificates_.get()}) {
+      if (certificates == nullptr) continue;
+      TRY_ASSIGN(const bool reloaded, certificates->reload());
+      changed = changed || reloaded;
+    }
+    return changed;
+  }
+
+  void look_at_certificates() {
+    const SteadyTime now = env_.clock.steady_now();
+    if (server_certificates_ == nullptr || now < next_certificate_check_) return;
+    next_certificate_check_ = now + settings_.duration("dimse.tls.check_interval_s");
+    server_certificates_->refresh();
+    client_certificates_->refresh();
   }
 
   Result<std::string> control_token() {
@@ -278,6 +317,7 @@ class OpenBridge : public Bridge {
       housekeeping_wakeup_.wait_for(kHousekeepingTick);
       if (changed_.exchange(false, std::memory_order_relaxed)) runner_.wake();
       if (tick % kTicksPerAdmissionRefresh == 0) admission_->refresh();
+      look_at_certificates();
     }
   }
 
@@ -290,6 +330,9 @@ class OpenBridge : public Bridge {
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<Spool> spool_;
   std::vector<std::unique_ptr<ConfiguredDestination>> destinations_;
+  std::unique_ptr<tls::Certificates> server_certificates_;
+  std::unique_ptr<tls::Certificates> client_certificates_;
+  SteadyTime next_certificate_check_{};
   std::unique_ptr<http::Router> gateway_;
   ReportDesk report_desk_;
   std::unique_ptr<ReportLine> report_line_;

@@ -12,7 +12,8 @@
 namespace isthmus::app {
 
 struct BridgeAddresses {
-  std::uint16_t dimse_port = 0;  // 0: not listening
+  std::uint16_t dimse_port = 0;      // 0: not listening
+  std::uint16_t dimse_tls_port = 0;  // likewise
   std::uint16_t http_port = 0;
   std::uint16_t datastore_port = 0;  // 0: not listening
   std::string datastore_access_key_file;

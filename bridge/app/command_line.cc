@@ -48,8 +48,8 @@ std::string age_text(Milliseconds age) {
   return fmt::format("{} d", seconds / 86400);
 }
 
-Result<std::int64_t> ask_daemon(Env& env, const Settings& settings, const std::string& path,
-                                const std::string& key, const std::string& value) {
+Result<std::string> call_daemon(Env& env, const Settings& settings, const std::string& path,
+                                const std::string& body) {
   TRY_ASSIGN(const std::string token, read_control_token(env, settings));
   const auto client = http::make_client(env, {});
   http::Request request;
@@ -57,21 +57,29 @@ Result<std::int64_t> ask_daemon(Env& env, const Settings& settings, const std::s
   request.url = fmt::format("http://{}:{}{}", settings.text("http.address"),
                             settings.integer("http.port"), path);
   request.headers = {{"Authorization", "Bearer " + token}, {"Content-Type", "application/json"}};
-  request.body = source_of(ordered_json{{key, value}}.dump());
+  request.body = source_of(body);
   request.timeout = Milliseconds(30'000);
   TRY_ASSIGN(const http::Response response, client->send(std::move(request)));
-  std::string body;
+  std::string text;
   if (response.body) {
-    TRY_ASSIGN(body, read_all(*response.body, 64 * KiB));
+    TRY_ASSIGN(text, read_all(*response.body, 64 * KiB));
   }
-  const auto json = ordered_json::parse(body, nullptr, false);
-  if (response.status != 200 || !json.is_object() || !json.contains("moved")) {
-    return permanent_error("control.refused",
-                           fmt::format("The daemon answered {} to the order; is http.port the one "
-                                       "it listens on?",
-                                       response.status));
+  const auto json = ordered_json::parse(text, nullptr, false);
+  if (response.status == 200 && json.is_object()) return text;
+  if (json.is_object() && json.contains("code") && json.contains("detail")) {
+    return permanent_error(json["code"].get<std::string>(), json["detail"].get<std::string>());
   }
-  return json["moved"].get<std::int64_t>();
+  return permanent_error("control.refused",
+                         fmt::format("The daemon answered {} to the order; is http.port the one "
+                                     "it listens on?",
+                                     response.status));
+}
+
+Result<std::int64_t> ask_daemon(Env& env, const Settings& settings, const std::string& path,
+                                const std::string& key, const std::string& value) {
+  TRY_ASSIGN(const std::string text,
+             call_daemon(env, settings, path, ordered_json{{key, value}}.dump()));
+  return ordered_json::parse(text).value("moved", std::int64_t{0});
 }
 
 }  // namespace isthmus::app

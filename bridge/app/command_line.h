@@ -25,6 +25,10 @@ Result<std::unique_ptr<Ledger>> open_ledger(const Invocation& invocation, const 
 // "5 min".
 std::string age_text(Milliseconds age);
 
+// A control call to the daemon: POST `path` with a JSON body; gives the answer's. Errors are those
+// that the daemon's problem document names, "control.refused", and those of the client.
+Result<std::string> call_daemon(Env& env, const Settings& settings, const std::string& path,
+                                const std::string& body);
 // Gives an order to the daemon, which holds the ledger: POST `path` with {"<key>": "<value>"}.
 // Gives how many rows it moved. "control.refused", and errors of the client.
 Result<std::int64_t> ask_daemon(Env& env, const Settings& settings, const std::string& path,

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "app/bridge.h"
+#include "app/certificates.h"
 #include "app/command_line.h"
 #include "app/intake_status.h"
 #include "base/failpoint.h"
@@ -89,13 +90,21 @@ int status_once(Ledger& ledger, Env& env, const Settings& settings, const Status
   if (!asks.ok()) return failed(asks.error());
   const WallTime now = env.clock.wall_now();
   const auto intake = ask_intake(env, settings);
+  const auto certificates = certificate_status(env, settings);
   if (options.json) {
     ordered_json body = status_json(*counts, *asks, now);
     body["intake"] = intake ? *intake : ordered_json();
+    body["certificates"] = ordered_json::array();
+    for (const auto& one : certificates) {
+      body["certificates"].push_back(ordered_json::parse(certificate_json(one, now)));
+    }
     say(body.dump(options.watch ? -1 : 2));
   } else {
     say(intake_text(intake));
     print_status(*counts, *asks, now);
+    for (const auto& one : certificates) {
+      for (const std::string& line : certificate_lines(one, now)) say(line);
+    }
   }
   std::fflush(stdout);
   return kWell;
@@ -153,6 +162,7 @@ void announce(const BridgeAddresses& addresses, const Settings& settings) {
   // One line that scripts wait for and read the ports from.
   const ordered_json line{{"event", "listening"},
                           {"dimse_port", addresses.dimse_port},
+                          {"dimse_tls_port", addresses.dimse_tls_port},
                           {"http_port", addresses.http_port},
                           {"datastore_port", addresses.datastore_port},
                           {"datastore_access_key_file", addresses.datastore_access_key_file},
@@ -275,10 +285,23 @@ int order_retry(const Invocation& invocation, const std::string& what) {
   return *moved > 0 ? kWell : kWrong;
 }
 
+int reload(const Invocation& invocation) {
+  const auto settings = settings_or_complain(invocation);
+  if (!settings) return kCannot;
+  const auto answer = call_daemon(invocation.env, *settings, "/control/reload", "{}");
+  if (!answer.ok()) return failed(answer.error());
+  say(ordered_json::parse(*answer).value("changed", false) ? "new certificates are in force"
+                                                           : "the certificates have not changed");
+  return kWell;
+}
+
 int check_config(const Invocation& invocation) {
   const ParsedSettings parsed = load_settings(invocation.env, invocation.config);
   for (const std::string& problem : parsed.problems) complain(problem);
   if (!parsed.problems.empty()) return kWrong;
+  const auto problems = certificate_file_problems(invocation.env, parsed.settings);
+  for (const std::string& problem : problems) complain(problem);
+  if (!problems.empty()) return kWrong;
   say("the configuration is good");
   return kWell;
 }

@@ -30,6 +30,8 @@ int show_studies(const Invocation& invocation, bool json);
 int order_retry(const Invocation& invocation, const std::string& what);
 int show_commitments(const Invocation& invocation, bool json);
 int resend_commitment(const Invocation& invocation, const std::string& transaction_uid);
+// Has the daemon read its certificates anew.
+int reload(const Invocation& invocation);
 int check_config(const Invocation& invocation);
 int print_config(const Invocation& invocation);
 int check_ledger(const Invocation& invocation);

@@ -58,6 +58,7 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   commitments->add_flag("--json", line.json, "As JSON lines");
   auto* resend = commitments->add_subcommand("resend", "Evaluate and report once more");
   resend->add_option("transaction", line.transaction, "The Transaction UID")->required();
+  app.add_subcommand("reload", "Take new certificates, keys and revocation lists into force");
   app.add_subcommand("check-config", "Report every problem of the configuration");
   app.add_subcommand("print-config", "The configuration in force, secrets as [secret]");
   app.add_subcommand("check-ledger", "Integrity of the ledger and its invariants");
@@ -82,6 +83,7 @@ int run(const std::string& command, const Invocation& invocation, const CommandL
     return line.transaction.empty() ? show_commitments(invocation, line.json)
                                     : resend_commitment(invocation, line.transaction);
   }
+  if (command == "reload") return reload(invocation);
   if (command == "check-config") return check_config(invocation);
   if (command == "print-config") return print_config(invocation);
   if (command == "check-ledger") return check_ledger(invocation);

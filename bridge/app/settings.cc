@@ -1,5 +1,6 @@
 #include "app/settings.h"
 
+#include "app/certificates.h"
 #include "app/configured_senders.h"
 
 #include <fmt/format.h>
@@ -396,6 +397,7 @@ struct SettingsParser {
           "neither.");
     }
     if (s.text("data_dir").empty()) problem("data_dir must not be empty.");
+    for (std::string& sentence : certificate_problems(s)) problem(std::move(sentence));
     for (std::string& sentence : configured_senders(s).problems) problem(std::move(sentence));
   }
 };
@@ -415,6 +417,8 @@ std::vector<std::string_view> choices_of(std::string_view name) {
   if (name == "log.level") return {"debug", "info", "warn", "error"};
   if (name == "spool.kind") return {"segments", "files"};
   if (name == "dimse.admission") return {"discover", "known", "open"};
+  if (name == "dimse.tls.client_certificates") return {"required", "none"};
+  if (name == "dimse.tls.profile") return {"bcp195", "bcp195-modified", "bcp195-rfc7525"};
   if (name == "destinations.*.kind") return {"embedded"};
   if (name == "senders.*.commitment") {
     return {"default", "none", "spooled", "staged", "imported"};

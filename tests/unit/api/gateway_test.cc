@@ -37,7 +37,8 @@ class Gateway : public testing::Test {
   test::MemoryLedger ledger_{env_, {"main"}};
   Admission admission_{env_, {env_.folder(), 0, 0}};
   std::unique_ptr<http::Router> router_ =
-      make_gateway_router(env_, ledger_, admission_, {"the-token"});
+      make_gateway_router(env_, ledger_, admission_, {"the-token", [this] { return reloaded_; }});
+  Result<bool> reloaded_ = true;
 };
 
 TEST_F(Gateway, IsHealthyAndReadyAtFirst) {
@@ -120,6 +121,17 @@ TEST_F(Gateway, RetrySaysHowManyItMoved) {
 
   EXPECT_EQ(answer.status, 200);
   EXPECT_EQ(nlohmann::json::parse(answer.body)["moved"], 0);
+}
+
+TEST_F(Gateway, ReloadSaysWhetherCertificatesChanged) {
+  EXPECT_EQ(ask("POST", "/control/reload", "", "{}").status, 401);
+  EXPECT_EQ(ask("POST", "/control/reload", "the-token", "{}").body, R"({"changed":true})");
+  reloaded_ = permanent_error("tls.key_mismatch", "/etc/gate.key: is not the key.");
+
+  const Answer answer = ask("POST", "/control/reload", "the-token", "{}");
+
+  EXPECT_EQ(answer.status, 409);
+  EXPECT_EQ(nlohmann::json::parse(answer.body)["code"], "tls.key_mismatch");
 }
 
 TEST_F(Gateway, ABrokenOrderIsAProblemDocument) {
