@@ -157,6 +157,7 @@ class OpenBridge : public Bridge {
     stopping_.store(true);
     housekeeping_wakeup_.notify();
     housekeeping_.join();
+    report_desk_.stop();
     runner_.stop();
     if (data_store_) data_store_->stop();
     if (spool_) ignore(spool_->catch_up(), "the next start makes the rows that are missing");
@@ -240,8 +241,9 @@ class OpenBridge : public Bridge {
         {settings_.duration("spool.retention_s"), settings_.duration("staging.object_retention_s"),
          settings_.duration("sweeper.interval_s")}));
     if (settings_.flag("commitment.enabled")) {
-      report_line_ = add_commitment_steps(env_, settings_, runner_, ledger_->commitments(),
-                                          *requesters_, report_desk_, connect_by_tcp(env_));
+      report_line_ =
+          add_commitment_steps(env_, settings_, runner_, ledger_->commitments(), *requesters_,
+                               report_desk_, connect_by_tcp(env_, report_desk_));
     }
     ledger_->on_change([this] { changed_.store(true, std::memory_order_relaxed); });
     runner_.start();

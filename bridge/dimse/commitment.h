@@ -39,7 +39,7 @@ struct CommitmentMeans {
 class ReportConnection {
  public:
   virtual ~ReportConnection() = default;
-  // All of it. "report.timeout", "report.closed" (transient).
+  // All of it. "report.timeout", "report.closed", "report.stopping" (transient).
   virtual Result<void> write(ByteSpan bytes, SteadyTime until) = 0;
   // At least one byte; 0 when the peer closed. Errors as write().
   virtual Result<std::size_t> read(MutableByteSpan into, SteadyTime until) = 0;
@@ -49,8 +49,9 @@ class ReportConnection {
 // "report.timeout", "report.tls" (transient).
 using ConnectToRequester =
     std::function<Result<std::unique_ptr<ReportConnection>>(const Requester&, SteadyTime until)>;
-// By TCP; a requester that wants TLS is refused with "report.tls".
-ConnectToRequester connect_by_tcp(Env& env);
+// By TCP; a requester that wants TLS is refused with "report.tls". Every wait ends when the desk
+// stops ("report.stopping"). References outlive it and its connections.
+ConnectToRequester connect_by_tcp(Env& env, const ReportDesk& desk);
 
 struct ReportLineOptions {
   Milliseconds connect_timeout{10'000};  // until the connection stands

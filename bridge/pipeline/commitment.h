@@ -5,6 +5,7 @@
 // What goes over the network is behind two ports, implemented in dimse/commitment.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -48,7 +49,7 @@ class ReportAssociation {
   virtual ~ReportAssociation() = default;
   // Sends the whole result of one request and gives the status of the answer. Errors (all
   // transient) end the association: "report.timeout", "report.aborted", "report.closed",
-  // "report.protocol".
+  // "report.protocol", "report.stopping".
   virtual Result<std::uint16_t> report(const Commitment& commitment) = 0;
 };
 
@@ -71,6 +72,11 @@ class ReportDesk {
   // Before reporters run.
   void set_first_wait(Milliseconds first) { first_wait_ = first; }
   Milliseconds wait_after(std::int64_t failures) const;
+
+  // Whoever waits for a requester gives up at once ("report.stopping"): the process ends. Nothing
+  // is counted against the requester, and after the restart it is told.
+  void stop() { stopping_.store(true, std::memory_order_release); }
+  bool stopping() const { return stopping_.load(std::memory_order_acquire); }
 
   // While it lives, nobody else tells this requester anything.
   class Turn {
@@ -107,6 +113,7 @@ class ReportDesk {
 
  private:
   Milliseconds first_wait_{60'000};
+  std::atomic<bool> stopping_{false};
   mutable std::mutex mutex_;
   std::set<std::string> taken_;
   std::multiset<Hold::Key> held_;

@@ -64,6 +64,7 @@ Result<void> tell_a_person(Env& env, Commitments& commitments, const Commitment&
 // All of them failed for one reason: the next dates, or the end of the time they had.
 Result<void> try_later(Env& env, Commitments& commitments, const ReportDesk& desk,
                        const std::vector<Commitment>& failed, const Error& why) {
+  if (why.code == "report.stopping") return {};  // it stays due
   const WallTime now = env.clock.wall_now();
   std::vector<CommitmentDate> postponed;
   for (const Commitment& commitment : failed) {
@@ -91,6 +92,7 @@ class Reporter final : public Step {
   std::string_view name() const override { return "commitment_reporter"; }
 
   Result<NextRun> run_once() override {
+    if (desk_.stopping()) return NextRun{kIdle};
     const WallTime now = env_.clock.wall_now();
     TRY_ASSIGN(const auto peers, commitments_.due_peers(now, kPeersPerRun));
     bool busy = false;
@@ -120,7 +122,7 @@ class Reporter final : public Step {
       // Nobody there: whatever else it is to be told can wait as well.
       while (!due.empty()) {
         TRY(try_later(env_, commitments_, desk_, due, association.error()));
-        if (due.size() < kReportsPerAssociation) break;
+        if (due.size() < kReportsPerAssociation || desk_.stopping()) break;
         TRY_ASSIGN(due, commitments_.due_reports(peer, now, kReportsPerAssociation));
         std::erase_if(due, [&](const Commitment& c) { return desk_.is_held(c); });
       }

@@ -304,9 +304,27 @@ def one_request_for_each_image(folder):
     scu.shut()
 
 
+def it_stops_while_a_requester_says_nothing(folder):
+    files = make_study(folder / "study", series=1, instances=1)
+    deaf = CommitmentScu(silent=True).listen()
+    with Daemon(folder, commitment__answer_timeout_s=50, **settings_for(deaf)) as daemon:
+        dcmsend(daemon.dimse_port, folder / "study")
+        transaction, _ = deaf.ask(daemon.dimse_port, references_of(files))
+        deaf.wait_events(1)
+        begun = time.monotonic()
+        assert daemon.stop() == 0
+        took = time.monotonic() - begun
+        assert took < 10, f"stopping took {took:.1f} s"
+        daemon.start()
+        deaf.silent = False
+        deaf.wait_events(2)
+        assert wait_state(daemon, transaction, "delivered")["attempts"] == 1
+    deaf.shut()
+
+
 TESTS = (comes_back_and_is_told_once, every_reason_and_every_repetition, every_refusal_of_a_request,
          habits_of_requesters, on_the_association_of_the_request, twenty_thousand_in_one_request,
-         one_request_for_each_image)
+         one_request_for_each_image, it_stops_while_a_requester_says_nothing)
 for test in TESTS:
     if sys.argv[1:] and test.__name__ not in sys.argv[1:]:
         continue

@@ -27,6 +27,12 @@ Error unreachable(const std::string& why) {
                          "The requester cannot be reached (" + why +
                              "); look at report_to of its sender and at the network.");
 }
+Error stopping() {
+  return transient_error("report.stopping", "The gateway is stopping.");
+}
+// How long one wait may last, so that a stop is seen soon.
+constexpr std::int64_t kSliceMilliseconds = 200;
+
 Error timed_out(const char* what) {
   return transient_error("report.timeout",
                          std::string("The requester took too long: ") + what + ".");
@@ -36,8 +42,8 @@ Error timed_out(const char* what) {
 // until its answer comes: it is kept until then.
 class Question {
  public:
-  static Result<Addresses> ask(Env& env, const std::string& host, const std::string& port,
-                               SteadyTime until) {
+  static Result<Addresses> ask(Env& env, const ReportDesk& desk, const std::string& host,
+                               const std::string& port, SteadyTime until) {
     auto question = std::make_unique<Question>();
     question->host_ = host;
     question->port_ = port;
@@ -52,11 +58,12 @@ class Question {
     }
     while (::gai_error(&question->request_) == EAI_INPROGRESS) {
       const auto left = (until - env.clock.steady_now()).count();
-      if (left <= 0) {
+      if (left <= 0 || desk.stopping()) {
         give_up(std::move(question));
+        if (desk.stopping()) return stopping();
         return timed_out("the look-up of its name");
       }
-      timespec wait{static_cast<time_t>(left / 1000), static_cast<long>(left % 1000) * 1'000'000};
+      timespec wait{0, static_cast<long>(std::min(left, kSliceMilliseconds)) * 1'000'000};
       (void)::gai_suspend(one, 1, &wait);
     }
     if (::gai_error(&question->request_) != 0) return unreachable("its name is not known");
@@ -84,8 +91,8 @@ class Question {
   gaicb request_{};
 };
 
-Result<Addresses> look_up(Env& env, const std::string& host, const std::string& port,
-                          SteadyTime until) {
+Result<Addresses> look_up(Env& env, const ReportDesk& desk, const std::string& host,
+                          const std::string& port, SteadyTime until) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
@@ -93,12 +100,13 @@ Result<Addresses> look_up(Env& env, const std::string& host, const std::string& 
   if (::getaddrinfo(host.c_str(), port.c_str(), &hints, &found) == 0) {
     return Addresses(found, &::freeaddrinfo);
   }
-  return Question::ask(env, host, port, until);
+  return Question::ask(env, desk, host, port, until);
 }
 
 class TcpConnection final : public ReportConnection {
  public:
-  TcpConnection(Env& env, Descriptor socket) : env_(env), socket_(std::move(socket)) {}
+  TcpConnection(Env& env, const ReportDesk& desk, Descriptor socket)
+      : env_(env), desk_(desk), socket_(std::move(socket)) {}
 
   Result<void> write(ByteSpan bytes, SteadyTime until) override {
     while (!bytes.empty()) {
@@ -127,9 +135,10 @@ class TcpConnection final : public ReportConnection {
   Result<void> wait_for(short events, SteadyTime until, const char* what) {
     for (;;) {
       const auto left = (until - env_.clock.steady_now()).count();
+      if (desk_.stopping()) return stopping();
       if (left <= 0) return timed_out(what);
       pollfd waiting{socket_.get(), events, 0};
-      const int ready = ::poll(&waiting, 1, static_cast<int>(std::min<std::int64_t>(left, 60'000)));
+      const int ready = ::poll(&waiting, 1, static_cast<int>(std::min(left, kSliceMilliseconds)));
       if (ready > 0) return {};
     }
   }
@@ -142,17 +151,18 @@ class TcpConnection final : public ReportConnection {
   }
 
   Env& env_;
+  const ReportDesk& desk_;
   Descriptor socket_;
 };
 
-Result<std::unique_ptr<ReportConnection>> connect_to(Env& env, const addrinfo& address,
-                                                     SteadyTime until) {
+Result<std::unique_ptr<ReportConnection>> connect_to(Env& env, const ReportDesk& desk,
+                                                     const addrinfo& address, SteadyTime until) {
   Descriptor socket(::socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket.valid()) return unreachable(std::strerror(errno));
   const int fd = socket.get();
   const int on = 1;
   (void)::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  auto connection = std::make_unique<TcpConnection>(env, std::move(socket));
+  auto connection = std::make_unique<TcpConnection>(env, desk, std::move(socket));
   if (::connect(fd, address.ai_addr, address.ai_addrlen) != 0) {
     if (errno != EINPROGRESS) return unreachable(std::strerror(errno));
     TRY(connection->wait_for(POLLOUT, until, "it does not take the connection"));
@@ -166,21 +176,21 @@ Result<std::unique_ptr<ReportConnection>> connect_to(Env& env, const addrinfo& a
 
 }  // namespace
 
-ConnectToRequester connect_by_tcp(Env& env) {
-  return [&env](const Requester& requester,
-                SteadyTime until) -> Result<std::unique_ptr<ReportConnection>> {
+ConnectToRequester connect_by_tcp(Env& env, const ReportDesk& desk) {
+  return [&env, &desk](const Requester& requester,
+                       SteadyTime until) -> Result<std::unique_ptr<ReportConnection>> {
     if (requester.tls) {
       return transient_error("report.tls", "Reports by TLS are not set up on this gateway.");
     }
     TRY_ASSIGN(const Addresses addresses,
-               look_up(env, requester.host, std::to_string(requester.port), until));
+               look_up(env, desk, requester.host, std::to_string(requester.port), until));
     Error last = unreachable("it has no address");
     std::int64_t left = 0;
     for (const addrinfo* one = addresses.get(); one != nullptr; one = one->ai_next) ++left;
     for (const addrinfo* one = addresses.get(); one != nullptr; one = one->ai_next, --left) {
       // An address that swallows everything leaves time for the others.
       const SteadyTime now = env.clock.steady_now();
-      auto connected = connect_to(env, *one, now + (until - now) / left);
+      auto connected = connect_to(env, desk, *one, now + (until - now) / left);
       if (connected.ok()) return connected;
       last = connected.error();
     }

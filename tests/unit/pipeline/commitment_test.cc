@@ -225,6 +225,20 @@ TEST(CommitmentReporter, AnAssociationThatBreaksLaterOnIsOpenedAnewForTheRest) {
   EXPECT_EQ(world.load(three).state, CommitmentState::delivered);
 }
 
+TEST(CommitmentReporter, BeingStoppedCountsAgainstNobody) {
+  CommitmentWorld world;
+  const CommitmentId id = world.answered("1.1");
+  world.line.connect_errors = {transient_error("report.stopping", "")};
+
+  world.run(*world.reporter);
+
+  EXPECT_EQ(world.load(id).attempts, 0);
+  EXPECT_EQ(world.load(id).next_attempt_at, world.env.clock.wall_now());
+  world.desk.stop();
+  EXPECT_GT(world.run(*world.reporter).in, 0ms);
+  EXPECT_EQ(world.line.connects, 1);
+}
+
 TEST(CommitmentReporter, NobodyIsToldOnTwoAssociationsAtOnce) {
   CommitmentWorld world;
   world.answered("1.1");
