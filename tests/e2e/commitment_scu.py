@@ -145,8 +145,8 @@ class Closed(Exception):
 class Association:
     """Messages over a socket whose association stands."""
 
-    def __init__(self, sock, explicit):
-        self.sock, self.explicit = sock, explicit
+    def __init__(self, sock, explicit, on_end=lambda: None):
+        self.sock, self.explicit, self.on_end = sock, explicit, on_end
         self.buffer = b""
 
     def read(self, count):
@@ -169,6 +169,8 @@ class Association:
         while True:
             kind, body = self.read_pdu()
             if kind == 5:
+                # Over before the other side can know it, and open the next one.
+                self.on_end()
                 self.sock.sendall(pdu(6, bytes(4)))
                 return None
             if kind == 7:
@@ -267,23 +269,29 @@ class CommitmentScu:
             threading.Thread(target=self._serve, args=(sock,), daemon=True).start()
 
     def _serve(self, sock):
+        ended = []
+
+        def end():
+            with self.lock:
+                self.at_once -= 0 if ended else 1
+                ended.append(True)
+
         with self.lock:
             self.at_once += 1
             self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             sock.settimeout(60)
-            self._be_told(sock)
+            self._be_told(sock, end)
         except (Closed, OSError):
             pass
         except Exception as problem:  # noqa: a bug must not look like a silent peer
             self.problems.append(repr(problem))
         finally:
             sock.close()
-            with self.lock:
-                self.at_once -= 1
+            end()
 
-    def _be_told(self, sock):
-        association = Association(sock, False)
+    def _be_told(self, sock, end):
+        association = Association(sock, False, end)
         kind, body = association.read_pdu()
         assert kind == 1, kind
         called, calling = body[4:20].decode().strip(), body[20:36].decode().strip()
