@@ -8,6 +8,7 @@ from upper_layer import (ABORTED, EXPLICIT, IMPLICIT, REJECTED, VERIFICATION, As
 
 PAGE = (ROOT / "bridge/docs/CONFORMANCE.md").read_text()
 CT = "1.2.840.10008.5.1.4.1.1.2"
+COMMITMENT = "1.2.840.10008.1.20.1"
 BASELINE, LOSSLESS = "1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.70"
 ACCEPTED, NO_CLASS, NO_SYNTAX = 0, 3, 4  # PS3.8 table 9-18
 MOST_CONTEXTS = 128
@@ -68,8 +69,9 @@ def other_contexts(port):
         expect(row["abstract syntax"], got[0], NO_CLASS)
     for syntax in SYNTAXES:
         wanted = ACCEPTED if syntax["UID"] in (IMPLICIT, EXPLICIT) else NO_SYNTAX
-        [got] = decisions(port, [(VERIFICATION, [syntax["UID"]])])
-        expect(f"Verification with {syntax['transfer syntax']}", got[0], wanted)
+        for service in (VERIFICATION, COMMITMENT):
+            [got] = decisions(port, [(service, [syntax["UID"]])])
+            expect(f"{service} with {syntax['transfer syntax']}", got[0], wanted)
     chosen = [([IMPLICIT, EXPLICIT], EXPLICIT), ([BASELINE, LOSSLESS], LOSSLESS),
               ([BASELINE, IMPLICIT], IMPLICIT), ([LOSSLESS, EXPLICIT], LOSSLESS),
               ([BASELINE], BASELINE), (["1.2.840.10008.1.2.4.94", BASELINE], BASELINE)]
@@ -113,6 +115,17 @@ def identity(port):
         expect("extended negotiation is of the class", answered[2:2 + len(uid)], uid)
         level, _, signatures, _, coercion, _ = answered[2 + len(uid):]
         expect("level, signature level, coercion", (level, signatures, coercion), (2, 1, 0))
+
+
+def commitment_roles(port):
+    """N.5.5: the requestor is SCU; one that wants to be none has its context refused."""
+    uid = COMMITMENT.encode()
+    for scu, accepted in ((1, True), (0, False)):
+        role = item(0x54, struct.pack(">H", len(uid)) + uid + bytes([scu, 1]))
+        with Association(port, [(1, COMMITMENT, [IMPLICIT])], user_items=role) as association:
+            expect(f"SCU role {scu}: accepted", association.results[1][0] == ACCEPTED, accepted)
+            if accepted:
+                expect("the roles answered", association.user_item(0x54)[-2:], bytes([1, 0]))
 
 
 def rejections(folder):
@@ -217,6 +230,7 @@ def main(folder):
         storage_contexts(daemon.dimse_port)
         other_contexts(daemon.dimse_port)
         identity(daemon.dimse_port)
+        commitment_roles(daemon.dimse_port)
         statuses(daemon.dimse_port)
         private_classes(folder, daemon.dimse_port)
     rejections(folder)
