@@ -315,8 +315,8 @@ def it_stops_while_a_requester_says_nothing(folder):
         assert daemon.stop() == 0
         took = time.monotonic() - begun
         assert took < 10, f"stopping took {took:.1f} s"
-        daemon.start()
         deaf.silent = False
+        daemon.start()
         deaf.wait_events(2)
         assert wait_state(daemon, transaction, "delivered")["attempts"] == 1
     deaf.shut()
