@@ -32,6 +32,7 @@
 namespace isthmus {
 
 class Commitments;
+class SenderRows;  // ledger/sender_rows.h
 
 // Something that must be on disk before the rows that speak of it: a spool directory, a segment. A
 // group commit calls it once for all who wait with the same object, before COMMIT.
@@ -241,6 +242,10 @@ class Ledger {
   // PRAGMA integrity_check, foreign keys, and the invariants I2 and I4 as queries; each finding a
   // line.
   virtual Result<std::vector<std::string>> check() = 0;
+
+  // --- areas of their own ---------------------------------------------------------------------
+  // Senders that a person admitted or blocked, and refused ones. Lives as long as the ledger.
+  virtual SenderRows& sender_rows() = 0;
 
   // --- life -----------------------------------------------------------------------------------
   // Called (from the committer thread, must not block) after something was committed that a step

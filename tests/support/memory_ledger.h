@@ -16,6 +16,7 @@
 #include "ledger/ledger.h"
 #include "support/memory_commitments.h"
 #include "ledger/spool_rows.h"
+#include "support/memory_sender_rows.h"
 
 namespace isthmus::test {
 
@@ -104,6 +105,7 @@ class MemoryLedger : public Ledger, private SpoolRows {
                                               std::size_t limit) override;
   Result<std::int64_t> order_retry(std::string_view uid_or_id_or_all) override;
   Result<std::vector<std::string>> check() override;
+  SenderRows& sender_rows() override { return sender_rows_; }
 
   void on_change(std::function<void()> notify) override;
   void stop() override;
@@ -188,6 +190,7 @@ class MemoryLedger : public Ledger, private SpoolRows {
   std::function<void()> notify_;
   bool stopped_ = false;
   MemoryCommitments commitments_{env_, *this};
+  MemorySenderRows sender_rows_;
 };
 
 }  // namespace isthmus::test

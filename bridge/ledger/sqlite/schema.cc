@@ -3,6 +3,7 @@
 #include <array>
 #include <string_view>
 
+#include "ledger/sqlite/sender_schema.h"
 #include "model/outcome.h"
 #include "model/transitions.h"
 
@@ -334,6 +335,7 @@ std::vector<sql::Migration> ledger_migrations(Env& env) {
       {ledger_schema_v1(), [&env](sql::Database& db) { return make_patient_key(env, db); }},
       {ledger_schema_commitments(), {}},
       {held_instances_migration(), {}},
+      {ledger_schema_of_senders(), {}},
   };
 }
 

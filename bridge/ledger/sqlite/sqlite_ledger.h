@@ -12,6 +12,7 @@
 #include "ledger/sqlite/commitments.h"
 #include "ledger/sqlite/committer.h"
 #include "ledger/sqlite/readers.h"
+#include "ledger/sqlite/sender_rows.h"
 #include "sql/lock_file.h"
 
 namespace isthmus {
@@ -99,12 +100,14 @@ class SqliteLedger final : public Ledger {
                                               std::size_t limit) override;
   Result<std::int64_t> order_retry(std::string_view uid_or_id_or_all) override;
   Result<std::vector<std::string>> check() override;
+  SenderRows& sender_rows() override { return sender_rows_; }
   void on_change(std::function<void()> notify) override;
   void stop() override;
 
  private:
   friend class SqliteCommitments;
   friend class SqliteSpoolRows;
+  friend class SqliteSenderRows;
   enum class Wakes { steps, nobody };
 
   SqliteLedger(Env& env, LedgerOptions options, std::filesystem::path file);
@@ -137,6 +140,7 @@ class SqliteLedger final : public Ledger {
   SqliteCommitments commitments_{*this};
   SqliteSpoolRows spool_rows_{*this};
   std::atomic<bool> closed_{false};
+  SqliteSenderRows sender_rows_{*this};
 };
 
 // --- implementation

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "ledger/sqlite/sender_schema.h"
 #include "model/transitions.h"
 #include "support/matchers.h"
 #include "support/test_env.h"
@@ -100,6 +101,17 @@ TEST_F(LedgerSchema, TheMigrationToCommitmentsIsAsItWasReleased) {
       golden("schema_commitments.sql"),
       "-- Made by ledger_schema_commitments() (bridge/ledger/sqlite/commitment_schema.cc).\n" +
           ledger_schema_commitments());
+}
+
+TEST_F(LedgerSchema, SendersCameAsTheyWereReleased) {
+  std::ifstream file(source_folder() / "tests/unit/ledger/schema_senders.sql");
+  ASSERT_TRUE(file.is_open());
+  std::ostringstream golden;
+  golden << file.rdbuf();
+
+  EXPECT_EQ(golden.str(),
+            "-- Made by ledger_schema_of_senders() (bridge/ledger/sqlite/sender_schema.cc).\n" +
+                ledger_schema_of_senders());
 }
 
 TEST_F(LedgerSchema, AllTablesAreStrict) {
