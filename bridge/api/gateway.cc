@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "base/digest.h"
+#include "api/control.h"
 #include "ledger/commitments.h"
 
 namespace isthmus::api {
@@ -11,23 +11,8 @@ namespace {
 using http::Response;
 using nlohmann::json;
 
-constexpr std::uint64_t kControlBodyBytes = 64 * KiB;
-
-// RFC 9457 problem document; `code` is the stable error code.
-Response problem(int status, const Error& error) {
-  const json body{{"status", status}, {"code", error.code}, {"detail", error.message}};
-  return http::text_response(status, "application/problem+json", body.dump());
-}
-
 Response json_response(int status, const json& body) {
   return http::text_response(status, "application/json", body.dump());
-}
-
-bool has_token(const http::Head& head, const std::string& token) {
-  constexpr std::string_view kScheme = "Bearer ";
-  const std::string_view given = head.headers.get("Authorization");
-  return !token.empty() && given.starts_with(kScheme) &&
-         equal_secrets(given.substr(kScheme.size()), token);
 }
 
 Response health(const Admission& admission) {
@@ -68,20 +53,6 @@ Response reload_certificates(const GatewayOptions& options) {
   const auto changed = options.reload_certificates();
   if (!changed.ok()) return problem(409, changed.error());
   return json_response(200, json{{"changed", *changed}});
-}
-
-// A control call: `answer` gets the body of those that show the token.
-void add_control(http::Router& router, const std::string& path, const std::string& token,
-                 std::function<Response(const std::string&)> answer) {
-  router.add(
-      "POST", path,
-      [token, answer = std::move(answer)](
-          const http::Head& head, const http::PathParameters&) -> std::unique_ptr<http::Exchange> {
-        if (has_token(head, token)) return http::gather(kControlBodyBytes, answer);
-        return http::answer_with(
-            problem(401, permanent_error("api.unauthorized",
-                                         "Control calls need the token of this installation.")));
-      });
 }
 
 // Every state has a count and an oldest age, none missing: zero is a value.
@@ -126,15 +97,17 @@ std::unique_ptr<http::Router> make_gateway_router(Env& env, Ledger& ledger, Admi
   const auto add_order = [&router, token = options.control_token](
                              const char* path, const char* key, const char* what,
                              std::function<Result<std::int64_t>(const std::string&)> order) {
-    add_control(*router, path, token,
-                [=](const std::string& body) { return carry_out(body, key, what, order); });
+    router->add("POST", path, control_call(token, [=](const std::string& body) {
+                  return carry_out(body, key, what, order);
+                }));
   };
   add_order("/control/retry", "what", "uid, id or all",
             [&ledger](const std::string& what) { return ledger.order_retry(what); });
   add_order("/control/resend", "transaction", "Transaction UID",
             [&ledger](const std::string& uid) { return ledger.commitments().order_resend(uid); });
-  add_control(*router, "/control/reload", options.control_token,
-              [options](const std::string&) { return reload_certificates(options); });
+  router->add("POST", "/control/reload",
+              control_call(options.control_token,
+                           [options](const std::string&) { return reload_certificates(options); }));
   return router;
 }
 

@@ -6,6 +6,7 @@
 #include "base/digest.h"
 
 #include "api/gateway.h"
+#include "api/senders.h"
 #include "app/certificates.h"
 #include "app/commitment.h"
 #include "app/config.h"
@@ -16,6 +17,8 @@
 #include "http/server.h"
 #include "model/layout.h"
 #include "pipeline/runner.h"
+#include "senders/desk.h"
+#include "senders/journal.h"
 #include "tls/certificates.h"
 
 namespace isthmus::app {
@@ -161,6 +164,7 @@ class OpenBridge : public Bridge {
     runner_.stop();
     if (data_store_) data_store_->stop();
     if (spool_) ignore(spool_->catch_up(), "the next start makes the rows that are missing");
+    if (journal_) ignore(journal_->flush(), "whoever wants to send comes again");
     if (ledger_) ledger_->stop();
   }
 
@@ -173,6 +177,7 @@ class OpenBridge : public Bridge {
     ledger.directory = ledger_directory(settings_);
     ledger.destinations = settings_.destinations();
     TRY_ASSIGN(ledger_, open_sqlite_ledger(env_, ledger));
+    TRY(open_senders());
     TRY(env_.files.create_directories(spool_directory(settings_)));
     AdmissionOptions admission;
     admission.directory = spool_directory(settings_);
@@ -211,6 +216,19 @@ class OpenBridge : public Bridge {
     return permanent_error("spool.segments_left",
                            "spool.kind is files, and the spool has segments: let it be segments "
                            "with spool.segment_max_bytes 0, which takes new instances to files.");
+  }
+
+  Result<void> open_senders() {
+    journal_ = std::make_unique<SenderJournal>(env_, ledger_->sender_rows());
+    senders_.on_refused(
+        [this](const SenderRequest& request, SenderRefusal refusal, std::string_view asked) {
+          journal_->note(request, refusal, asked);
+        });
+    env_.metrics.on_collect([this] { journal_->measure(); });
+    desk_ = std::make_unique<SenderDesk>(env_, ledger_->sender_rows(), &senders_,
+                                         configured_senders(settings_).policy,
+                                         settings_.destinations());
+    return desk_->load();
   }
 
   void add_steps() {
@@ -254,6 +272,7 @@ class OpenBridge : public Bridge {
     TRY_ASSIGN(const std::string token, control_token());
     gateway_ = api::make_gateway_router(env_, *ledger_, *admission_,
                                         {token, [this] { return reload_certificates(); }});
+    api::add_sender_routes(*gateway_, *desk_, token);
     TRY_ASSIGN(gateway_server_, http::listen(env_, *gateway_, server_options(settings_, "http")));
     if (settings_.flag("datastore.listen")) {
       TRY_ASSIGN(datastore_server_, http::listen(env_, data_store_->handler(),
@@ -318,8 +337,12 @@ class OpenBridge : public Bridge {
     for (int tick = 0; !stopping_.load(); ++tick) {
       housekeeping_wakeup_.wait_for(kHousekeepingTick);
       if (changed_.exchange(false, std::memory_order_relaxed)) runner_.wake();
-      if (tick % kTicksPerAdmissionRefresh == 0) admission_->refresh();
       look_at_certificates();
+      if (tick % kTicksPerAdmissionRefresh != 0) continue;
+      admission_->refresh();
+      if (auto flushed = journal_->flush(); !flushed.ok()) {
+        env_.log.debug("senders.not_remembered", {{"error", describe(flushed.error())}});
+      }
     }
   }
 
@@ -329,6 +352,8 @@ class OpenBridge : public Bridge {
   std::unique_ptr<Ledger> ledger_;
   Senders senders_;
   const std::unique_ptr<Requesters> requesters_ = make_requesters(senders_);
+  std::unique_ptr<SenderJournal> journal_;
+  std::unique_ptr<SenderDesk> desk_;
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<Spool> spool_;
   std::vector<std::unique_ptr<ConfiguredDestination>> destinations_;

@@ -4,16 +4,10 @@
 
 #include <algorithm>
 
+#include "senders/desk.h"
+
 namespace isthmus::app {
 namespace {
-
-// PS3.5 Table 6.2-1: 16 characters of the default repertoire at most, no backslash, not only
-// spaces.
-bool is_ae_title(const std::string& title) {
-  return !title.empty() && title.size() <= 16 && title.front() != ' ' && title.back() != ' ' &&
-         std::all_of(title.begin(), title.end(),
-                     [](char c) { return c >= ' ' && c <= '~' && c != '\\'; });
-}
 
 class Reader {
  public:
@@ -65,6 +59,9 @@ class Reader {
     }
     const std::vector<std::string> destinations = destinations_of(prefix);
     if (!destinations.empty()) sender.destinations = destinations;
+    sender.limits = {static_cast<std::size_t>(settings_.integer(prefix + "associations")),
+                     settings_.number(prefix + "instances_per_second"),
+                     static_cast<double>(settings_.integer(prefix + "bytes_per_second"))};
     read_reports(prefix, sender);
     policy_.senders.push_back(std::move(sender));
   }

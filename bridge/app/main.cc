@@ -5,6 +5,7 @@
 
 #include "app/commands.h"
 #include "app/conformance_document.h"
+#include "app/sender_commands.h"
 #include "app/states_document.h"
 
 namespace {
@@ -27,7 +28,55 @@ struct CommandLine {
   std::string failpoint;
   bool json = false;
   bool content = false;
+  SenderOrder order;
+  RouteTrial trial;
 };
+
+void describe_orders(CLI::App& senders, CommandLine& line) {
+  const auto order = [&](const char* name, const char* sentence, SenderOrder::Kind kind) {
+    auto* command = senders.add_subcommand(name, sentence);
+    command->add_option("who", line.order.who, "Its AE title, or its name")->required();
+    command->parse_complete_callback([&line, kind] { line.order.kind = kind; });
+    return command;
+  };
+  SenderOrder& wishes = line.order;
+  auto* admit = order("admit", "Let a sender in, from now on", SenderOrder::Kind::admit);
+  auto* block =
+      order("block", "Refuse a sender, and do not remember it any more", SenderOrder::Kind::block);
+  order("remove", "Forget a sender that was admitted, blocked or refused",
+        SenderOrder::Kind::remove);
+  for (CLI::App* command : {admit, block}) {
+    command->add_option("--from", wishes.from,
+                        "Address or network it comes from (repeatable), or any; admit: else where "
+                        "it was seen");
+    command->add_option("--name", wishes.name, "Its name; else made of the AE title");
+  }
+  admit->add_option("--destination", wishes.destinations, "Where its instances go (repeatable)");
+  admit->add_option("--report-to", wishes.report_to, "HOST:PORT for storage commitment reports");
+  admit->add_flag("--report-tls", wishes.report_tls, "Reports go by TLS");
+  admit->add_option("--called", wishes.called, "AE title by which it may call us (repeatable)");
+  admit->add_option("--sop-class", wishes.sop_classes,
+                    "UID, name or group of classes it may store (repeatable)");
+  admit->add_option("--tls-identity", wishes.tls_identities,
+                    "Fingerprint or name of the certificate it must show (repeatable)");
+}
+
+void describe_senders(CLI::App& app, CommandLine& line) {
+  auto* senders = app.add_subcommand("senders", "Who may send, and who was refused");
+  senders->add_flag("--json", line.json, "As JSON");
+  senders->require_subcommand(0, 1);
+  describe_orders(*senders, line);
+  auto* route = senders->add_subcommand("route", "Where an instance would go, and why");
+  RouteAttributes& said = line.trial.attributes;
+  route->add_option("file", line.trial.file, "A DICOM file whose head is looked at");
+  route->add_option("--sender", said.sender, "Name of the sender");
+  route->add_option("--calling-ae", said.calling_ae_title, "AE title by which it calls itself");
+  route->add_option("--called-ae", said.called_ae_title, "AE title by which it calls us");
+  route->add_option("--from", line.trial.from, "Its address");
+  route->add_option("--modality", said.modality, "Modality");
+  route->add_option("--study-description", said.study_description, "Study Description");
+  route->add_option("--institution", said.institution_name, "Institution Name");
+}
 
 void describe_commands(CLI::App& app, CommandLine& line) {
   app.description(
@@ -59,6 +108,7 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   auto* resend = commitments->add_subcommand("resend", "Evaluate and report once more");
   resend->add_option("transaction", line.transaction, "The Transaction UID")->required();
   app.add_subcommand("reload", "Take new certificates, keys and revocation lists into force");
+  describe_senders(app, line);
   app.add_subcommand("check-config", "Report every problem of the configuration");
   app.add_subcommand("print-config", "The configuration in force, secrets as [secret]");
   app.add_subcommand("check-ledger", "Integrity of the ledger and its invariants");
@@ -71,6 +121,13 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   app.add_subcommand("print-schema", "config/isthmus.schema.json")->group("");
   app.add_subcommand("print-states", "bridge/docs/STATES.md")->group("");
   app.add_subcommand("print-conformance", "The tables of bridge/docs/CONFORMANCE.md")->group("");
+}
+
+int run_senders(const CLI::App& senders, const Invocation& invocation, const CommandLine& line) {
+  const auto chosen = senders.get_subcommands();
+  if (chosen.empty()) return show_senders(invocation, line.json);
+  if (chosen.front()->get_name() == "route") return try_route(invocation, line.trial);
+  return order_sender(invocation, line.order);
 }
 
 int run(const std::string& command, const Invocation& invocation, const CommandLine& line) {
@@ -115,5 +172,7 @@ int main(int argc, char** argv) {
       make_stderr_log(parsed.problems.empty() ? log_level(parsed.settings) : LogLevel::info);
   Env env{system_clock(), posix_files(), system_entropy(), *log, *metrics, report_fatal};
   const Invocation invocation{env, line.config, own_directory()};
+  const CLI::App& command = *app.get_subcommands().front();
+  if (command.get_name() == "senders") return run_senders(command, invocation, line);
   return run(app.get_subcommands().front()->get_name(), invocation, line);
 }

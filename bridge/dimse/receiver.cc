@@ -40,7 +40,7 @@ class Receiver : public DimseReceiver {
         spool_(spool),
         admission_(admission),
         senders_(senders),
-        max_associations_(options.max_associations),
+        shares_(env, senders, options.max_associations),
         listens_plain_(options.plain),
         listens_tls_(options.tls != nullptr),
         network_(std::move(network)),
@@ -85,29 +85,36 @@ class Receiver : public DimseReceiver {
     Thread thread;
   };
 
-  std::optional<Refusal> refuse_load() const {
-    // Overload and maintenance are always transient: a sender may not drop its queue for them.
+  // Overload and maintenance are always transient: a sender may not drop its queue for them.
+  std::optional<Refusal> refuse_load(const Sender& sender, const SenderRequest& asked,
+                                     SenderShares::Place& place) {
     if (admission_.state() == AdmissionState::stopping) return reject_with(2, 3, 1, "stopping");
     if (!admission_.takes_associations()) return reject_with(2, 3, 1, "no_space");
-    if (associations() >= max_associations_) return reject_with(2, 3, 2, "max_associations");
-    return std::nullopt;
+    auto answer = shares_.open(sender, asked);
+    place = std::move(answer.place);
+    if (answer.refusal == ShareRefusal::none) return std::nullopt;
+    return reject_with(2, 3, 2, to_string(answer.refusal).data());  // a literal: ends with a NUL
   }
 
   // In the acceptor's thread: the only one that adds to and takes from sessions_ while it runs.
   std::optional<Refusal> admit(Channel& channel, AssociateRequest& request,
                                const std::string& peer_address) {
     sessions_.remove_if([](const Running& one) { return one.done.load(); });
-    const SenderDecision decision = senders_.admit(
-        {request.calling_ae_title, request.called_ae_title, peer_address, identity_of(channel)});
+    const SenderRequest asked{request.calling_ae_title, request.called_ae_title, peer_address,
+                              identity_of(channel)};
+    const SenderDecision decision = senders_.admit(asked);
+    if (!decision.admitted()) senders_.refused(asked, decision.refusal, summary_of(request));
     auto refusal = refusal_of(decision.refusal);
-    if (!refusal) refusal = refuse_load();
+    SenderShares::Place place;
+    if (!refusal) refusal = refuse_load(decision.sender, asked, place);
     count(refusal ? "refused" : "accepted");
     if (refusal) return refusal;
     open_.fetch_add(1, std::memory_order_relaxed);
     gauge_.set(static_cast<double>(associations()));
     Running& running = sessions_.emplace_back();
     auto admitted = std::make_shared<Admitted>(  // shared: std::function copies what it holds
-        Admitted{std::move(channel), std::move(request), peer_address, decision.sender});
+        Admitted{std::move(channel), std::move(request), peer_address, decision.sender,
+                 std::move(place)});
     try {
       running.thread = Thread(env_, "dimse", [this, &running, admitted] {
         run(std::move(*admitted));
@@ -146,7 +153,7 @@ class Receiver : public DimseReceiver {
   Spool& spool_;
   Admission& admission_;
   Senders& senders_;
-  const std::size_t max_associations_;
+  SenderShares shares_;
   const bool listens_plain_;
   const bool listens_tls_;
   SessionOptions session_options_;

@@ -264,6 +264,13 @@ std::optional<Sender> Senders::find_by_ae_title(std::string_view calling_ae_titl
   return std::nullopt;
 }
 
+void Senders::refused(const SenderRequest& request, SenderRefusal refusal,
+                      std::string_view asked) const {
+  const bool is_for_a_person =
+      mode() == SenderMode::discover && refusal != SenderRefusal::sender_blocked;
+  if (is_for_a_person && note_refused_) note_refused_(request, refusal, asked);
+}
+
 RouteDecision Senders::route(const Sender& sender, const RouteAttributes& attributes) const {
   return policy()->routes.decide(attributes, sender.destinations);
 }

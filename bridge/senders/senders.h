@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -130,8 +131,18 @@ class Senders {
   // Of a decision's sender; destinations are filled as Identified::destinations takes them.
   RouteDecision route(const Sender& sender, const RouteAttributes& attributes) const;
 
+  // What is to be done with a sender that was refused and may be admitted by a person: called by
+  // refused() in the mode `discover`, from any thread; must not block. Set before the first
+  // request.
+  using NoteRefused = std::function<void(const SenderRequest& request, SenderRefusal refusal,
+                                         std::string_view asked)>;
+  void on_refused(NoteRefused note) { note_refused_ = std::move(note); }
+  // Receivers say whom they refused, and in words for people what was asked for.
+  void refused(const SenderRequest& request, SenderRefusal refusal, std::string_view asked) const;
+
   SenderMode mode() const { return policy()->mode; }
   std::vector<Sender> senders() const { return policy()->senders; }
+  std::size_t count() const { return policy()->senders.size(); }
   // Senders that a person admitted or blocked while the gateway runs, besides the configured ones:
   // a configured sender of the same name stays as it is.
   void set_admitted(std::vector<Sender> admitted, std::vector<Sender> blocked);
@@ -145,6 +156,7 @@ class Senders {
   std::shared_ptr<const InForce> policy() const;
 
   const SenderPolicy configured_;
+  NoteRefused note_refused_;
   mutable std::mutex mutex_;
   std::shared_ptr<const InForce> policy_;
 };

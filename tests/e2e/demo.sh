@@ -31,6 +31,7 @@ set -- $ports
 "$bin/isthmus" serve --set "data_dir=$work/data" --set dimse.address=127.0.0.1 \
   --set "dimse.port=$1" --set "http.port=$2" --set "datastore.port=$3" \
   --set spool.reserve_bytes=64MiB --set spool.resume_bytes=80MiB \
+  --set senders.demo.calling_ae_titles=DCMSEND --set senders.demo.addresses=127.0.0.1 \
   --set batch.quiet_s=1 --set import.first_poll_ms=200 \
   >"$work/listening.json" 2>"$work/isthmus.log" &
 daemon=$!
@@ -67,12 +68,13 @@ if [ "$once" != --once ]; then
   secret=$(sed -n 's/.*"secret_access_key": "\([^"]*\)".*/\1/p' "$work/data/datastore/access_key.json")
   cat <<TEXT
 
-C-STORE      127.0.0.1:$dimse_port (any AE title)
+C-STORE      127.0.0.1:$dimse_port (AE title DCMSEND; others are refused and remembered: isthmus senders)
 HTTP         http://127.0.0.1:$http_port (/healthz /readyz /metrics)
 data store   http://127.0.0.1:$datastore_port (S3 and HealthImaging; region us-east-1)
              AWS_ACCESS_KEY_ID=$key AWS_SECRET_ACCESS_KEY=$secret
 
 try:  dcmsend 127.0.0.1 $dimse_port +sd +r DIRECTORY-OF-DICOM
+      echoscu -aet CT_1 127.0.0.1 $dimse_port; $bin/isthmus senders --set data_dir=$work/data
       $bin/isthmus status --watch --set data_dir=$work/data
 
 TEXT

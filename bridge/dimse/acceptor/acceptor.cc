@@ -49,6 +49,13 @@ std::string address_text(const sockaddr_storage& address) {
   return text.data();
 }
 
+std::string peer_of(const Descriptor& socket) {
+  sockaddr_storage peer{};
+  socklen_t length = sizeof(peer);
+  if (::getpeername(socket.get(), reinterpret_cast<sockaddr*>(&peer), &length) != 0) return {};
+  return address_text(peer);
+}
+
 std::size_t large_part(const Bytes& received) {
   return received.size() > kSmallRequestBytes ? received.size() : 0;
 }
@@ -126,6 +133,7 @@ void Acceptor::stop() {
   if (wakeup_.valid()) (void)::eventfd_write(wakeup_.get(), 1);
   thread_.join();
   waiting_.clear();
+  waiting_of_.clear();
   order_.clear();
   for (Descriptor& listener : listeners_) listener.reset();
   const std::lock_guard lock(mutex_);
@@ -213,12 +221,14 @@ void Acceptor::watch(Waiting waiting) {
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, descriptor, &event) != 0) return;
   waiting.deadline = env_.clock.steady_now() + options_.artim_timeout;
   waiting.place = order_.insert(order_.end(), id);
+  ++waiting_of_[waiting.peer_address];
   waiting_.emplace(id, std::move(waiting));
 }
 
 void Acceptor::linger_here(Descriptor socket) {
   Waiting waiting;
   waiting.phase = Phase::lingering;
+  waiting.peer_address = peer_of(socket);
   waiting.channel = Channel(std::move(socket));
   watch(std::move(waiting));
 }
@@ -392,6 +402,17 @@ void Acceptor::recount(Waiting& waiting) {
 void Acceptor::refuse(Id id, Waiting& waiting, const Refusal& refusal,
                       const AssociateRequest* request) {
   refused(refusal.why).add();
+  log_refusal(waiting, refusal, request);
+  waiting.channel.write_last(encode_refusal(refusal));
+  let_go(id, waiting);
+}
+
+// Whoever is refused again and again does not fill the disk with lines: all are counted, and a line
+// says how many had none before it.
+void Acceptor::log_refusal(const Waiting& waiting, const Refusal& refusal,
+                           const AssociateRequest* request) {
+  const auto omitted = refusal_log_limit_.admit(env_.clock.steady_now());
+  if (!omitted) return;
   const tls::Session* session = waiting.channel.tls();
   env_.log.info("association.refused",
                 {{"peer", waiting.peer_address},
@@ -399,9 +420,8 @@ void Acceptor::refuse(Id id, Waiting& waiting, const Refusal& refusal,
                  {"why", refusal.why},
                  {"calling_ae_title", request == nullptr ? "" : request->calling_ae_title.c_str()},
                  {"called_ae_title", request == nullptr ? "" : request->called_ae_title.c_str()},
-                 {"certificate", session == nullptr ? "" : session->peer().fingerprint_sha256}});
-  waiting.channel.write_last(encode_refusal(refusal));
-  let_go(id, waiting);
+                 {"certificate", session == nullptr ? "" : session->peer().fingerprint_sha256},
+                 {"omitted_before", *omitted}});
 }
 
 void Acceptor::end_handshake(Id id, Waiting& waiting, const char* reason) {
@@ -425,6 +445,8 @@ void Acceptor::drop(Id id) {
   const auto found = waiting_.find(id);
   if (found == waiting_.end()) return;
   large_bytes_ -= found->second.counted;
+  const auto count = waiting_of_.find(found->second.peer_address);
+  if (--count->second == 0) waiting_of_.erase(count);
   order_.erase(found->second.place);
   waiting_.erase(found);
 }
@@ -442,8 +464,16 @@ void Acceptor::drop_overdue() {
 
 bool Acceptor::drop_longest_waiting() {
   if (order_.empty()) return false;
-  count_dropped(waiting_.at(order_.front()), "crowded_out", "crowded_out");
-  drop(order_.front());
+  // Whoever opens the most loses its own: a thousand silent sockets of one peer crowd out each
+  // other, and nobody else.
+  const auto greediest =
+      std::max_element(waiting_of_.begin(), waiting_of_.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  const auto longest = std::find_if(order_.begin(), order_.end(), [&](Id id) {
+    return waiting_.at(id).peer_address == greediest->first;
+  });
+  count_dropped(waiting_.at(*longest), "crowded_out", "crowded_out");
+  drop(*longest);
   return true;
 }
 

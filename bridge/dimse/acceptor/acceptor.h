@@ -29,7 +29,9 @@ struct AcceptedPort {
 struct AcceptorOptions {
   std::string address;
   std::vector<AcceptedPort> ports;
-  std::size_t max_connections = 1024;  // waiting sockets; beyond, who waits longest is dropped
+  // Waiting sockets; beyond, the address that has the most of them loses the one that waits
+  // longest.
+  std::size_t max_connections = 1024;
   Milliseconds artim_timeout{15'000};
 };
 
@@ -110,6 +112,7 @@ class Acceptor {
   void count_dropped(const Waiting& waiting, const char* reason, const char* handshake_reason);
   Counter& refused(const char* reason);
   Counter& handshakes(const char* result);
+  void log_refusal(const Waiting& waiting, const Refusal& refusal, const AssociateRequest* request);
 
   Env& env_;
   const AcceptorOptions options_;
@@ -125,9 +128,11 @@ class Acceptor {
   // the order of `order_` is the order of deadlines.
   std::unordered_map<Id, Waiting> waiting_;
   std::list<Id> order_;
+  std::unordered_map<std::string, std::size_t> waiting_of_;  // by address
   Id next_id_;
   std::size_t large_bytes_ = 0;  // held by requests above kSmallRequestBytes
   LogLimit log_limit_;
+  LogLimit refusal_log_limit_;
 
   std::mutex mutex_;
   std::vector<Descriptor> handed_back_;

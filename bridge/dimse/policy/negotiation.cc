@@ -72,6 +72,27 @@ std::optional<Refusal> refusal_of(SenderRefusal refusal) {
       to_string(refusal).data());  // of a literal: ends with a NUL
 }
 
+std::string summary_of(const AssociateRequest& request) {
+  constexpr std::size_t kMostNamed = 6;
+  std::vector<std::string> classes, syntaxes;
+  for (const ContextOffer& offer : request.contexts) {
+    if (!contains(classes, offer.abstract_syntax)) classes.push_back(offer.abstract_syntax);
+    for (const std::string& uid : offer.transfer_syntaxes) {
+      if (!contains(syntaxes, uid)) syntaxes.push_back(uid);
+    }
+  }
+  std::string text;
+  for (std::size_t i = 0; i < std::min(classes.size(), kMostNamed); ++i) {
+    const std::string_view name = dicom::sop_class_name(classes[i]);
+    text += i == 0 ? "" : ", ";
+    text += name.empty() ? classes[i].substr(0, 64) : std::string(name);
+  }
+  if (classes.size() > kMostNamed) {
+    text += " and " + std::to_string(classes.size() - kMostNamed) + " more";
+  }
+  return text + " in " + std::to_string(syntaxes.size()) + " transfer syntaxes";
+}
+
 void refuse_classes(std::vector<ContextDecision>& decisions, const Sender& sender) {
   for (ContextDecision& decision : decisions) {
     if (decision.result != ContextResult::accepted || !decision.stores() ||

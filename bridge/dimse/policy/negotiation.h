@@ -47,6 +47,10 @@ struct ContextDecision {
 // failed.
 std::vector<ContextDecision> decide_contexts(const AssociateRequest& request, const Policy& policy);
 
+// What a request asks for, for a person who decides about it: the first classes by name, and how
+// many transfer syntaxes. At most a few hundred bytes.
+std::string summary_of(const AssociateRequest& request);
+
 // Storage contexts of classes that this sender may not store become user rejections: the class is
 // supported, but not for this sender.
 void refuse_classes(std::vector<ContextDecision>& decisions, const Sender& sender);

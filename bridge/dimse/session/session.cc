@@ -48,6 +48,7 @@ void Session::run(Admitted admitted) {
   origin_.called_ae_title = admitted.request.called_ae_title;
   origin_.peer_address = admitted.peer_address;
   sender_ = std::move(admitted.sender);
+  place_ = std::move(admitted.place);
 
   std::optional<Association> association = open(std::move(admitted));
   if (!association) return;
@@ -132,6 +133,7 @@ Session::End Session::serve(Association& association) {
       case Arrival::data:
         if (auto end = on_pdv(association)) return *end;
         if (const char* why = overdue()) return user_abort(why);
+        pace();
         break;
       case Arrival::release:
         if (!idle) return abort_with(AbortReason::unexpected_pdu, "release_in_message");
@@ -171,6 +173,19 @@ std::variant<GuardedConnection::Arrival, Session::End> Session::await(Associatio
       return End("failed");
     }
   }
+}
+
+void Session::pace() {
+  constexpr Milliseconds kStep{100};  // how soon stopping is noticed
+  while (to_wait_ > Milliseconds(0) &&
+         stop_.abort_at.load(std::memory_order_acquire) == SteadyTime::max()) {
+    const SteadyTime before = env_.clock.steady_now();
+    env_.clock.sleep_for(std::min(to_wait_, kStep));
+    const Milliseconds waited = env_.clock.steady_now() - before;
+    to_wait_ -= std::min(to_wait_, std::max(waited, Milliseconds(1)));
+    message_began_ += waited;  // that it took so long is not the peer's doing
+  }
+  to_wait_ = Milliseconds(0);
 }
 
 SteadyTime Session::deadline() const {
@@ -264,10 +279,12 @@ void Session::begin_store() {
     return senders_.route(sender_, attributes).destinations;
   };
   store_.emplace(spool_, origin_, std::move(request), options_.max_instance_bytes);
+  to_wait_ += place_.pace_instance();
 }
 
 std::optional<Session::End> Session::on_data(ByteSpan bytes) {
   dataset_bytes_ += bytes.size();
+  to_wait_ += place_.pace_bytes(bytes.size());
   if (store_) {
     store_->append(bytes);
     if (store_->is_hopeless()) return user_abort("instance_too_large");

@@ -14,6 +14,7 @@
 #include "dimse/session/network.h"
 #include "dimse/session/sender_labels.h"
 #include "dimse/store/store_operation.h"
+#include "senders/shares.h"
 #include "spool/spool.h"
 
 namespace isthmus::dimse {
@@ -37,6 +38,7 @@ struct Admitted {
   AssociateRequest request;
   std::string peer_address;
   Sender sender;
+  SenderShares::Place place;  // among the associations that there may be
 };
 
 class Session {
@@ -74,6 +76,8 @@ class Session {
   const char* past_deadline() const;  // null: it is not over
   // Why a peer that is not silent loses its thread all the same; null: it does not.
   const char* overdue() const;
+  // Reads nothing until the sender's limits allow it: the peer's window fills, and it slows down.
+  void pace();
   const ContextDecision& context() const;
 
   Env& env_;
@@ -86,6 +90,8 @@ class Session {
 
   Origin origin_;
   Sender sender_;
+  SenderShares::Place place_;
+  Milliseconds to_wait_{0};  // before more is read, by the sender's limits
   std::vector<ContextDecision> contexts_;
   MessageAssembler messages_;
   Command command_;

@@ -372,6 +372,46 @@ TEST(Receiver, WhomSomebodyAdmitsMeanwhileIsLetIn) {
   EXPECT_THAT(under_test.associate(request), IsOk());
 }
 
+TEST(Receiver, NotesWhomItRefusesForAPersonToDecide) {
+  SenderPolicy policy = one_scanner();
+  Sender rogue;
+  rogue.name = "rogue";
+  rogue.calling_ae_titles = {"ROGUE"};
+  ReceiverUnderTest under_test({}, policy);
+  std::vector<std::string> noted;
+  under_test.senders.on_refused(
+      [&](const SenderRequest& asked, SenderRefusal refusal, std::string_view what) {
+        noted.push_back(asked.calling_ae_title + " " + asked.peer_address + " " +
+                        std::string(to_string(refusal)) + ": " + std::string(what));
+      });
+  under_test.senders.set_admitted({}, {rogue});
+  RawAssociate request = request_for(kCt, kExplicitLittle);
+  request.called_ae_title = "GATE";
+
+  for (const char* title : {"MR1", "ROGUE", "CT1"}) {
+    request.calling_ae_title = title;
+    ignore(under_test.associate(request), "refused, or not");
+  }
+
+  EXPECT_THAT(noted, testing::ElementsAre("MR1 127.0.0.1 unknown_sender: VerificationSOPClass, "
+                                          "CTImageStorage in 2 transfer syntaxes"));
+}
+
+TEST(Receiver, RejectsForAWhileWhenASenderHasAllThatItMay) {
+  SenderPolicy policy = open_policy();
+  policy.senders = one_scanner().senders;
+  policy.senders[0].limits.associations = 1;
+  ReceiverUnderTest under_test({}, policy);
+  RawAssociate request = request_for(kCt, kExplicitLittle);
+  request.calling_ae_title = "CT1";
+  ASSERT_OK_AND_ASSIGN(auto first, under_test.associate(request));
+
+  EXPECT_EQ(under_test.associate(request).error().message, "2/3/2");
+  EXPECT_EQ(under_test.refused("sender_associations"), 1);
+  request.calling_ae_title = "ELSE";
+  EXPECT_THAT(under_test.associate(request), IsOk());
+}
+
 TEST(Receiver, RefusesClassesThatASenderMayNotStore) {
   SenderPolicy policy = one_scanner();
   policy.senders[0].sop_classes = {"reports"};

@@ -24,6 +24,7 @@ TEST(ConfiguredSenders, AreWhatTheConfigurationSays) {
     "destinations": {"near": {}, "far": {}},
     "senders": {"ct": {"calling_ae_titles": ["CT_1"], "addresses": ["10.1.0.0/16"],
                        "tls_identities": ["ct.example"], "sop_classes": ["images"],
+                       "associations": 4, "instances_per_second": 2.5, "bytes_per_second": "1MiB",
                        "destinations": ["near", "near"], "report_to": "ct.example:104",
                        "report_tls": true, "commitment": "staged"}},
     "routes": {"mr": {"conditions": ["modality equals MR"], "destinations": ["far"]}}})");
@@ -40,6 +41,7 @@ TEST(ConfiguredSenders, AreWhatTheConfigurationSays) {
   EXPECT_THAT(ct.tls_identities, ElementsAre("ct.example"));
   EXPECT_THAT(ct.sop_classes, ElementsAre("images"));
   EXPECT_THAT(ct.destinations, Optional(ElementsAre("near")));
+  EXPECT_EQ(ct.limits, (SenderLimits{4, 2.5, 1048576}));
   EXPECT_EQ(ct.report_to, (ReportAddress{"ct.example", 104, true}));
   EXPECT_EQ(ct.commitment_level, CommitmentLevel::staged);
   EXPECT_TRUE(ct.may_ask_commitment);

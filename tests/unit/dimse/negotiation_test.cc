@@ -164,6 +164,21 @@ TEST(RefusedSenders, HearWhichTitleIsNotRecognizedAndNoMore) {
   }
 }
 
+TEST(RequestSummary, NamesAFewClassesAndCountsTheRest) {
+  AssociateRequest request;
+  request.contexts = {{1, kVerification, {kImplicit}},
+                      {3, kCt, {kImplicit, kExplicit}},
+                      {5, kCt, {kJpeg}},
+                      {7, kPrivate, {kImplicit}}};
+  EXPECT_EQ(summary_of(request),
+            "VerificationSOPClass, CTImageStorage, " + kPrivate + " in 3 transfer syntaxes");
+  for (int i = 0; i < 100; ++i) {
+    request.contexts.push_back({9, "1.2.3." + std::to_string(i), {kImplicit}});
+  }
+  EXPECT_THAT(summary_of(request), ::testing::HasSubstr("and 97 more"));
+  EXPECT_LT(summary_of(request).size(), 400u);
+}
+
 TEST(RefusedClasses, AreUserRejectionsOfStorageContextsOnly) {
   Sender sender;
   sender.sop_classes = {"reports"};
