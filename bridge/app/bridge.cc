@@ -52,6 +52,12 @@ datastore::DataStoreOptions datastore_options(const Settings& settings,
   options.worker_program =
       worker.empty() ? program_directory / "isthmus-import-worker" : FileSystem::Path(worker);
   options.access_keys = {key};
+  for (const std::string& name : settings.entries("datastore_keys")) {
+    const std::string prefix = "datastore_keys." + name + ".";
+    options.access_keys.push_back(
+        {settings.text(prefix + "access_key_id"), settings.text(prefix + "secret_access_key"),
+         settings.text(prefix + "data_store"), settings.list(prefix + "buckets")});
+  }
   options.region = settings.text("datastore.region");
   options.import_workers = static_cast<std::size_t>(settings.integer("datastore.import_workers"));
   options.file_timeout = settings.duration("datastore.file_timeout_s");
@@ -65,10 +71,13 @@ datastore::DataStoreOptions datastore_options(const Settings& settings,
   options.max_frames_per_copy = settings.integer("datastore.max_frames_per_copy");
   options.max_update_bytes =
       static_cast<std::uint64_t>(settings.integer("datastore.max_update_bytes"));
+  options.max_metadata_bytes =
+      static_cast<std::uint64_t>(settings.integer("datastore.max_metadata_bytes"));
   options.max_tags = static_cast<std::size_t>(settings.integer("datastore.max_tags"));
   options.primary_uid_updates = settings.flag("datastore.primary_uid_updates");
   options.archive_after = settings.duration("datastore.archive_after_s");
   options.clock_skew = settings.duration("datastore.clock_skew_s");
+  options.event_log = settings.flag("datastore.event_log");
   options.throttled = settings.flag("datastore.throttled");
   options.start_jobs_per_second = settings.number("datastore.start_jobs_per_second");
   return options;

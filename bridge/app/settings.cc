@@ -371,6 +371,16 @@ struct SettingsParser {
     check_together();
   }
 
+  void check_keys(const Settings& s) {
+    for (const std::string& name : s.entries("datastore_keys")) {
+      const std::string prefix = "datastore_keys." + name + ".";
+      for (const char* part : {"access_key_id", "secret_access_key", "data_store"}) {
+        if (s.text(prefix + part).empty()) {
+          problem(prefix + part + " must be set: a key for one data store needs all three.");
+        }
+      }
+    }
+  }
   void check_watermarks(const Settings& s) {
     const auto mark_or = [&s](const char* name, std::int64_t otherwise) {
       return s.integer(name) == 0 ? otherwise : s.integer(name);
@@ -390,6 +400,7 @@ struct SettingsParser {
       problem("spool.resume_bytes must not be less than spool.reserve_bytes.");
     }
     check_watermarks(s);
+    check_keys(s);
     if (s.text("datastore.access_key_id").empty() !=
         s.text("datastore.secret_access_key").empty()) {
       problem(

@@ -41,15 +41,19 @@ class LocalDataStore : public DataStore {
         image_sets_(env, *catalogue_, *blobs_),
         examiner_(env,
                   {options_.worker_program, options_.file_timeout, options_.worker_memory_bytes}),
-        changes_(env, *catalogue_, objects_, examiner_,
-                 {options_.max_concurrent_changes, options_.max_frames_per_copy,
-                  options_.max_update_bytes, options_.primary_uid_updates}),
+        changes_(
+            env, *catalogue_, objects_, examiner_,
+            {options_.max_concurrent_changes, options_.max_frames_per_copy,
+             options_.max_update_bytes, options_.max_metadata_bytes, options_.primary_uid_updates}),
         tags_(*catalogue_, options_.max_tags),
+        events_(env, *catalogue_,
+                {options_.region, options_.account_id,
+                 options_.event_log ? options_.directory / "events.ndjson" : FileSystem::Path()}),
         runner_(env, *blobs_, objects_, import_jobs_, examiner_, options_.import_workers),
         gate_(env, options_),
         s3_(env, gate_, *blobs_, objects_, options_.region),
         healthimaging_(env, gate_, options_,
-                       {data_stores_, import_jobs_, image_sets_, changes_, tags_,
+                       {data_stores_, import_jobs_, image_sets_, changes_, tags_, events_,
                         [this] { runner_.notify(); }}),
         front_(s3_, healthimaging_) {}
   ~LocalDataStore() override { stop(); }
@@ -73,10 +77,12 @@ class LocalDataStore : public DataStore {
   void start() override {
     runner_.start();
     changes_.start();
+    events_.start();
   }
   void stop() override {
     runner_.stop();
     changes_.stop();
+    events_.stop();
   }
 
   Result<void> sweep() {
@@ -97,6 +103,7 @@ class LocalDataStore : public DataStore {
   ProcessExaminer examiner_;
   ImageSetChanges changes_;
   Tags tags_;
+  Events events_;
   ImportRunner runner_;
   Gate gate_;
   S3Api s3_;

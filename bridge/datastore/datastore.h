@@ -15,6 +15,9 @@ namespace isthmus::datastore {
 struct AccessKey {
   std::string access_key_id;
   std::string secret_access_key;
+  // A key for one data store (name or id) and these buckets; empty: for everything.
+  std::string data_store = {};
+  std::vector<std::string> buckets = {};
 };
 
 struct DataStoreOptions {
@@ -38,7 +41,9 @@ struct DataStoreOptions {
   std::int64_t max_concurrent_changes = 0;  // of one kind (update, copy, delete), per data store
   std::int64_t max_frames_per_copy = 0;
   std::uint64_t max_update_bytes = 0;
-  std::size_t max_tags = 50;  // of one resource
+  std::uint64_t max_metadata_bytes = 0;  // that an update or a copy may make of a set's document
+  std::size_t max_tags = 50;             // of one resource
+  bool event_log = false;  // events.ndjson in the directory gets a line for each event
   // UIDs of primary image sets may be changed by a forced update. The developer guide says not.
   bool primary_uid_updates = false;
   // Image sets that nobody read or changed for so long are in the archive tier; 0: none.

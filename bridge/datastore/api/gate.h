@@ -23,11 +23,15 @@ class Gate {
   // (permanent).
   Result<std::optional<ChunkSigning>> admit(const http::Head& head, std::string_view service,
                                             std::string_view payload_hash) const;
+  // The key that an admitted request is signed with; none when everybody may call.
+  const AccessKey* key_of(const http::Head& head) const;
   bool open_to_all() const { return keys_.empty(); }
   // The service that the signature's scope names; nothing when it has none.
   static std::optional<std::string> claimed_service(const http::Head& head);
 
  private:
+  const AccessKey* find_key(std::string_view access_key_id) const;
+
   Env& env_;
   const std::vector<AccessKey> keys_;
   const std::string region_;

@@ -97,6 +97,10 @@ HealthImagingApi::HealthImagingApi(Env& env, const Gate& gate, const DataStoreOp
   route("POST", hi::paths::kTags, "TagResource", &HealthImagingApi::tag_resource);
   route("DELETE", hi::paths::kTags, "UntagResource", &HealthImagingApi::untag_resource);
   route("GET", hi::paths::kTags, "ListTagsForResource", &HealthImagingApi::list_tags);
+  router_.add("GET", "/events", [this](const http::Head& head, const http::PathParameters&) {
+    return http::gather(kMostBodyBytes,
+                        [this, head](std::string body) { return answer_events(head, body); });
+  });
   router_.on_not_found([this](const http::Head&, const http::PathParameters&) {
     http::Response response =
         refusal(permanent_error("UnknownOperationException", "There is no such operation."),
@@ -160,12 +164,43 @@ Result<void> HealthImagingApi::admit(const http::Head& head, const std::string& 
   return {};
 }
 
+Result<void> HealthImagingApi::allow(const http::Head& head, const http::PathParameters& path,
+                                     const std::string& body) {
+  const AccessKey* const key = gate_.key_of(head);
+  if (key == nullptr || key->data_store.empty()) return {};
+  const Error refused = permanent_error("sigv4.not_allowed",
+                                        "This access key is for one data store and its buckets.");
+  std::string id;
+  if (const auto named = path.find("datastoreId"); named != path.end()) id = named->second;
+  if (const auto arn = path.find("resourceArn"); arn != path.end()) {
+    constexpr std::string_view kStore = ":datastore/";
+    const std::size_t at = arn->second.find(kStore);
+    if (at != std::string::npos) id = arn->second.substr(at + kStore.size(), 32);
+  }
+  const Result<DataStoreRecord> store = parts_.data_stores.find(id);
+  if (!store || (store->id != key->data_store && store->name != key->data_store)) return refused;
+  if (!head.path().starts_with("/startDICOMImportJob/")) return {};
+  const Result<hi::StartDICOMImportJobRequest> request =
+      hi::parse_request<hi::StartDICOMImportJobRequest>({path, head.query(), body});
+  if (!request) return {};  // refused for what it is
+  for (const std::string* uri : {&request->input_s3_uri, &request->output_s3_uri}) {
+    const auto place = hi::parse_s3_uri(*uri);
+    if (!place || std::ranges::find(key->buckets, place->bucket) == key->buckets.end()) {
+      return refused;
+    }
+  }
+  return {};
+}
+
 http::Response HealthImagingApi::answer(const http::Head& head, const http::PathParameters& path,
                                         const std::string& body, Operation action,
                                         Throttle& throttle) {
   const std::string request_id = make_id_text(env_);
   if (const Result<void> admitted = admit(head, body); !admitted) {
     return refusal(admitted.error(), request_id);
+  }
+  if (const Result<void> allowed = allow(head, path, body); !allowed) {
+    return refusal(allowed.error(), request_id);
   }
   if (!throttle.pass()) {
     return refusal(transient_error("ThrottlingException", "Rate exceeded."), request_id);

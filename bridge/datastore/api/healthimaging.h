@@ -9,6 +9,7 @@
 #include "datastore/api/gate.h"
 #include "datastore/api/throttle.h"
 #include "datastore/engine/data_stores.h"
+#include "datastore/engine/events.h"
 #include "datastore/engine/image_set_changes.h"
 #include "datastore/engine/image_set_store.h"
 #include "datastore/engine/import_jobs.h"
@@ -26,6 +27,7 @@ class HealthImagingApi : public http::Handler {
     ImageSetStore& image_sets;
     ImageSetChanges& changes;
     Tags& tags;
+    Events& events;
     std::function<void()> job_accepted;  // a hint for whoever works on jobs
   };
   HealthImagingApi(Env& env, const Gate& gate, const DataStoreOptions& options, Parts parts);
@@ -42,8 +44,12 @@ class HealthImagingApi : public http::Handler {
   std::unique_ptr<Throttle> make_throttle(std::string_view operation) const;
   http::Response answer(const http::Head& head, const http::PathParameters& path,
                         const std::string& body, Operation action, Throttle& throttle);
+  http::Response answer_events(const http::Head& head, const std::string& body);
   http::Response refusal(const Error& error, const std::string& request_id);
   Result<void> admit(const http::Head& head, const std::string& body);
+  // A key for one data store is for nothing else.
+  Result<void> allow(const http::Head& head, const http::PathParameters& path,
+                     const std::string& body);
   std::string data_store_arn(const std::string& data_store) const;
 
   Answer create_data_store(const wire::healthimaging::Incoming& incoming);

@@ -41,6 +41,7 @@ constexpr Naming kNames[] = {
     {"sigv4.skewed", "RequestTimeTooSkewed"},
     {"sigv4.unsigned_header", "AccessDenied"},
     {"sigv4.unknown_key", "InvalidAccessKeyId"},
+    {"sigv4.not_allowed", "AccessDenied"},
     {"sigv4.mismatch", "SignatureDoesNotMatch"},
 };
 

@@ -64,13 +64,15 @@ Result<void> begin_version(sql::Database& database, ImageSetVersionRecord& set,
 
 // The version that is there is only looked at, or goes.
 Result<void> lock_as_it_is(sql::Database& database, ImageSetVersionRecord& set,
-                           const std::string& status) {
+                           const std::string& status, WallTime now) {
   set.state = "LOCKED";
   set.workflow_status = status;
+  set.updated_at = now;
   TRY(database.run("UPDATE image_sets SET state = 'LOCKED' WHERE id = ?", {set.image_set}));
-  TRY(database.run(
-      "UPDATE image_set_versions SET workflow_status = ? WHERE image_set = ? AND version = ?",
-      {status, set.image_set, set.version}));
+  TRY(
+      database.run("UPDATE image_set_versions SET workflow_status = ?, updated_at = ?"
+                   " WHERE image_set = ? AND version = ?",
+                   {status, now, set.image_set, set.version}));
   return {};
 }
 
@@ -217,6 +219,11 @@ Result<CopyAccepted> ImageSetChanges::accept_copy(sql::Database& database, const
         {destination.image_set, order.data_store, now}));
   }
   TRY(begin_version(database, destination, "COPYING", forced, now));
+  // The trigger that wrote the event knows only the destination.
+  TRY(
+      database.run("UPDATE events SET source = ? WHERE kind = 'image_set' AND subject = ?"
+                   " AND version = ? AND status = 'COPYING'",
+                   {source.image_set, destination.image_set, destination.version}));
   const json work = {{"source", source.image_set},
                      {"sourceVersion", source.version},
                      {"sourceStatus", source.workflow_status},
@@ -225,7 +232,7 @@ Result<CopyAccepted> ImageSetChanges::accept_copy(sql::Database& database, const
                      {"copiable", or_null(order.copiable)},
                      {"forced", order.forced},
                      {"promote", order.promote}};
-  TRY(lock_as_it_is(database, source, "COPYING_WITH_READ_ONLY_ACCESS"));
+  TRY(lock_as_it_is(database, source, "COPYING_WITH_READ_ONLY_ACCESS", now));
   TRY(keep(database, order.data_store, "copy", work, now));
   return CopyAccepted{source, destination};
 }
@@ -264,7 +271,7 @@ Result<ImageSetVersionRecord> ImageSetChanges::remove(const std::string& data_st
         TRY_ASSIGN(ImageSetVersionRecord set,
                    changeable(database, data_store, image_set, std::nullopt));
         TRY(check_room(database, data_store, "delete"));
-        TRY(lock_as_it_is(database, set, "DELETING"));
+        TRY(lock_as_it_is(database, set, "DELETING", env_.clock.wall_now()));
         TRY(keep(database, data_store, "delete",
                  {{"imageSet", set.image_set}, {"version", set.version}}, env_.clock.wall_now()));
         return set;
@@ -322,7 +329,15 @@ Result<bool> ImageSetChanges::run_once() {
 
 Result<std::vector<std::string>> ImageSetChanges::carry_out(const ChangeRow& row) {
   TRY_ASSIGN(const ChangePlan plan,
-             catalogue_.read([&](sql::Database& database) { return plan_change(database, row); }));
+             catalogue_.read([&](sql::Database& database) -> Result<ChangePlan> {
+               TRY_ASSIGN(ChangePlan made, plan_change(database, row));
+               if (limits_.metadata_bytes == 0) return made;
+               TRY_ASSIGN(const std::uint64_t bytes, planned_bytes(database, row, made));
+               if (bytes <= limits_.metadata_bytes) return made;
+               return permanent_error("datastore.change_failed",
+                                      "INVALID_REQUEST: the metadata would be above the quota of " +
+                                          std::to_string(limits_.metadata_bytes) + " bytes.");
+             }));
   FAILPOINT(datastore_change_planned);
   TRY_ASSIGN(std::vector<std::string> garbage, catalogue_.write([&](sql::Database& database) {
     return apply_change(database, row, plan, env_.clock.wall_now());

@@ -54,6 +54,7 @@ struct ChangeLimits {
   std::int64_t unfinished_of_a_kind = 0;  // per data store; 0: no limit, as below
   std::int64_t frames_per_copy = 0;
   std::uint64_t update_bytes = 0;
+  std::uint64_t metadata_bytes = 0;  // of a set's document, as an update or a copy leaves it
   // Whether UIDs of a primary set may be changed (forced). The developer guide says not.
   bool primary_uids = false;
 };

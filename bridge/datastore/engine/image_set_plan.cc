@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "datastore/engine/deflate.h"
 #include "datastore/engine/image_set_work.h"
 #include "datastore/engine/update_document.h"
 
@@ -287,6 +288,51 @@ Result<ChangePlan> plan_change(sql::Database& database, const ChangeRow& row) {
   if (row.kind == "update") return plan_update(database, row.work);
   if (row.kind == "copy") return plan_copy(database, row);
   return ChangePlan{};
+}
+
+namespace {
+
+Result<std::uint64_t> document_bytes(sql::Database& database, const std::string& image_set) {
+  TRY_ASSIGN(sql::Statement rows,
+             database.query("SELECT examination FROM instances WHERE image_set = ?"
+                            " AND end_version IS NULL",
+                            {image_set}));
+  std::uint64_t bytes = 0;
+  while (true) {
+    TRY_ASSIGN(const bool more, rows.next());
+    if (!more) return bytes;
+    TRY_ASSIGN(const std::string text, inflate_text(rows.blob(0)));
+    bytes += text.size();
+  }
+}
+
+}  // namespace
+
+Result<std::uint64_t> planned_bytes(sql::Database& database, const ChangeRow& row,
+                                    const ChangePlan& plan) {
+  std::uint64_t largest = 0;
+  for (const ImageSetPlan& set : plan.updates) {
+    TRY_ASSIGN(std::uint64_t bytes, document_bytes(database, set.id));
+    for (const InstanceEdit& edit : set.edits) {
+      TRY_ASSIGN(const std::string text, inflate_text(edit.examination));
+      bytes += text.size();
+    }
+    largest = std::max(largest, bytes);
+  }
+  if (row.kind == "copy") {
+    TRY_ASSIGN(std::uint64_t bytes, document_bytes(database, row.work.value("destination", "")));
+    for (const std::int64_t copied : plan.copied) {
+      TRY_ASSIGN(sql::Statement rows, database.query("SELECT examination FROM instances"
+                                                     " WHERE id = ?",
+                                                     {copied}));
+      TRY_ASSIGN(const bool there, rows.next());
+      if (!there) continue;
+      TRY_ASSIGN(const std::string text, inflate_text(rows.blob(0)));
+      bytes += text.size();
+    }
+    largest = std::max(largest, bytes);
+  }
+  return largest;
 }
 
 Result<std::int64_t> count_frames(sql::Database& database, const std::string& image_set,

@@ -22,11 +22,12 @@ Result<void> conclude(sql::Database& database, const Ended& set, const std::stri
   return {};
 }
 
-Result<void> unlock_source(sql::Database& database, const json& work, const std::string& status) {
+Result<void> unlock_source(sql::Database& database, const json& work, const std::string& status,
+                           WallTime now) {
   TRY(database.run(
-      "UPDATE image_set_versions SET workflow_status = ?"
+      "UPDATE image_set_versions SET workflow_status = ?, updated_at = ?"
       " WHERE image_set = ? AND version = ?",
-      {status, work.value("source", ""), work.value("sourceVersion", std::int64_t{0})}));
+      {status, now, work.value("source", ""), work.value("sourceVersion", std::int64_t{0})}));
   TRY(database.run("UPDATE image_sets SET state = 'ACTIVE' WHERE id = ?",
                    {work.value("source", "")}));
   return {};
@@ -134,7 +135,7 @@ Result<void> apply_copy(sql::Database& database, const ChangeRow& row, const Cha
   }
   TRY(set_levels(database, row.data_store, set, plan.destination_levels));
   TRY(conclude(database, set, "COPIED", std::nullopt, now));
-  return unlock_source(database, work, "COPIED");
+  return unlock_source(database, work, "COPIED", now);
 }
 
 Result<std::vector<std::string>> apply_deletion(sql::Database& database, const json& work,
@@ -208,7 +209,7 @@ Result<std::vector<std::string>> give_up_change(sql::Database& database, const C
   if (row.kind == "copy") {
     const Ended set{row.work.value("destination", ""), row.work.value("version", std::int64_t{0})};
     TRY(conclude(database, set, "COPY_FAILED", why, now));
-    TRY(unlock_source(database, row.work, row.work.value("sourceStatus", "CREATED")));
+    TRY(unlock_source(database, row.work, row.work.value("sourceStatus", "CREATED"), now));
     return std::vector<std::string>{};
   }
   for (const json& set : row.work["sets"]) {

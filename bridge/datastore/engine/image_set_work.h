@@ -44,6 +44,10 @@ struct ChangePlan {
 Result<std::optional<ChangeRow>> first_change(sql::Database& database);
 // "datastore.change_failed" (permanent) when it cannot be: the message is the version's.
 Result<ChangePlan> plan_change(sql::Database& database, const ChangeRow& row);
+// About as many bytes as the largest document will have that the plan makes; every instance is
+// looked at.
+Result<std::uint64_t> planned_bytes(sql::Database& database, const ChangeRow& row,
+                                    const ChangePlan& plan);
 // Both end the change, and give blobs that it may have been the last to name.
 Result<std::vector<std::string>> apply_change(sql::Database& database, const ChangeRow& row,
                                               const ChangePlan& plan, WallTime now);

@@ -61,6 +61,18 @@ Result<void> list_files(sql::Database& database, const std::string& job, const s
   return {};
 }
 
+Result<void> keep_overrides(sql::Database& database, const std::string& job,
+                            const std::vector<OverrideText>& overrides) {
+  std::int64_t ordinal = 0;
+  for (const OverrideText& one : overrides) {
+    TRY(database.run(
+        "INSERT INTO import_overrides (job, ordinal, study_instance_uid,"
+        " series_instance_uid, document) VALUES (?, ?, ?, ?, ?)",
+        {job, ordinal++, one.study_instance_uid, one.series_instance_uid, one.document}));
+  }
+  return {};
+}
+
 }  // namespace
 
 ImportJobs::ImportJobs(Env& env, Catalogue& catalogue, ImportLimits limits)
@@ -128,26 +140,52 @@ Result<std::vector<ImportJobRecord>> ImportJobs::list(const std::string& data_st
   });
 }
 
-Result<std::optional<ImportJobRecord>> ImportJobs::next_unfinished() {
-  using Found = std::optional<ImportJobRecord>;
-  return catalogue_.read([&](sql::Database& database) -> Result<Found> {
+Result<std::vector<ImportJobRecord>> ImportJobs::unfinished(std::size_t limit) {
+  using Records = std::vector<ImportJobRecord>;
+  return catalogue_.read([&](sql::Database& database) -> Result<Records> {
     TRY_ASSIGN(sql::Statement rows,
                database.query("SELECT " JOB_COLUMNS
                               " FROM import_jobs WHERE status IN ('SUBMITTED', 'IN_PROGRESS')"
-                              " ORDER BY submitted_at, id LIMIT 1"));
-    TRY_ASSIGN(const bool there, rows.next());
-    if (!there) return Found{};
-    return Found(read_job(rows.columns()));
+                              " ORDER BY submitted_at, id LIMIT ?",
+                              {limit}));
+    Records records;
+    while (true) {
+      TRY_ASSIGN(const bool more, rows.next());
+      if (!more) return records;
+      records.push_back(read_job(rows.columns()));
+    }
+  });
+}
+
+Result<std::vector<OverrideText>> ImportJobs::overrides(const std::string& job) {
+  using Texts = std::vector<OverrideText>;
+  return catalogue_.read([&](sql::Database& database) -> Result<Texts> {
+    TRY_ASSIGN(sql::Statement rows,
+               database.query("SELECT study_instance_uid, series_instance_uid, document"
+                              " FROM import_overrides WHERE job = ? ORDER BY ordinal",
+                              {job}));
+    Texts texts;
+    while (true) {
+      TRY_ASSIGN(const bool more, rows.next());
+      if (!more) return texts;
+      texts.push_back({rows.text(0), rows.optional_text(1), rows.text(2)});
+    }
   });
 }
 
 Result<void> ImportJobs::begin(const ImportJobRecord& job, const std::string& bucket,
-                               const std::string& prefix) {
+                               const std::string& prefix,
+                               const std::vector<OverrideText>& overrides,
+                               const std::vector<std::string>& beside) {
   return catalogue_.write([&](sql::Database& database) -> Result<void> {
     TRY_ASSIGN(const auto there,
                database.query_integer("SELECT 1 FROM buckets WHERE name = ?", {bucket}));
     if (!there) return refused("The bucket of inputS3Uri does not exist.");
     TRY(list_files(database, job.id, bucket, prefix));
+    for (const std::string& key : beside) {
+      TRY(database.run("DELETE FROM import_files WHERE job = ? AND key = ?", {job.id, key}));
+    }
+    TRY(keep_overrides(database, job.id, overrides));
     TRY_ASSIGN(sql::Statement sums,
                database.query("SELECT COUNT(*), COALESCE(SUM(size_bytes), 0) FROM import_files"
                               " WHERE job = ?",
@@ -165,9 +203,10 @@ Result<void> ImportJobs::begin(const ImportJobRecord& job, const std::string& bu
                      std::to_string(limits_.bytes) + " bytes.");
     }
     TRY_ASSIGN(const std::int64_t moved,
-               database.run("UPDATE import_jobs SET status = 'IN_PROGRESS', phase = 'listed'"
-                            " WHERE id = ? AND phase = 'accepted' AND status = 'SUBMITTED'",
-                            {job.id}));
+               database.run("UPDATE import_jobs SET status = 'IN_PROGRESS', phase = 'listed',"
+                            " begun_at = ? WHERE id = ? AND phase = 'accepted'"
+                            " AND status = 'SUBMITTED'",
+                            {env_.clock.wall_now(), job.id}));
     if (moved != 1) return permanent_error("datastore.wrong_phase", "The job has begun already.");
     return {};
   });
@@ -302,6 +341,7 @@ Result<std::vector<std::string>> ImportJobs::end(const std::string& job, const s
     }
     // The output in the bucket says what became of each file; the rows were for getting there.
     TRY(database.run("DELETE FROM import_files WHERE job = ?", {job}));
+    TRY(database.run("DELETE FROM import_overrides WHERE job = ?", {job}));
     return garbage;
   });
 }

@@ -13,6 +13,7 @@
 #include "datastore/engine/catalogue.h"
 #include "datastore/engine/client_tokens.h"
 #include "datastore/engine/examination.h"
+#include "datastore/engine/import_overrides.h"
 
 namespace isthmus::datastore {
 
@@ -77,12 +78,16 @@ class ImportJobs {
                                             const std::optional<std::string>& status,
                                             const std::string& after, std::size_t limit);
 
-  // The unfinished job that was submitted first.
-  Result<std::optional<ImportJobRecord>> next_unfinished();
+  // The unfinished jobs that were submitted first, in that order.
+  Result<std::vector<ImportJobRecord>> unfinished(std::size_t limit);
   // Takes down which objects there are under bucket/prefix now, and keeps their bytes from being
   // removed. "datastore.import_refused" (permanent): the message is the job's.
+  // `overrides` are kept with the job; the objects they came from (`beside`, keys) are no files of
+  // it.
   Result<void> begin(const ImportJobRecord& job, const std::string& bucket,
-                     const std::string& prefix);
+                     const std::string& prefix, const std::vector<OverrideText>& overrides = {},
+                     const std::vector<std::string>& beside = {});
+  Result<std::vector<OverrideText>> overrides(const std::string& job);
   Result<std::vector<PendingFile>> pending(const std::string& job);
   Result<void> record(const std::string& job, std::int64_t ordinal, const Examination& examination);
   // Makes the image sets of all examined files visible, all at once. Once per job.

@@ -11,6 +11,8 @@ namespace {
 
 constexpr Milliseconds kLookAgain{1'000};
 constexpr Milliseconds kAfterTrouble{2'000};
+constexpr std::size_t kJobsAtOnce = 4;
+constexpr std::uint64_t kMostOverrideBytes = 1 * MiB;
 constexpr int kWorkerStarts = 3;  // in a row without success, then the job fails
 
 Error stopped() {
@@ -26,7 +28,8 @@ ImportRunner::ImportRunner(Env& env, Blobs& blobs, Objects& objects, ImportJobs&
       objects_(objects),
       jobs_(jobs),
       examiner_(examiner),
-      workers_(std::max<std::size_t>(workers, 1)) {}
+      workers_(std::max<std::size_t>(workers, 1)),
+      share_(workers_) {}
 
 ImportRunner::~ImportRunner() {
   stop();
@@ -46,25 +49,58 @@ void ImportRunner::stop() {
 
 void ImportRunner::work() {
   while (!stopping_) {
-    const Result<bool> worked = run_once();
-    if (worked && *worked) continue;
-    if (!worked && worked.error().fate == Fate::fatal) {
-      if (env_.on_fatal) env_.on_fatal(worked.error());
-      return;
+    end_runs(false);
+    const Result<void> started = start_runs();
+    if (!started && started.error().fate == Fate::fatal) {
+      if (env_.on_fatal) env_.on_fatal(started.error());
+      break;
     }
-    if (stopping_) return;
-    if (!worked) env_.log.warn("datastore.import_postponed", {{"code", worked.error().code}});
-    wakeup_.wait_for(worked ? kLookAgain : kAfterTrouble);
+    if (!stopping_) wakeup_.wait_for(started ? kLookAgain : kAfterTrouble);
   }
+  end_runs(true);
 }
 
-Result<bool> ImportRunner::run_once() {
-  TRY_ASSIGN(const std::optional<ImportJobRecord> job, jobs_.next_unfinished());
-  if (!job) return false;
-  Result<void> advanced = advance(*job);
-  if (!advanced) advanced = settle(*job, advanced.error());
-  TRY(std::move(advanced));
-  return true;
+void ImportRunner::end_runs(bool all) {
+  for (const std::unique_ptr<Run>& run : runs_) {
+    if (all) run->pause.notify();
+    if (all || run->ended) run->thread.join();
+  }
+  std::erase_if(runs_, [all](const std::unique_ptr<Run>& run) { return all || run->ended; });
+}
+
+Result<void> ImportRunner::start_runs() {
+  TRY_ASSIGN(const std::vector<ImportJobRecord> jobs, jobs_.unfinished(kJobsAtOnce + runs_.size()));
+  for (const ImportJobRecord& job : jobs) {
+    if (runs_.size() >= kJobsAtOnce) return {};
+    const bool running = std::ranges::any_of(
+        runs_, [&](const std::unique_ptr<Run>& run) { return run->job.id == job.id; });
+    if (running) continue;
+    Run& made = *runs_.emplace_back(std::make_unique<Run>());
+    made.job = job;
+    made.thread = Thread(env_, "ds-import-job", [this, &made] { run(made); });
+  }
+  return {};
+}
+
+// Until the job has ended, or nobody can go on.
+void ImportRunner::run(Run& run) {
+  int worker_starts_failed = 0;
+  while (!stopping_) {
+    Result<ImportJobRecord> job = jobs_.find(run.job.data_store, run.job.id);
+    Result<void> outcome = job ? advance(*job) : Result<void>(job.error());
+    if (!outcome) outcome = settle(run.job, outcome.error(), worker_starts_failed);
+    if (outcome) break;
+    if (outcome.error().fate == Fate::fatal) {
+      stopping_ = true;
+      if (env_.on_fatal) env_.on_fatal(outcome.error());
+    }
+    if (stopping_) break;
+    env_.log.warn("datastore.import_postponed",
+                  {{"job", run.job.id}, {"code", outcome.error().code}});
+    run.pause.wait_for(kAfterTrouble);
+  }
+  run.ended = true;
+  wakeup_.notify();
 }
 
 Result<void> ImportRunner::advance(const ImportJobRecord& job) {
@@ -88,15 +124,45 @@ Result<void> ImportRunner::advance(const ImportJobRecord& job) {
 Result<void> ImportRunner::begin(const ImportJobRecord& job) {
   const auto input = wire::healthimaging::parse_s3_uri(job.input_s3_uri);
   if (!input) return permanent_error("datastore.import_refused", "inputS3Uri cannot be read.");
-  if (job.import_configuration) {
-    return permanent_error("datastore.import_refused",
-                           "importConfiguration: this data store does not enhance metadata.");
+  std::vector<std::string> beside;
+  TRY_ASSIGN(const std::vector<OverrideText> overrides, read_overrides(job, beside));
+  return jobs_.begin(job, input->bucket, input->key, overrides, beside);
+}
+
+Result<std::vector<OverrideText>> ImportRunner::read_overrides(const ImportJobRecord& job,
+                                                               std::vector<std::string>& beside) {
+  std::vector<OverrideText> texts;
+  if (!job.import_configuration) return texts;
+  TRY_ASSIGN(const auto configuration,
+             wire::healthimaging::parse_import_configuration(*job.import_configuration));
+  const auto input = wire::healthimaging::parse_s3_uri(job.input_s3_uri);
+  std::string folder = input->key;
+  if (!folder.empty() && !folder.ends_with('/')) folder += '/';
+  for (const auto& mapping : configuration.dicom_metadata_mappings) {
+    const ObjectName name{input->bucket, folder + mapping.metadata_file_path};
+    const auto refused = [](const std::string& why) {
+      return permanent_error("datastore.import_refused", "importConfiguration: " + why);
+    };
+    const Result<ObjectRecord> object = objects_.find(name);
+    if (!object) return refused("a metadataFilePath names no object.");
+    if (object->size_bytes > kMostOverrideBytes) return refused("a metadata file is too large.");
+    TRY_ASSIGN(const auto bytes, objects_.read(*object, 0, object->size_bytes));
+    TRY_ASSIGN(std::string text, read_all(*bytes, kMostOverrideBytes));
+    const Result<UpdateDocument> document = parse_update_document(text);
+    if (!document) return refused("in a metadata file: " + document.error().message);
+    TRY_ASSIGN(const Dictionary dictionary, examiner_.look_up(document->keys()));
+    const Result<void> allowed = check_override(*document, dictionary);
+    if (!allowed) return refused("in a metadata file: " + allowed.error().message);
+    texts.push_back({mapping.study_instance_uid, mapping.series_instance_uid, std::move(text)});
+    beside.push_back(name.key);
   }
-  return jobs_.begin(job, input->bucket, input->key);
+  return texts;
 }
 
 Result<void> ImportRunner::examine_pending(const ImportJobRecord& job) {
   TRY_ASSIGN(const std::vector<PendingFile> files, jobs_.pending(job.id));
+  TRY_ASSIGN(const std::vector<OverrideText> texts, jobs_.overrides(job.id));
+  TRY_ASSIGN(const ImportOverrides overrides, ImportOverrides::parse(texts));
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
   Result<void> outcome;
@@ -104,7 +170,8 @@ Result<void> ImportRunner::examine_pending(const ImportJobRecord& job) {
     while (true) {
       const std::size_t at = next++;
       if (at >= files.size()) return;
-      Result<void> examined = stopping_ ? Result<void>(stopped()) : examine_one(job, files[at]);
+      Result<void> examined =
+          stopping_ ? Result<void>(stopped()) : examine_one(job, files[at], overrides);
       if (examined) continue;
       next = files.size();
       const std::lock_guard lock(mutex);
@@ -120,16 +187,22 @@ Result<void> ImportRunner::examine_pending(const ImportJobRecord& job) {
   return outcome;
 }
 
-Result<void> ImportRunner::examine_one(const ImportJobRecord& job, const PendingFile& file) {
-  TRY_ASSIGN(const Examination examination, examiner_.examine(blobs_.path_of(file.blob)));
-  return jobs_.record(job.id, file.ordinal, examination);
+Result<void> ImportRunner::examine_one(const ImportJobRecord& job, const PendingFile& file,
+                                       const ImportOverrides& overrides) {
+  Result<Examination> examination = [&] {
+    const FairShare::Slot slot(share_, job.id);
+    return examiner_.examine(blobs_.path_of(file.blob));
+  }();
+  if (!examination) return examination.error();
+  TRY(overrides.apply(*examination));
+  return jobs_.record(job.id, file.ordinal, *examination);
 }
 
-Result<void> ImportRunner::settle(const ImportJobRecord& job, Error error) {
+Result<void> ImportRunner::settle(const ImportJobRecord& job, Error error,
+                                  int& worker_starts_failed) {
   if (error.fate == Fate::fatal || error.code == "datastore.stopping") return error;
-  worker_starts_failed_ = error.code == "datastore.worker_start" ? worker_starts_failed_ + 1 : 0;
-  if (error.fate == Fate::transient && worker_starts_failed_ < kWorkerStarts) return error;
-  worker_starts_failed_ = 0;
+  worker_starts_failed = error.code == "datastore.worker_start" ? worker_starts_failed + 1 : 0;
+  if (error.fate == Fate::transient && worker_starts_failed < kWorkerStarts) return error;
   env_.log.error("datastore.import_failed", {{"job", job.id}, {"code", error.code}});
   TRY_ASSIGN(const std::vector<std::string> garbage, jobs_.fail(job.id, error.message));
   objects_.collect(garbage);

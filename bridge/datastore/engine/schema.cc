@@ -202,11 +202,79 @@ CREATE TABLE tags (
 ) STRICT, WITHOUT ROWID;
 )sql";
 
+// Events by triggers, so that no change of state can be without one; and what import jobs were
+// given to override metadata with.
+constexpr const char* kEvents = R"sql(
+ALTER TABLE import_jobs ADD COLUMN begun_at INTEGER;
+
+CREATE TABLE import_overrides (
+  job TEXT NOT NULL REFERENCES import_jobs(id),
+  ordinal INTEGER NOT NULL,
+  study_instance_uid TEXT NOT NULL,
+  series_instance_uid TEXT,          -- NULL: of the whole study
+  document TEXT NOT NULL,
+  PRIMARY KEY (job, ordinal)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE events (
+  id INTEGER PRIMARY KEY AUTOINCREMENT,
+  at INTEGER NOT NULL,
+  kind TEXT NOT NULL CHECK (kind IN ('data_store', 'import_job', 'image_set')),
+  data_store TEXT NOT NULL,
+  subject TEXT NOT NULL,
+  status TEXT NOT NULL,
+  version INTEGER,
+  is_primary INTEGER,
+  source TEXT                        -- the image set that is copied
+) STRICT;
+
+CREATE TABLE event_file (
+  id INTEGER PRIMARY KEY CHECK (id = 1),
+  last_event INTEGER NOT NULL,
+  bytes INTEGER NOT NULL
+) STRICT;
+
+CREATE TRIGGER data_store_made AFTER INSERT ON data_stores BEGIN
+  INSERT INTO events (at, kind, data_store, subject, status)
+  VALUES (NEW.created_at, 'data_store', NEW.id, NEW.id, 'CREATING'),
+         (NEW.created_at, 'data_store', NEW.id, NEW.id, NEW.status);
+END;
+CREATE TRIGGER data_store_removed AFTER UPDATE OF status ON data_stores
+WHEN NEW.status <> OLD.status BEGIN
+  INSERT INTO events (at, kind, data_store, subject, status)
+  VALUES (NEW.updated_at, 'data_store', NEW.id, NEW.id, 'DELETING'),
+         (NEW.updated_at, 'data_store', NEW.id, NEW.id, NEW.status);
+END;
+CREATE TRIGGER import_job_accepted AFTER INSERT ON import_jobs BEGIN
+  INSERT INTO events (at, kind, data_store, subject, status)
+  VALUES (NEW.submitted_at, 'import_job', NEW.data_store, NEW.id, NEW.status);
+END;
+CREATE TRIGGER import_job_moved AFTER UPDATE OF status ON import_jobs
+WHEN NEW.status <> OLD.status BEGIN
+  INSERT INTO events (at, kind, data_store, subject, status)
+  VALUES (COALESCE(NEW.ended_at, NEW.begun_at, NEW.submitted_at), 'import_job', NEW.data_store,
+          NEW.id, NEW.status);
+END;
+CREATE TRIGGER image_set_version_made AFTER INSERT ON image_set_versions BEGIN
+  INSERT INTO events (at, kind, data_store, subject, status, version, is_primary)
+  SELECT NEW.updated_at, 'image_set', data_store, id, NEW.workflow_status, NEW.version,
+         NEW.is_primary
+  FROM image_sets WHERE id = NEW.image_set;
+END;
+CREATE TRIGGER image_set_version_moved AFTER UPDATE OF workflow_status ON image_set_versions
+WHEN NEW.workflow_status <> OLD.workflow_status BEGIN
+  INSERT INTO events (at, kind, data_store, subject, status, version, is_primary)
+  SELECT NEW.updated_at, 'image_set', data_store, id, NEW.workflow_status, NEW.version,
+         NEW.is_primary
+  FROM image_sets WHERE id = NEW.image_set;
+END;
+)sql";
+
 }  // namespace
 
 std::span<const sql::Migration> catalogue_migrations() {
   static const std::vector<sql::Migration> migrations = {
-      {kBuckets, {}}, {kImaging, {}}, {kChanges, {}}};
+      {kBuckets, {}}, {kImaging, {}}, {kChanges, {}}, {kEvents, {}}};
   return migrations;
 }
 

@@ -1,6 +1,7 @@
 // Changes of image sets as a client sees them: updates, copies, deletions, tags. Answers and
 // states: contracts/healthimaging/README.md sections 2 and 5.
 #include <filesystem>
+#include <sstream>
 
 #include "base/failpoint.h"
 #include "contract/datastore/gunzip.h"
@@ -658,6 +659,47 @@ TEST_F(Changes, MoveWhatNobodyReadsToTheArchiveTier) {
   EXPECT_TRUE(properties(id).contains("lastAccessedAt"));
 }
 
+// Form: developer guide, "HealthImaging event structure and examples"; contracts/healthimaging
+// README section 6 for how names are spelled.
+TEST_F(Changes, AreEvents) {
+  const std::string id = import_two();
+  changed(update_of(id, "1", patient({{"PatientName", "A"}})));
+  const std::string copy = copied(copy_of(id, "2"));
+  kit.imaging(hi::to_call(hi::DeleteImageSetRequest{data_store, id}));
+  settled(id);
+
+  const Answer answer = kit.imaging("GET", "/events");
+
+  EXPECT_EQ(answer.headers.get("Content-Type"), "text/event-stream");
+  std::vector<json> events;
+  std::string last;
+  std::istringstream text(answer.body);
+  for (std::string line; std::getline(text, line);) {
+    if (line.starts_with("id: ")) last = line.substr(4);
+    if (line.starts_with("data: ")) events.push_back(json::parse(line.substr(6), nullptr, false));
+  }
+  std::vector<std::string> types;
+  for (const json& event : events) types.push_back(event.value("detail-type", ""));
+  EXPECT_EQ(types, (std::vector<std::string>{
+                       "Data Store Creating", "Data Store Created", "Import Job Submitted",
+                       "Import Job In Progress", "Image Set Created", "Import Job Completed",
+                       "Image Set Updating", "Image Set Updated", "Image Set Copying",
+                       "Image Set Copying With Read Only Access", "Image Set Copied",
+                       "Image Set Copied", "Image Set Deleting", "Image Set Deleted"}));
+  ASSERT_EQ(events.size(), 14U);
+  const json updating = events[6];
+  EXPECT_EQ(updating["source"], "aws.medical-imaging");
+  EXPECT_EQ(updating["account"], "123456789012");
+  EXPECT_EQ(updating["detail"]["imagesetId"], id);
+  EXPECT_EQ(updating["detail"]["imageSetVersion"], "2");
+  EXPECT_EQ(updating["detail"]["imageSetState"], "LOCKED");
+  EXPECT_EQ(updating["detail"]["isPrimary"], true);
+  EXPECT_TRUE(events[8]["detail"].value("sourceImageSetArn", "").ends_with("/imageset/" + id));
+  EXPECT_EQ(events[8]["detail"]["imagesetId"], copy);
+  EXPECT_EQ(kit.imaging("GET", "/events?after=" + last).body, "retry: 1000\n\n");
+  EXPECT_EQ(kit.raw(kit.request("GET", "/events", "")).status, 403) << "not signed";
+}
+
 datastore::DataStoreOptions narrow() {
   datastore::DataStoreOptions options;
   options.max_concurrent_changes = 1;
@@ -686,17 +728,30 @@ TEST_F(ChangesWithQuotas, AreRefusedBeyondThem) {
   EXPECT_EQ(kit.imaging(hi::to_call(copy_of(one_instance))).status, 200);
 }
 
-TEST(Throttling, IsByOperationAtTheDocumentedRates) {
+datastore::DataStoreOptions short_documents() {
   datastore::DataStoreOptions options;
-  options.throttled = true;
-  StoreKit kit(options);
-  const std::string store = kit.make_data_store();
-  const hi::DeleteImageSetRequest request{store, std::string(32, 'a')};
+  options.max_metadata_bytes = 2'000;
+  return options;
+}
 
-  EXPECT_EQ(error_type(kit.imaging(hi::to_call(request))), "404 ResourceNotFoundException");
-  EXPECT_EQ(error_type(kit.imaging(hi::to_call(request))), "429 ThrottlingException");
-  kit.env().clock.advance(Milliseconds(4'000));
-  EXPECT_EQ(error_type(kit.imaging(hi::to_call(request))), "404 ResourceNotFoundException");
+class ChangesOfShortDocuments : public Changes {
+ protected:
+  ChangesOfShortDocuments() : Changes(short_documents()) {}
+};
+
+TEST_F(ChangesOfShortDocuments, FailBeyondTheQuota) {
+  const std::string id = import_set({instance("1.2.3.1.1")});
+  auto request = update_of(
+      id, "1",
+      one("1.2.3.1.1", {{"DICOM", {{"ImageType", json::array({std::string(2'000, 'x')})}}}}));
+  request.force = true;
+
+  const json failed = changed(request);
+
+  EXPECT_EQ(failed["imageSetWorkflowStatus"], "UPDATE_FAILED");
+  EXPECT_NE(failed.value("message", "").find("quota of 2000"), std::string::npos) << failed;
+  EXPECT_EQ(changed(update_of(id, "2", patient({{"PatientName", "A"}})))["imageSetWorkflowStatus"],
+            "UPDATED");
 }
 
 }  // namespace

@@ -314,6 +314,90 @@ TEST_F(Imports, AreHeldToTheQuotas) {
   EXPECT_NE(job.value("message", "").find("above the quota of 1"), std::string::npos);
 }
 
+// The rule is ours: bridge/docs/DATASTORE.md, "Imports".
+TEST_F(Imports, PutTheOverridesOfTheCallerOverMetadata) {
+  FakeInstance other_study = instance("1.2.4.1.1", "1.2.4.1");
+  other_study.study = "1.2.4";
+  kit.s3("PUT", "/in-bucket/a/1", instance("1.2.3.1.1", "1.2.3.1").text());
+  kit.s3("PUT", "/in-bucket/a/2", instance("1.2.3.2.1", "1.2.3.2").text());
+  kit.s3("PUT", "/in-bucket/a/3", other_study.text());
+  kit.s3("PUT", "/in-bucket/a/meta/study.json",
+         R"({"SchemaVersion":1.1,"Patient":{"DICOM":{"PatientID":"NEW","PatientName":"A"}}})");
+  kit.s3("PUT", "/in-bucket/a/meta/series.json",
+         R"({"SchemaVersion":1.1,"Patient":{"DICOM":{"PatientName":"B"}},"Study":{"Series":)"
+         R"({"1.2.3.2":{"Instances":{"1.2.3.2.1":{"DICOM":{"InstanceNumber":"9"}}}}}}})");
+  hi::StartDICOMImportJobRequest request;
+  request.datastore_id = data_store;
+  request.data_access_role_arn = "arn:aws:iam::123456789012:role/import";
+  request.client_token = "1";
+  request.input_s3_uri = "s3://in-bucket/a";
+  request.output_s3_uri = "s3://out-bucket/a";
+  request.import_configuration = hi::ImportConfiguration{
+      {{"1.2.3", "1.2.3.2", "meta/series.json"}, {"1.2.3", std::nullopt, "meta/study.json"}}};
+  const std::string id = kit.imaging(hi::to_call(request)).json().value("jobId", "");
+  kit.store().start();
+
+  const json job = kit.wait_for(data_store, id);
+
+  ASSERT_EQ(job["jobStatus"], "COMPLETED") << job;
+  EXPECT_EQ(kit.manifest(job)["numberOfScannedFiles"], 3) << "metadata files are not imported";
+  const json found = search(R"({"filters":[{"operator":"EQUAL","values":[{"DICOMPatientId":)"
+                            R"("NEW"}]}]})");
+  EXPECT_EQ(found["imageSetsMetadataSummaries"].size(), 2U);
+  for (const json& summary : found["imageSetsMetadataSummaries"]) {
+    const json read = metadata(summary.value("imageSetId", ""));
+    const bool second = read["Study"]["Series"].contains("1.2.3.2");
+    EXPECT_EQ(read["Patient"]["DICOM"]["PatientName"], second ? "B" : "A");
+    EXPECT_EQ(summary["DICOMTags"]["DICOMPatientName"], second ? "B" : "A");
+    if (!second) continue;
+    EXPECT_EQ(
+        read["Study"]["Series"]["1.2.3.2"]["Instances"]["1.2.3.2.1"]["DICOM"]["InstanceNumber"],
+        "9");
+  }
+}
+
+TEST_F(Imports, FailForOverridesThatCannotBe) {
+  kit.s3("PUT", "/in-bucket/a/1", instance("1.2.3.1.1").text());
+  kit.s3("PUT", "/in-bucket/a/uids.json",
+         R"({"SchemaVersion":1.1,"Study":{"DICOM":{"StudyInstanceUID":"1.9"}}})");
+  kit.s3("PUT", "/in-bucket/a/nonsense.json", "nonsense");
+  kit.store().start();
+  for (const char* path : {"missing.json", "uids.json", "nonsense.json"}) {
+    hi::StartDICOMImportJobRequest request;
+    request.datastore_id = data_store;
+    request.data_access_role_arn = "arn:aws:iam::123456789012:role/import";
+    request.client_token = path;
+    request.input_s3_uri = "s3://in-bucket/a/";
+    request.output_s3_uri = "s3://out-bucket/a";
+    request.import_configuration = hi::ImportConfiguration{{{"1.2.3", std::nullopt, path}}};
+    const std::string id = kit.imaging(hi::to_call(request)).json().value("jobId", "");
+
+    const json job = kit.wait_for(data_store, id);
+
+    EXPECT_EQ(job["jobStatus"], "FAILED") << path;
+    EXPECT_NE(job.value("message", "").find("importConfiguration"), std::string::npos) << job;
+  }
+}
+
+TEST_F(Imports, OfSeveralJobsGoOnSideBySide) {
+  datastore::DataStoreOptions options;
+  options.import_workers = 2;
+  options.file_timeout = Milliseconds(20'000);
+  StoreKit both(options);
+  const std::string store = both.make_data_store();
+  both.s3("PUT", "/in-bucket/slow/1", "hang");
+  both.s3("PUT", "/in-bucket/quick/1", instance("1.2.3.1.1").text());
+  const std::string slow = both.start_import(store, "slow", "slow");
+  const std::string quick = both.start_import(store, "quick", "quick");
+
+  both.store().start();
+  both.wait_for(store, quick);
+
+  EXPECT_EQ(both.imaging(hi::to_call(hi::GetDICOMImportJobRequest{store, slow}))
+                .json()["jobProperties"]["jobStatus"],
+            "IN_PROGRESS");
+}
+
 TEST_F(Imports, AreThrottled) {
   datastore::DataStoreOptions options;
   options.start_jobs_per_second = 0.5;

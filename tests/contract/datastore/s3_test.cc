@@ -154,7 +154,7 @@ TEST_F(S3, RefusesWhoIsNotWhoTheySay) {
     return error_code(kit.raw(std::move(request)));
   };
   const WallTime now = kit.env().clock.wall_now();
-  const auto& [id, secret] = test::kKey;
+  const std::string &id = test::kKey.access_key_id, &secret = test::kKey.secret_access_key;
 
   EXPECT_EQ(answer("NOBODY", secret, now, "us-east-1"), "InvalidAccessKeyId");
   EXPECT_EQ(answer(id, "wrong", now, "us-east-1"), "SignatureDoesNotMatch");
