@@ -30,7 +30,9 @@ Harness healthimaging_harness();
 Harness http_body_harness();
 Harness http_head_harness();
 Harness part10_harness();
+Harness report_harness();
 Harness s3_xml_harness();
+Harness segment_harness();
 Harness sigv4_harness();
 
 // Ends this input as a finding.

@@ -81,7 +81,8 @@ INSTANTIATE_TEST_SUITE_P(Fuzz, Replay,
                                            commitment_harness(), connection_harness(),
                                            dataset_harness(), healthimaging_harness(),
                                            http_body_harness(), http_head_harness(),
-                                           part10_harness(), s3_xml_harness(), sigv4_harness()),
+                                           part10_harness(), report_harness(), s3_xml_harness(),
+                                           segment_harness(), sigv4_harness()),
                          [](const auto& instance) { return std::string(instance.param.name); });
 
 }  // namespace
