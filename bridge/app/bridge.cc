@@ -185,6 +185,11 @@ class OpenBridge : public Bridge {
     LedgerOptions ledger;
     ledger.directory = ledger_directory(settings_);
     ledger.destinations = settings_.destinations();
+    for (const std::string& name : ledger.destinations) {
+      if (settings_.text("destinations." + name + ".on_conflict") == "quarantine") {
+        ledger.quarantine_conflicts_at.push_back(name);
+      }
+    }
     TRY_ASSIGN(ledger_, open_sqlite_ledger(env_, ledger));
     TRY(open_senders());
     TRY(env_.files.create_directories(spool_directory(settings_)));

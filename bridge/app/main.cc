@@ -6,6 +6,7 @@
 #include "app/commands.h"
 #include "app/conformance_document.h"
 #include "app/sender_commands.h"
+#include "app/spool_commands.h"
 #include "app/states_document.h"
 
 namespace {
@@ -26,6 +27,7 @@ struct CommandLine {
   std::string what;
   std::string transaction;
   std::string failpoint;
+  std::string path;
   bool json = false;
   bool content = false;
   SenderOrder order;
@@ -116,6 +118,12 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   store->require_subcommand(1);
   auto* verify = store->add_subcommand("verify", "Its blobs against its catalogue");
   verify->add_flag("--content", line.content, "Read every blob and check its bytes");
+  auto* spool = app.add_subcommand("spool", "The bytes of instances that are held");
+  spool->require_subcommand(1);
+  spool->add_subcommand("verify", "Reads them all and compares them with their rows");
+  auto* exporting = spool->add_subcommand("export", "One instance as a Part 10 file");
+  exporting->add_option("id", line.uid, "Our id, or its SOP Instance UID")->required();
+  exporting->add_option("--to", line.path, "A file to be made; standard output without it");
   app.add_subcommand("version", "The version of this program");
   app.add_subcommand("print-reference", "config/REFERENCE.md")->group("");
   app.add_subcommand("print-schema", "config/isthmus.schema.json")->group("");
@@ -145,6 +153,10 @@ int run(const std::string& command, const Invocation& invocation, const CommandL
   if (command == "print-config") return print_config(invocation);
   if (command == "check-ledger") return check_ledger(invocation);
   if (command == "datastore") return verify_datastore(invocation, line.content);
+  if (command == "spool") {
+    return line.uid.empty() ? verify_spool_bytes(invocation)
+                            : export_instance(invocation, line.uid, line.path);
+  }
   if (command == "version") fmt::print("isthmus {}\n", version());
   if (command == "print-reference") fmt::print("{}", settings_reference_markdown());
   if (command == "print-schema") fmt::print("{}", settings_json_schema());

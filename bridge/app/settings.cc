@@ -430,6 +430,7 @@ std::vector<std::string_view> choices_of(std::string_view name) {
   if (name == "dimse.admission") return {"discover", "known", "open"};
   if (name == "dimse.tls.client_certificates") return {"required", "none"};
   if (name == "dimse.tls.profile") return {"bcp195", "bcp195-modified", "bcp195-rfc7525"};
+  if (name == "destinations.*.on_conflict") return {"deliver", "quarantine"};
   if (name == "destinations.*.kind") return {"embedded"};
   if (name == "senders.*.commitment") {
     return {"default", "none", "spooled", "staged", "imported"};

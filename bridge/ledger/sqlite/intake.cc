@@ -2,6 +2,8 @@
 #include "ledger/sqlite/sqlite_ledger.h"
 #include "ledger/sqlite/statements.h"
 
+#include <algorithm>
+
 namespace isthmus {
 namespace {
 
@@ -51,6 +53,11 @@ Result<Receipt> SqliteLedger::record(const Arrival& arrival, Durable* bytes) {
   return receipt;
 }
 
+bool SqliteLedger::waits_for_a_person(const std::string& destination) const {
+  const std::vector<std::string>& those = options_.quarantine_conflicts_at;
+  return std::find(those.begin(), those.end(), destination) != those.end();
+}
+
 Result<Receipt> SqliteLedger::record_one(Write& write, const Arrival& arrival,
                                          const std::string& patient_hash) {
   TRY_ASSIGN(const Known known, look_up(write.db, arrival, patient_hash));
@@ -58,11 +65,18 @@ Result<Receipt> SqliteLedger::record_one(Write& write, const Arrival& arrival,
   TRY(insert_instance(write, arrival, patient_hash, known.first, known.other_identity));
   for (const std::string& destination : destinations_of(arrival, options_.destinations)) {
     TRY_ASSIGN(DeliveryRow delivery, insert_delivery(write, arrival.id, destination));
-    if (!known.other_identity) continue;
-    const Error why = permanent_error(
-        "identity_conflict",
-        "An instance with this SOP Instance UID is known from another study or patient; compare "
-        "the two, then order a retry to deliver this one as well.");
+    const bool is_held_back = known.first && waits_for_a_person(destination);
+    if (!known.other_identity && !is_held_back) continue;
+    const Error why =
+        known.other_identity
+            ? permanent_error(
+                  "identity_conflict",
+                  "An instance with this SOP Instance UID is known from another study or patient; "
+                  "compare the two, then order a retry to deliver this one as well.")
+            : permanent_error("conflict",
+                              "An instance with this SOP Instance UID and other bytes is known; "
+                              "compare the two, "
+                              "then order a retry to deliver this one as well.");
     delivery.set_reason(why);
     TRY(apply(write, delivery, DeliveryEvent::input_unusable, &why));
   }

@@ -126,6 +126,7 @@ class SqliteLedger final : public Ledger {
   Result<std::int64_t> retry_batches(const std::vector<std::string>& ids);
   Result<std::int64_t> retry_deliveries(const std::vector<std::string>& ids);
   Result<Receipt> record_one(Write& write, const Arrival& arrival, const std::string& patient_hash);
+  bool waits_for_a_person(const std::string& destination) const;
   std::string hash_of_patient(const Arrival& arrival) const;
 
   Env& env_;

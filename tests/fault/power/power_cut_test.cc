@@ -178,8 +178,10 @@ class Intake {
     ASSERT_THAT(opened, IsOk());
     spool_ = std::move(opened).value();
     auto recovered = spool_->recover();
-    // A refusal that the life before ordered and did not meet: the supervisor starts it again.
-    if (!recovered.ok() && recovered.error().code == "ledger.full") recovered = spool_->recover();
+    // Refusals that the life before ordered and did not meet: the supervisor starts it again.
+    while (!recovered.ok() && recovered.error().code == "ledger.full") {
+      recovered = spool_->recover();
+    }
     is_broken_ = !recovered.ok();
     if (!recovered.ok()) violations_.push_back("recover: " + describe(recovered.error()));
   }

@@ -114,6 +114,19 @@ TEST_F(LedgerSchema, SendersCameAsTheyWereReleased) {
                 ledger_schema_of_senders());
 }
 
+TEST_F(LedgerSchema, HeldInstancesAreAsTheyWereReleased) {
+  std::ifstream file(source_folder() / "tests/unit/ledger/held_instances.sql");
+  ASSERT_TRUE(file.is_open());
+  std::ostringstream golden;
+  golden << file.rdbuf();
+
+  EXPECT_EQ(
+      golden.str(),
+      "-- Made by held_instances_migration() (bridge/ledger/sqlite/migration_held_instances.cc)."
+      "\n" +
+          held_instances_migration());
+}
+
 TEST_F(LedgerSchema, AllTablesAreStrict) {
   EXPECT_EQ(db_.query_integer("SELECT count(*) FROM pragma_table_list WHERE type = 'table' "
                               "AND schema = 'main' AND name NOT LIKE 'sqlite_%' AND strict = 0")
