@@ -24,7 +24,7 @@ Result<bool> SegmentSpool::compact_one() {
   std::size_t moved = 0;
   for (const HeldInstance& one : held) {
     if (stopping_) return moved > 0;
-    TRY_ASSIGN(const bool is_moved, move_record(*segment, one));
+    TRY_ASSIGN(const bool is_moved, move_record(one));
     if (is_moved) ++moved;
   }
   // What is left cannot be moved now: not again before the next start.
@@ -33,7 +33,7 @@ Result<bool> SegmentSpool::compact_one() {
   return moved > 0;
 }
 
-Result<bool> SegmentSpool::move_record(const SegmentPtr& segment, const HeldInstance& held) {
+Result<bool> SegmentSpool::move_record(const HeldInstance& held) {
   const auto from = place_of(held.spool_ref);
   if (!from) return false;
   auto opened = open_record(env_, directory_, *from);
@@ -68,7 +68,7 @@ Result<bool> SegmentSpool::move_record(const SegmentPtr& segment, const HeldInst
   // Whether the row names the copy after an error nobody knows: both are kept for the next start.
   if (moved.ok()) store_.release(slot.place);
   TRY(moved);
-  return segment->live_records() == 0;
+  return false;
 }
 
 }  // namespace isthmus::segments

@@ -61,7 +61,7 @@ class SegmentSpool final : public Spool {
   Result<void> keep_held();
 
   // compaction.cc
-  Result<bool> move_record(const SegmentPtr& segment, const HeldInstance& held);
+  Result<bool> move_record(const HeldInstance& held);
 
   void start();
   void follow_rows();
