@@ -63,6 +63,8 @@ datastore::DataStoreOptions datastore_options(const Settings& settings,
   options.file_timeout = settings.duration("datastore.file_timeout_s");
   options.worker_memory_bytes =
       static_cast<std::uint64_t>(settings.integer("datastore.worker_memory_bytes"));
+  options.frame_cache_bytes =
+      static_cast<std::uint64_t>(settings.integer("datastore.frame_cache_bytes"));
   options.max_files_per_job = settings.integer("datastore.max_files_per_job");
   options.max_bytes_per_job =
       static_cast<std::uint64_t>(settings.integer("datastore.max_bytes_per_job"));

@@ -28,7 +28,8 @@ class Front : public http::Handler {
 class LocalDataStore : public DataStore {
  public:
   LocalDataStore(Env& env, DataStoreOptions options, std::unique_ptr<Catalogue> catalogue,
-                 std::unique_ptr<Blobs> blobs)
+                 std::unique_ptr<Blobs> blobs, std::unique_ptr<ProcessExaminer> examiner,
+                 std::unique_ptr<FrameStore> frames)
       : env_(env),
         options_(std::move(options)),
         catalogue_(std::move(catalogue)),
@@ -39,21 +40,21 @@ class LocalDataStore : public DataStore {
             env, *catalogue_,
             {options_.max_files_per_job, options_.max_bytes_per_job, options_.max_concurrent_jobs}),
         image_sets_(env, *catalogue_, *blobs_),
-        examiner_(env,
-                  {options_.worker_program, options_.file_timeout, options_.worker_memory_bytes}),
+        examiner_(std::move(examiner)),
+        frames_(std::move(frames)),
         changes_(
-            env, *catalogue_, objects_, examiner_,
+            env, *catalogue_, objects_, *examiner_,
             {options_.max_concurrent_changes, options_.max_frames_per_copy,
              options_.max_update_bytes, options_.max_metadata_bytes, options_.primary_uid_updates}),
         tags_(*catalogue_, options_.max_tags),
         events_(env, *catalogue_,
                 {options_.region, options_.account_id,
                  options_.event_log ? options_.directory / "events.ndjson" : FileSystem::Path()}),
-        runner_(env, *blobs_, objects_, import_jobs_, examiner_, options_.import_workers),
+        runner_(env, *blobs_, objects_, import_jobs_, *examiner_, options_.import_workers),
         gate_(env, options_),
         s3_(env, gate_, *blobs_, objects_, options_.region),
         healthimaging_(env, gate_, options_,
-                       {data_stores_, import_jobs_, image_sets_, changes_, tags_, events_,
+                       {data_stores_, import_jobs_, image_sets_, changes_, tags_, events_, *frames_,
                         [this] { runner_.notify(); }}),
         front_(s3_, healthimaging_) {}
   ~LocalDataStore() override { stop(); }
@@ -100,7 +101,8 @@ class LocalDataStore : public DataStore {
   DataStores data_stores_;
   ImportJobs import_jobs_;
   ImageSetStore image_sets_;
-  ProcessExaminer examiner_;
+  const std::unique_ptr<ProcessExaminer> examiner_;
+  const std::unique_ptr<FrameStore> frames_;
   ImageSetChanges changes_;
   Tags tags_;
   Events events_;
@@ -118,8 +120,16 @@ Result<std::unique_ptr<DataStore>> open_data_store(Env& env, DataStoreOptions op
   // The catalogue first: its lock says that the blobs are ours as well.
   TRY_ASSIGN(std::unique_ptr<Catalogue> catalogue, Catalogue::open(env, directory));
   TRY_ASSIGN(std::unique_ptr<Blobs> blobs, Blobs::open(env, directory));
-  auto store = std::make_unique<LocalDataStore>(env, std::move(options), std::move(catalogue),
-                                                std::move(blobs));
+  auto examiner = std::make_unique<ProcessExaminer>(
+      env, ProcessExaminerOptions{options.worker_program, options.file_timeout,
+                                  options.worker_memory_bytes});
+  const FrameStoreOptions frame_options{.cache_bytes = options.frame_cache_bytes,
+                                        .renders_at_once = options.import_workers};
+  TRY_ASSIGN(auto frames,
+             FrameStore::open(env, *catalogue, *blobs, *examiner, directory, frame_options));
+  auto store =
+      std::make_unique<LocalDataStore>(env, std::move(options), std::move(catalogue),
+                                       std::move(blobs), std::move(examiner), std::move(frames));
   TRY(store->sweep());
   return std::unique_ptr<DataStore>(std::move(store));
 }

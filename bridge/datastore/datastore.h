@@ -21,7 +21,7 @@ struct AccessKey {
 };
 
 struct DataStoreOptions {
-  FileSystem::Path directory;          // blobs/, catalogue.sqlite, catalogue.lock
+  FileSystem::Path directory;          // blobs/, frames/, catalogue.sqlite, catalogue.lock
   FileSystem::Path worker_program;     // isthmus-import-worker; files are examined in its processes
   std::vector<AccessKey> access_keys;  // who may call, by SigV4; none: everybody (tests only)
   std::string region = "us-east-1";
@@ -31,6 +31,7 @@ struct DataStoreOptions {
   std::uint64_t worker_memory_bytes =
       1 * GiB;                       // address space of a worker, above what it starts with
   Milliseconds clock_skew{900'000};  // of a signed request
+  std::uint64_t frame_cache_bytes = 2 * GiB;  // of frames made once; 0: none is kept
   // Quotas (contracts/healthimaging/quotas.json); 0: no limit.
   std::int64_t max_files_per_job = 5000;
   std::uint64_t max_bytes_per_job = 10'000'000'000;

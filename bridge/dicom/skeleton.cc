@@ -56,6 +56,7 @@ Result<Skeleton> read_skeleton(ByteSource& dataset, std::string_view transfer_sy
   Skeleton skeleton;
   TRY_ASSIGN(skeleton.scan, scan_with(dataset, syntax, limits.scan, visitor));
   skeleton.omitted = visitor.take_omissions();
+  skeleton.pixels = visitor.take_fragments();
   std::uint64_t left = skeleton.scan.dataset_bytes;
   for (const Omission& omission : skeleton.omitted) left -= omission.end - omission.begin;
   if (left > limits.skeleton_bytes) {
@@ -69,6 +70,11 @@ Result<Skeleton> read_skeleton(ByteSource& dataset, std::string_view transfer_sy
                    [&copier](ByteSpan piece) { return copier.take(piece); }));
   ASSERT(skeleton.bytes.size() == left);
   return skeleton;
+}
+
+Result<void> read_dataset(ByteSource& dataset, std::string_view transfer_syntax_uid,
+                          const ScanLimits& limits, const std::function<bool(ByteSpan)>& sink) {
+  return read_through(dataset, transfer_syntax_or_default(transfer_syntax_uid), limits, sink);
 }
 
 }  // namespace isthmus::dicom

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -28,8 +29,25 @@ struct Omission {
   bool encapsulated = false;  // pixel data in fragments
 };
 
+// A fragment of encapsulated pixel data.
+struct Fragment {
+  std::uint64_t offset = 0;  // of its item's head in the data set
+  std::uint64_t length = 0;  // of its value, eight bytes behind that
+  bool begins_code_stream = false;
+};
+
+// Where the frames of encapsulated pixel data may begin (PS3.5 section A.4). Offsets count from the
+// first fragment's item.
+struct FragmentTables {
+  std::vector<Fragment> fragments;
+  std::vector<std::uint64_t> basic_offsets;  // as far as the table is valid
+  std::string extended_offsets;              // (7FE0,0001) and (7FE0,0002), as they stand there
+  std::string extended_lengths;
+};
+
 struct Skeleton {
   ScanReport scan;
+  FragmentTables pixels;
   std::string bytes;  // in the same byte order and VR kind as the data set, never deflated
   std::vector<Omission> omitted;
 
@@ -41,5 +59,10 @@ struct Skeleton {
 // "dicom.too_large" (permanent) when what is left is beyond the limit.
 Result<Skeleton> read_skeleton(ByteSource& dataset, std::string_view transfer_syntax_uid,
                                const SkeletonLimits& limits = {});
+
+// All bytes of a data set from its first on, inflated when it was deflated, until `sink` returns
+// false; offsets of a skeleton count in these. Errors as scan_dataset's of a deflated stream.
+Result<void> read_dataset(ByteSource& dataset, std::string_view transfer_syntax_uid,
+                          const ScanLimits& limits, const std::function<bool(ByteSpan)>& sink);
 
 }  // namespace isthmus::dicom

@@ -38,6 +38,8 @@ inline constexpr std::string_view kGetImageSet =
     "/datastore/{datastoreId}/imageSet/{imageSetId}/getImageSet";
 inline constexpr std::string_view kGetMetadata =
     "/datastore/{datastoreId}/imageSet/{imageSetId}/getImageSetMetadata";
+inline constexpr std::string_view kGetFrame =
+    "/datastore/{datastoreId}/imageSet/{imageSetId}/getImageFrame";
 inline constexpr std::string_view kListVersions =
     "/datastore/{datastoreId}/imageSet/{imageSetId}/listImageSetVersions";
 inline constexpr std::string_view kUpdateMetadata =
@@ -106,6 +108,7 @@ enum class Shape {
   DatastoreId,
   DatastoreName,
   DatastoreStatus,
+  ImageFrameId,
   ImageSetExternalVersionId,
   ImageSetId,
   ImageSetState,
@@ -315,6 +318,13 @@ struct GetImageSetMetadataRequest {
   std::optional<std::string> version_id;
 };
 
+// Its answer is the frame, with the Content-Type of its form.
+struct GetImageFrameRequest {
+  std::string datastore_id;
+  std::string image_set_id;
+  std::string image_frame_id;  // the body is imageFrameInformation itself
+};
+
 // One value of a filter: a union, exactly one member is set.
 struct SearchValue {
   std::optional<std::string> patient_id;
@@ -491,6 +501,8 @@ Result<ListImageSetVersionsRequest> parse_request(const Incoming& incoming);
 template <>
 Result<GetImageSetMetadataRequest> parse_request(const Incoming& incoming);
 template <>
+Result<GetImageFrameRequest> parse_request(const Incoming& incoming);
+template <>
 Result<SearchImageSetsRequest> parse_request(const Incoming& incoming);
 template <>
 Result<UpdateImageSetMetadataRequest> parse_request(const Incoming& incoming);
@@ -515,6 +527,7 @@ Call to_call(const ListDICOMImportJobsRequest& request);
 Call to_call(const GetImageSetRequest& request);
 Call to_call(const ListImageSetVersionsRequest& request);
 Call to_call(const GetImageSetMetadataRequest& request);
+Call to_call(const GetImageFrameRequest& request);
 Call to_call(const SearchImageSetsRequest& request);
 Call to_call(const UpdateImageSetMetadataRequest& request);
 Call to_call(const CopyImageSetRequest& request);

@@ -45,6 +45,8 @@ const std::vector<Library>& libraries() {
       {"dcmtk/",
        {"bridge/dicom/", "bridge/dimse/", "bridge/datastore/engine/", "bridge/datastore/worker/"}},
       {"iconv.h", {"bridge/datastore/engine/"}},
+      {"openjpeg.h", {"bridge/datastore/engine/pixels/openjpeg.cc"}},
+      {"openjph/", {"bridge/datastore/engine/pixels/openjph.cc"}},
       {"orthanc/", {"plugin/"}},
       {"spdlog/", {"bridge/base/"}},
       {"fmt/", {"bridge/", "plugin/"}},

@@ -20,6 +20,11 @@ constexpr Naming kNames[] = {
     {"datastore.no_such_job", "ResourceNotFoundException"},
     {"datastore.no_such_image_set", "ResourceNotFoundException"},
     {"datastore.not_latest", "ResourceNotFoundException"},
+    {"datastore.no_such_frame", "ResourceNotFoundException"},
+    {"datastore.too_many_frames", "ThrottlingException"},
+    {"pixels.broken", "BadRequestException"},
+    {"pixels.unsupported", "BadRequestException"},
+    {"pixels.too_large", "BadRequestException"},
     {"datastore.token_conflict", "ConflictException"},
     {"datastore.data_store_in_use", "ConflictException"},
     {"datastore.image_set_locked", "ConflictException"},
@@ -89,6 +94,7 @@ HealthImagingApi::HealthImagingApi(Env& env, const Gate& gate, const DataStoreOp
   route("POST", hi::paths::kSearch, "SearchImageSets", &HealthImagingApi::search);
   route("POST", hi::paths::kGetImageSet, "GetImageSet", &HealthImagingApi::get_image_set);
   route("POST", hi::paths::kGetMetadata, "GetImageSetMetadata", &HealthImagingApi::get_metadata);
+  route("POST", hi::paths::kGetFrame, "GetImageFrame", &HealthImagingApi::get_frame);
   route("POST", hi::paths::kListVersions, "ListImageSetVersions", &HealthImagingApi::list_versions);
   route("POST", hi::paths::kUpdateMetadata, "UpdateImageSetMetadata",
         &HealthImagingApi::update_metadata);

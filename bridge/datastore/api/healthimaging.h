@@ -1,5 +1,5 @@
 // The HealthImaging face of the data store (medical-imaging, 2023-07-19): data stores, import jobs,
-// image sets, search and metadata. Its "runtime-" hosts are the same handler: paths do not collide.
+// image sets, search, metadata and frames. Its "runtime-" hosts are the same handler: paths do not collide.
 // Form of everything: contracts/healthimaging/README.md, through wire/healthimaging.h.
 #pragma once
 
@@ -10,6 +10,7 @@
 #include "datastore/api/throttle.h"
 #include "datastore/engine/data_stores.h"
 #include "datastore/engine/events.h"
+#include "datastore/engine/frame_store.h"
 #include "datastore/engine/image_set_changes.h"
 #include "datastore/engine/image_set_store.h"
 #include "datastore/engine/import_jobs.h"
@@ -28,6 +29,7 @@ class HealthImagingApi : public http::Handler {
     ImageSetChanges& changes;
     Tags& tags;
     Events& events;
+    FrameStore& frames;
     std::function<void()> job_accepted;  // a hint for whoever works on jobs
   };
   HealthImagingApi(Env& env, const Gate& gate, const DataStoreOptions& options, Parts parts);
@@ -61,6 +63,7 @@ class HealthImagingApi : public http::Handler {
   Answer list_imports(const wire::healthimaging::Incoming& incoming);
   Answer get_image_set(const wire::healthimaging::Incoming& incoming);
   Answer list_versions(const wire::healthimaging::Incoming& incoming);
+  Answer get_frame(const wire::healthimaging::Incoming& incoming);
   Answer get_metadata(const wire::healthimaging::Incoming& incoming);
   Answer search(const wire::healthimaging::Incoming& incoming);
   Answer update_metadata(const wire::healthimaging::Incoming& incoming);

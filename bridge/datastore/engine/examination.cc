@@ -4,6 +4,7 @@
 
 #include "datastore/engine/deflate.h"
 #include "datastore/engine/image_sets.h"
+#include "datastore/engine/pixel_layout.h"
 
 namespace isthmus::datastore {
 namespace {
@@ -54,6 +55,22 @@ Bytes document_of(const json& answer) {
   return deflate_text(dumped(document));
 }
 
+Result<void> read_pixels(const json& answer, Examination& examination) {
+  const json& pixels = member(answer, "pixelData");
+  if (pixels.empty()) return {};
+  const auto offset = answer.find("datasetOffset");
+  const std::optional<Bytes> records = from_base64(text_of(pixels, "records"));
+  const auto description = description_from_json(member(pixels, "description"));
+  if (!records || records->size() % kFrameRecordBytes != 0 || !description ||
+      offset == answer.end() || !offset->is_number_integer()) {
+    return unexpected("\"pixelData\"");
+  }
+  examination.dataset_offset = offset->get<std::int64_t>();
+  examination.pixel_description = dumped(to_json(*description));
+  examination.pixel_records = *records;
+  return {};
+}
+
 }  // namespace
 
 Result<Examination> parse_examination(std::string_view line) {
@@ -83,6 +100,7 @@ Result<Examination> parse_examination(std::string_view line) {
   examination.grouping = grouping_of(member(answer, "grouping"));
   examination.attributes = dumped(member(answer, "tags"));
   examination.document = document_of(answer);
+  TRY(read_pixels(answer, examination));
   return examination;
 }
 

@@ -20,6 +20,10 @@ struct Examination {
   Digest grouping;
   std::string attributes;  // JSON object: the answer's "tags"
   Bytes document;          // compressed JSON: the answer's "metadata", syntax, frames, geometry
+  // Of its frames; pixel_records is empty when it has none.
+  std::int64_t dataset_offset = 0;
+  std::string pixel_description;  // JSON
+  Bytes pixel_records;
 
   bool refused() const { return !failure_type.empty(); }
 };

@@ -14,6 +14,9 @@
 
 #include "base/ids.h"
 #include "datastore/engine/dicom_metadata.h"
+#include "datastore/engine/dicom_text.h"
+#include "datastore/engine/pixels/codecs.h"
+#include "datastore/engine/pixels/layout.h"
 #include "dicom/part10.h"
 #include "dicom/probe.h"
 #include "dicom/skeleton.h"
@@ -31,10 +34,13 @@ constexpr std::size_t kHeadBytes = 132 + 64 * KiB;  // as much as read_file_head
 // contracts/healthimaging/warning-codes.json: documentedDecimal, which is what files hold.
 constexpr int kElementsDiscarded = 45062;
 constexpr int kSopClassMismatch = 45063;
+constexpr int kTranscodingException = 45312;
+constexpr int kFramesExtractionFailure = 45328;
 constexpr int kFrameNumberMismatch = 45329;
 constexpr int kInvalidOffsetTable = 45330;
 constexpr int kInvalidUidFormat = 45570;
 constexpr int kInvalidValueLength = 45571;
+constexpr int kOther = 47513;
 
 json refusal(std::string_view type, std::string_view code, std::string message) {
   return {{"ok", false}, {"exceptionType", type}, {"code", code}, {"message", std::move(message)}};
@@ -66,6 +72,7 @@ struct File {
   Identity identity;
   DcmDataset file_meta;
   DcmDataset dataset;
+  PixelLayout pixels;
 };
 
 Result<Bytes> read_head(ByteSource& file) {
@@ -333,6 +340,78 @@ void warn_of_file(const File& file, const Frames& frames, Warnings& warnings) {
   }
 }
 
+std::string text_of(DcmDataset& dataset, const DcmTagKey& tag) {
+  OFString text;  // stays empty when there is none
+  if (dataset.findAndGetOFString(tag, text).bad()) return {};
+  return {text.c_str(), text.length()};
+}
+
+PixelDescription description_of(File& file, const dicom::Omission& pixels) {
+  PixelDescription description;
+  description.transfer_syntax_uid = file.syntax->uid;
+  const auto small = [&](const DcmTagKey& tag) {
+    return static_cast<std::uint32_t>(number(file.dataset, tag));
+  };
+  description.rows = small(DCM_Rows);
+  description.columns = small(DCM_Columns);
+  description.samples = std::max<std::uint32_t>(small(DCM_SamplesPerPixel), 1);
+  description.bits_allocated = small(DCM_BitsAllocated);
+  description.bits_stored = small(DCM_BitsStored);
+  if (description.bits_stored == 0) description.bits_stored = description.bits_allocated;
+  description.is_signed = small(DCM_PixelRepresentation) == 1;
+  description.planar = small(DCM_PlanarConfiguration) == 1;
+  description.in_words = pixels.vr == "OW";
+  description.photometric = ascii_text(text_of(file.dataset, DCM_PhotometricInterpretation));
+  description.form = form_of(description);
+  return description;
+}
+
+// Where the frames are and what is in them. The source is read once more, if they are measured.
+Result<void> lay_out_pixels(ByteSource& source, const ExamineLimits& limits, File& file) {
+  const dicom::Omission* pixels = file.skeleton.find(0x7FE00010);
+  if (pixels == nullptr) return {};
+  file.pixels.description = description_of(file, *pixels);
+  const Frames frames = frames_of(file);
+  file.pixels.frames =
+      locate_frames(file.skeleton, file.pixels.description, frames.declared, kMaxFrames);
+  if (!limits.measure_frames || file.pixels.frames.empty()) return {};
+  const std::uint64_t offset = file.meta.dataset_offset_bytes;
+  TRY(source.rewind());
+  const auto dataset = slice_of(source, offset, source.size() - offset);
+  const SteadyTime deadline = system_clock().steady_now() + limits.pixel_time;
+  return measure_frames(*dataset, {}, file.pixels,
+                        [&] { return system_clock().steady_now() < deadline; });
+}
+
+void warn_of_pixels(const File& file, Warnings& warnings) {
+  const bool pixels = file.skeleton.scan.has_pixel_data;
+  if (pixels && file.skeleton.find(0x7FE00010) == nullptr) {
+    warnings.add(kFramesExtractionFailure, "FRAMES_EXTRACTION_FAILURE",
+                 "The file was imported, but floating point pixel data have no image frames.");
+  } else if (pixels && file.pixels.frames.empty()) {
+    warnings.add(kFramesExtractionFailure, "FRAMES_EXTRACTION_FAILURE",
+                 "The file was imported, but no image frames were found in its pixel data.");
+  }
+  for (const FrameRecord& frame : file.pixels.frames) {
+    if (frame.state == FrameState::broken) {
+      warnings.add(kTranscodingException, "TRANSCODING_EXCEPTION",
+                   "The file was imported, but image frames of it cannot be decoded.");
+    }
+    if (frame.state == FrameState::unmeasured) {
+      warnings.add(kOther, "OTHER",
+                   "The file was imported, but image frames of it were not decoded, and have no "
+                   "checksums.");
+    }
+  }
+}
+
+json pixels_json(const PixelLayout& pixels) {
+  Bytes records;
+  records.reserve(pixels.frames.size() * kFrameRecordBytes);
+  for (const FrameRecord& record : pixels.frames) append_record(record, records);
+  return {{"description", to_json(pixels.description)}, {"records", to_base64(records)}};
+}
+
 json metadata_json(Metadata&& m) {
   return {{"patient", std::move(m.patient)},
           {"study", std::move(m.study)},
@@ -355,24 +434,27 @@ json acceptance(File& file) {
   const Frames frames = frames_of(file);
   warn_of_file(file, frames, warnings);
   warn_of_values(file.dataset, warnings);
+  warn_of_pixels(file, warnings);
   const Identity& id = file.identity;
   const bool pixels = file.skeleton.scan.has_pixel_data;
-  return {{"ok", true},
-          {"transferSyntaxUID", file.syntax->uid},
-          {"identity",
-           {{"sopClassUID", id.sop_class_uid.text()},
-            {"sopInstanceUID", id.sop_instance_uid.text()},
-            {"studyInstanceUID", id.study_instance_uid.text()},
-            {"seriesInstanceUID", id.series_instance_uid.text()}}},
-          {"grouping", grouping(metadata)},
-          {"tags", tags(metadata)},
-          {"rows", number(file.dataset, DCM_Rows)},
-          {"columns", number(file.dataset, DCM_Columns)},
-          {"frames", pixels ? usable(frames) : 0},
-          {"hasPixelData", pixels},
-          {"datasetOffset", file.meta.dataset_offset_bytes},
-          {"warnings", warnings.take()},
-          {"metadata", metadata_json(std::move(metadata))}};
+  json answer = {{"ok", true},
+                 {"transferSyntaxUID", file.syntax->uid},
+                 {"identity",
+                  {{"sopClassUID", id.sop_class_uid.text()},
+                   {"sopInstanceUID", id.sop_instance_uid.text()},
+                   {"studyInstanceUID", id.study_instance_uid.text()},
+                   {"seriesInstanceUID", id.series_instance_uid.text()}}},
+                 {"grouping", grouping(metadata)},
+                 {"tags", tags(metadata)},
+                 {"rows", number(file.dataset, DCM_Rows)},
+                 {"columns", number(file.dataset, DCM_Columns)},
+                 {"frames", pixels ? usable(frames) : 0},
+                 {"hasPixelData", pixels},
+                 {"datasetOffset", file.meta.dataset_offset_bytes},
+                 {"warnings", warnings.take()},
+                 {"metadata", metadata_json(std::move(metadata))}};
+  if (!file.pixels.frames.empty()) answer["pixelData"] = pixels_json(file.pixels);
+  return answer;
 }
 
 }  // namespace
@@ -380,6 +462,7 @@ json acceptance(File& file) {
 Result<void> prepare_examiner() {
   OFLog::configure(OFLogger::OFF_LOG_LEVEL);
   dcmEnableAutomaticInputDataCorrection.set(OFFalse);  // values as they are, pads included
+  prepare_codecs();
   if (dcmDataDict.isDictionaryLoaded()) return {};
   return fatal_error("dicom.no_dictionary",
                      "DCMTK's data dictionary is missing: install libdcmtk17 with its data.");
@@ -387,7 +470,8 @@ Result<void> prepare_examiner() {
 
 json examine(ByteSource& file, const ExamineLimits& limits) {
   const auto state = std::make_unique<File>();
-  const Result<void> done = read(file, limits, *state);
+  Result<void> done = read(file, limits, *state);
+  if (done.ok()) done = lay_out_pixels(file, limits, *state);
   return done.ok() ? acceptance(*state) : refusal_of(done.error());
 }
 

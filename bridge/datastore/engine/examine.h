@@ -29,6 +29,10 @@
 // read, or needs more memory than allowed). message is plain words without values of the data set;
 // code is one of base's stable error codes (dicom.*, disk.*, worker.*).
 //
+// A request may have "measure":false: frames are found, and not decoded. That is what is asked when
+// a process died of a file: a code stream that kills its decoder costs its frames, not the
+// instance.
+//
 // Accepted:
 //
 //   {"ok":true,
@@ -49,6 +53,7 @@
 //                                                 never more than declared, than the pixel data can
 //                                                 hold, or than a million
 //    "hasPixelData":true,
+//    "pixelData":{"description":{…},"records":"base64"},   absent without frames: pixel_layout.h
 //    "datasetOffset":1024,                        of the data set in the file: behind group 0002
 //    "metadata":{"patient":{…},"study":{…},"series":{…},"instance":{…},"DICOMVRs":{…}},
 //    "warnings":[{"code":45330,"type":"INVALID_OFFSET_TABLE","message":"…"}]}
@@ -63,6 +68,7 @@
 // (documented decimals).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 
@@ -75,6 +81,8 @@ struct ExamineLimits {
   std::uint64_t value_bytes = 4 * MiB;  // longer values are left out of the metadata
   std::uint64_t metadata_bytes =
       128 * MiB;  // a data set with more than that besides pixels is refused
+  bool measure_frames = true;
+  std::chrono::milliseconds pixel_time{10'000};  // of measuring; frames left are not measured
 };
 
 // Loads DCMTK's dictionary and silences it: it would print values. Once per process, before

@@ -43,12 +43,41 @@ Result<std::string> ProcessExaminer::ask_once(const std::string& request) {
   return answer;
 }
 
+Result<Bytes> ProcessExaminer::render(const FileSystem::Path& file, const FrameOrder& order) {
+  const nlohmann::json request = {{"path", file.string()},
+                                  {"datasetOffset", order.dataset_offset},
+                                  {"render", order.form},
+                                  {"description", to_json(order.description)},
+                                  {"record", to_json(order.record)}};
+  const Result<std::string> line = ask_once(request.dump());
+  if (!line) {
+    if (line.error().code == "datastore.worker_start") return line.error();
+    // Killed from outside, or by the kernel for want of memory: another time it may do.
+    const bool by_frame = line.error().code != "datastore.worker_killed";
+    return by_frame ? permanent_error("pixels.broken", "Decoding the frame ended its process.")
+                    : line.error();
+  }
+  const auto answer = nlohmann::json::parse(*line, nullptr, false);
+  if (!answer.is_object() || !answer.contains("ok")) {
+    return permanent_error("datastore.worker_answer", "The worker's answer cannot be read.");
+  }
+  if (!answer["ok"].get<bool>()) {
+    const std::string code = answer.value("code", "pixels.broken");
+    return code.starts_with("pixels.") ? permanent_error(code, answer.value("message", ""))
+                                       : transient_error(code, answer.value("message", ""));
+  }
+  std::optional<Bytes> bytes = from_base64(answer.value("bytes", ""));
+  if (!bytes) return permanent_error("datastore.worker_answer", "The frame cannot be read.");
+  return std::move(*bytes);
+}
+
 Result<Examination> ProcessExaminer::examine(const FileSystem::Path& file) {
   const std::string request = nlohmann::json({{"path", file.string()}}).dump();
   Result<std::string> answer = ask_once(request);
   if (!answer && (answer.error().code == "datastore.worker_died" ||
                   answer.error().code == "datastore.worker_killed")) {
-    answer = ask_once(request);
+    // A code stream may have killed its decoder: that costs the frames, not the instance.
+    answer = ask_once(nlohmann::json({{"path", file.string()}, {"measure", false}}).dump());
   }
   if (answer) {
     Result<Examination> examination = parse_examination(*answer);

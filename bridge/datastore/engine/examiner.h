@@ -7,6 +7,7 @@
 
 #include "datastore/engine/dictionary.h"
 #include "datastore/engine/examination.h"
+#include "datastore/engine/frame_store.h"
 #include "datastore/engine/worker_process.h"
 
 namespace isthmus::datastore {
@@ -32,11 +33,12 @@ struct ProcessExaminerOptions {
 // Keeps idle processes for the next file; as many as callers at once. A process that dies is
 // replaced and the file tried once more, because something else than the file may have ended it;
 // when it dies again, the file is refused. One that takes too long is killed.
-class ProcessExaminer : public Examiner {
+class ProcessExaminer : public Examiner, public FrameRenderer {
  public:
   ProcessExaminer(Env& env, ProcessExaminerOptions options);
   Result<Examination> examine(const FileSystem::Path& file) override;
   Result<Dictionary> look_up(const std::vector<std::string>& keywords) override;
+  Result<Bytes> render(const FileSystem::Path& file, const FrameOrder& order) override;
 
  private:
   Result<std::unique_ptr<WorkerProcess>> lease();

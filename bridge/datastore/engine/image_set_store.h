@@ -98,7 +98,7 @@ class ImageSetStore {
   Result<std::vector<ImageSetSummary>> search(const std::string& data_store,
                                               const ImageSetQuery& query);
   // The gzip-compressed document of a version (contracts/healthimaging section 4). Its size is
-  // bounded by the disk, not by memory. ImageFrames have IDs only: nothing decodes pixels here.
+  // bounded by the disk, not by memory.
   Result<std::unique_ptr<ByteSource>> metadata(const std::string& data_store,
                                                const ImageSetVersionRecord& version);
 

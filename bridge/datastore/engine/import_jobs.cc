@@ -2,6 +2,7 @@
 
 #include "base/failpoint.h"
 #include "datastore/engine/data_stores.h"
+#include "datastore/engine/pixel_layout.h"
 
 namespace isthmus::datastore {
 namespace {
@@ -247,6 +248,15 @@ Result<void> ImportJobs::record(const std::string& job, std::int64_t ordinal,
         " WHERE job = ? AND ordinal = ? AND state = 'pending'",
         {examination.warnings, examination.sop_instance_uid, examination.series_instance_uid,
          examination.grouping, examination.attributes, examination.document, job, ordinal}));
+    if (examination.pixel_records.empty()) return {};
+    TRY(
+        database.run("INSERT OR REPLACE INTO pixel_data"
+                     " (blob, dataset_offset, description, frame_count, frames)"
+                     " SELECT blob, ?, ?, ?, ? FROM import_files WHERE job = ? AND ordinal = ?"
+                     " AND blob IS NOT NULL",
+                     {examination.dataset_offset, examination.pixel_description,
+                      examination.pixel_records.size() / kFrameRecordBytes,
+                      examination.pixel_records, job, ordinal}));
     return {};
   });
   TRY(written);

@@ -1,10 +1,12 @@
 // GetImageSetMetadata: the document of one image set version, put together from its instances'.
 // Form: contracts/healthimaging/README.md section 4.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "datastore/engine/deflate.h"
 #include "datastore/engine/image_set_store.h"
 #include "datastore/engine/levels.h"
+#include "datastore/engine/pixel_layout.h"
 
 namespace isthmus::datastore {
 namespace {
@@ -12,33 +14,42 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t kInstancesAtATime = 50;
-// The number of frames is the file's own claim: a false one must not fill the memory.
-constexpr std::int64_t kMostFrames = 100'000;
+// A document is put together instance by instance: one of them must not fill the memory.
+constexpr std::size_t kMostFrames = 100'000;
 
 struct StoredInstance {
   std::int64_t id = 0;
   std::int64_t first_version = 0;
   std::string sop_instance_uid;
   Bytes examination;
+  Digest blob;
+  std::string description;  // of its pixel data; empty when it has no frames
+  Bytes frames;
 };
 
 // The instances of a version never change, so pages may be read one by one.
 Result<std::vector<StoredInstance>> read_instances(sql::Database& database,
                                                    const ImageSetVersionRecord& version,
                                                    const StoredInstance& after) {
-  TRY_ASSIGN(sql::Statement rows,
-             database.query("SELECT id, first_version, sop_instance_uid, examination"
-                            " FROM instances WHERE image_set = ?1 AND first_version <= ?2"
-                            " AND (end_version IS NULL OR end_version > ?2)"
-                            " AND (first_version, id) > (?3, ?4)"
-                            " ORDER BY first_version, id LIMIT ?5",
-                            {version.image_set, version.version, after.first_version, after.id,
-                             kInstancesAtATime}));
+  TRY_ASSIGN(
+      sql::Statement rows,
+      database.query(
+          "SELECT i.id, i.first_version, i.sop_instance_uid, i.examination, i.blob,"
+          " p.description, p.frames"
+          " FROM instances i LEFT JOIN pixel_data p ON p.blob = i.blob"
+          " WHERE i.image_set = ?1 AND i.first_version <= ?2"
+          " AND (i.end_version IS NULL OR i.end_version > ?2)"
+          " AND (i.first_version, i.id) > (?3, ?4)"
+          " ORDER BY i.first_version, i.id LIMIT ?5",
+          {version.image_set, version.version, after.first_version, after.id, kInstancesAtATime}));
   std::vector<StoredInstance> instances;
   while (true) {
     TRY_ASSIGN(const bool more, rows.next());
     if (!more) return instances;
-    instances.push_back({rows.integer(0), rows.integer(1), rows.text(2), rows.blob(3)});
+    const std::optional<Digest> blob = Digest::from_hex(rows.text(4));
+    if (!blob) return fatal_error("datastore.io", "A row of the catalogue is damaged.");
+    instances.push_back({rows.integer(0), rows.integer(1), rows.text(2), rows.blob(3), *blob,
+                         rows.text(5), rows.blob(6)});
   }
 }
 
@@ -51,31 +62,52 @@ json member(const json& object, const char* name) {
   return found != object.end() && found->is_object() ? *found : json::object();
 }
 
-// IDs follow from what they name, so they are the same in every answer: nothing keeps them.
-json frames_of(const std::string& image_set, const StoredInstance& instance, const json& document) {
-  json frames = json::array();
-  const auto claimed = document.find("frames");
-  if (claimed == document.end() || !claimed->is_number_integer()) return frames;
-  const std::int64_t count = claimed->get<std::int64_t>();
-  if (count > kMostFrames) return frames;
-  for (std::int64_t frame = 0; frame < count; ++frame) {
-    const std::string name =
-        image_set + "/" + std::to_string(instance.id) + "/" + std::to_string(frame);
-    frames.push_back({{"ID", sha256(name).hex().substr(0, 32)}});
+// Of a frame that is kept as it came nobody looks at the pixels; of one that cannot be decoded
+// nothing is known (README.md section 4 of the contract).
+json frame_of(const StoredInstance& instance, const PixelDescription& description,
+              std::uint32_t index) {
+  const std::size_t at = index * kFrameRecordBytes;
+  const FrameRecord record = read_record(ByteSpan(instance.frames).subspan(at, kFrameRecordBytes));
+  json frame = {{"ID", frame_id(instance.blob, index)},
+                {"PixelDataChecksumFromBaseToFullResolution", json::array()},
+                {"MinPixelValue", nullptr},
+                {"MaxPixelValue", nullptr},
+                {"FrameSizeInBytes", record.size_bytes}};
+  if (record.state != FrameState::measured) return frame;
+  frame["PixelDataChecksumFromBaseToFullResolution"].push_back({{"Width", description.columns},
+                                                                {"Height", description.rows},
+                                                                {"Checksum", record.checksum}});
+  if (description.form == FrameForm::transcoded) {
+    frame["MinPixelValue"] = record.smallest;
+    frame["MaxPixelValue"] = record.largest;
   }
-  return frames;
+  return frame;
 }
 
-json instance_of(const std::string& image_set, const StoredInstance& stored, const json& document) {
+// IDs follow from what they name, so they are the same in every answer, version and copy.
+void add_frames(const StoredInstance& stored, const std::string& lossless_format, json& instance) {
+  instance["ImageFrames"] = json::array();
+  const auto description = description_from_json(json::parse(stored.description, nullptr, false));
+  if (!description) return;
+  instance["StoredTransferSyntaxUID"] = stored_syntax(*description, lossless_format);
+  instance["ChecksumType"] = description->form == FrameForm::kept ? "COMPRESSED" : "DECOMPRESSED";
+  const std::size_t count = stored.frames.size() / kFrameRecordBytes;
+  for (std::uint32_t i = 0; i < std::min(count, kMostFrames); ++i) {
+    instance["ImageFrames"].push_back(frame_of(stored, *description, i));
+  }
+}
+
+json instance_of(const StoredInstance& stored, const std::string& lossless_format,
+                 const json& document) {
   const json metadata = member(document, "metadata");
   json instance = json::object();
   instance["DICOM"] = member(metadata, "instance");
   instance["DICOMVRs"] = member(metadata, "DICOMVRs");
-  // Kept as it came: nothing is transcoded here.
+  // Of an instance without frames nothing is transcoded.
   if (const auto syntax = document.find("transferSyntaxUID"); syntax != document.end()) {
     instance["StoredTransferSyntaxUID"] = *syntax;
   }
-  instance["ImageFrames"] = frames_of(image_set, stored, document);
+  add_frames(stored, lossless_format, instance);
   return instance;
 }
 
@@ -98,6 +130,14 @@ Result<std::unique_ptr<ByteSource>> ImageSetStore::metadata(const std::string& d
   TRY_ASSIGN(const Levels levels, catalogue_.read([&](sql::Database& database) {
     return levels_of(database, version.image_set, version.version);
   }));
+  TRY_ASSIGN(const std::string lossless_format,
+             catalogue_.read([&](sql::Database& database) -> Result<std::string> {
+               TRY_ASSIGN(const auto format,
+                          database.query_text("SELECT lossless_storage_format FROM data_stores"
+                                              " WHERE id = ?",
+                                              {data_store}));
+               return format.value_or("HTJ2K");
+             }));
   TRY_ASSIGN(std::unique_ptr<File> file, blobs_.scratch());
   GzipWriter gzip;
   const auto sink = [&](ByteSpan piece) { return file->append(piece); };
@@ -117,11 +157,11 @@ Result<std::unique_ptr<ByteSource>> ImageSetStore::metadata(const std::string& d
       }
       if (first) TRY(gzip.write(opening(data_store, version.image_set, levels), sink));
       TRY(gzip.write((first ? "" : ",") + dumped(stored.sop_instance_uid) + ":" +
-                         dumped(instance_of(version.image_set, stored, document)),
+                         dumped(instance_of(stored, lossless_format, document)),
                      sink));
       first = false;
     }
-    last = {instances.back().id, instances.back().first_version, "", {}};
+    last = {instances.back().id, instances.back().first_version, "", {}, {}, "", {}};
   }
   // Deleted in the middle of it.
   if (first) return permanent_error("datastore.no_such_image_set", "The image set was deleted.");

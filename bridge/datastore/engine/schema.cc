@@ -2,6 +2,8 @@
 
 #include <vector>
 
+#include "datastore/engine/schema_pixels.h"
+
 namespace isthmus::datastore {
 namespace {
 
@@ -274,7 +276,7 @@ END;
 
 std::span<const sql::Migration> catalogue_migrations() {
   static const std::vector<sql::Migration> migrations = {
-      {kBuckets, {}}, {kImaging, {}}, {kChanges, {}}, {kEvents, {}}};
+      {kBuckets, {}}, {kImaging, {}}, {kChanges, {}}, {kEvents, {}}, {kPixelDataSchema, {}}};
   return migrations;
 }
 

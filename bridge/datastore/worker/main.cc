@@ -1,10 +1,11 @@
-// isthmus-import-worker: examines files for the data store's import where a crash costs one file.
-// The protocol is in datastore/engine/examine.h.
+// isthmus-import-worker: examines files for the data store's import, and decodes frames, where a
+// crash costs one file or frame. The protocol is in datastore/engine/examine.h and render.h.
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <cstdio>
@@ -15,6 +16,7 @@
 
 #include "base/env.h"
 #include "datastore/engine/examine.h"
+#include "datastore/engine/render.h"
 
 namespace isthmus::datastore {
 namespace {
@@ -89,7 +91,7 @@ json refused(const char* type, const char* code, const char* message) {
   return {{"ok", false}, {"exceptionType", type}, {"code", code}, {"message", message}};
 }
 
-json examine_request(const json& request) {
+json carry_out(const json& request, const Options& options) {
   if (request.is_object() && request.contains("keywords")) {
     return look_up_keywords(request["keywords"]);
   }
@@ -101,23 +103,28 @@ json examine_request(const json& request) {
       refused("InternalServerException", "disk.not_found", "The file cannot be read now.");
   auto file = posix_files().open(request["path"].get<std::string>(), FileSystem::Mode::read_only);
   if (!file.ok()) return unreadable;
+  if (request.contains("render")) return render_frame(std::move(file).value(), request);
   const Result<std::uint64_t> size = (*file)->size();
   if (!size.ok()) return unreadable;
   const std::uint64_t offset = request.value("offset", std::uint64_t{0});
   if (offset > *size) return unreadable;
   const std::uint64_t length = request.value("length", *size - offset);
   if (length > *size - offset) return unreadable;
-  return examine(*source_of_file(std::move(file).value(), offset, length));
+  // Decoding may take a third of the time; what is left must do for the rest.
+  const ExamineLimits limits{
+      .measure_frames = request.value("measure", true),
+      .pixel_time = std::chrono::seconds(std::max<std::uint64_t>(options.cpu_seconds / 3, 1))};
+  return examine(*source_of_file(std::move(file).value(), offset, length), limits);
 }
 
 // Memory is given back before the answer is made: the answer itself needs some.
-std::string answer(const std::string& line) {
+std::string answer(const std::string& line, const Options& options) {
   json result;
   json id;
   try {
     const json request = json::parse(line, nullptr, false);
     if (request.is_object() && request.contains("id")) id = request["id"];
-    result = examine_request(request);
+    result = carry_out(request, options);
   } catch (const std::bad_alloc&) {
     result = refused("InternalServerException", "worker.out_of_memory",
                      "Examining the file needs more memory than is allowed.");
@@ -144,7 +151,7 @@ int run(int argc, char** argv) {
   std::string line;
   while (std::getline(std::cin, line)) {
     allow_cpu(options.cpu_seconds);
-    std::cout << answer(line) << '\n' << std::flush;
+    std::cout << answer(line, options) << '\n' << std::flush;
     if (!std::cout) return 4;
   }
   return 0;

@@ -10,6 +10,16 @@ namespace {
 
 constexpr std::size_t kReadBytes = 256 * KiB;
 constexpr std::size_t kMaxOffsetTableBytes = 4 * MiB;  // a million frames
+constexpr Tag kExtendedOffsetTable = 0x7FE00001;
+constexpr Tag kExtendedOffsetTableLengths = 0x7FE00002;
+
+// How JPEG, JPEG-LS, JPEG 2000, HTJ2K and JPEG XL begin: with their start-of-image or
+// start-of-code-stream marker, or with a box whose type JP2 and JXL files have first.
+bool begins_code_stream(std::string_view bytes) {
+  return bytes.starts_with("\xFF\xD8") || bytes.starts_with("\xFF\x4F") ||
+         bytes.starts_with("\xFF\x0A") ||
+         (bytes.size() >= 8 && (bytes.substr(4, 4) == "jP  " || bytes.substr(4, 4) == "JXL "));
+}
 
 bool is_pixel_data(Tag tag) {
   return tag == kPixelData || tag == kFloatPixelData || tag == kDoubleFloatPixelData;
@@ -20,11 +30,20 @@ bool is_pixel_data(Tag tag) {
 WalkVisitor::Wish ScanVisitor::element(const ElementHead& head) {
   if (head.fragment) return fragment(head);
   if (head.top_level()) note_top_level(head);
-  return {};
+  const bool extended = head.top_level() && (head.tag == kExtendedOffsetTable ||
+                                             head.tag == kExtendedOffsetTableLengths);
+  return {.keep_bytes = extended ? 2 * kMaxOffsetTableBytes : 0};
 }
 
-void ScanVisitor::value(const ElementHead&, std::string_view bytes) {
-  table_ = bytes;
+void ScanVisitor::value(const ElementHead& head, std::string_view bytes) {
+  if (!head.fragment) {
+    (head.tag == kExtendedOffsetTable ? tables_.extended_offsets : tables_.extended_lengths) =
+        bytes;
+  } else if (tables_.fragments.empty()) {
+    table_ = bytes;
+  } else {
+    tables_.fragments.back().begins_code_stream = begins_code_stream(bytes);
+  }
 }
 
 void ScanVisitor::note_top_level(const ElementHead& head) {
@@ -58,7 +77,8 @@ WalkVisitor::Wish ScanVisitor::fragment(const ElementHead& head) {
   }
   ++report_.fragments;
   starts_.push_back(head.offset - *first_fragment_);
-  return {};
+  tables_.fragments.push_back({head.offset, head.length, false});
+  return {.keep_bytes = 12};
 }
 
 ScanReport ScanVisitor::report(const Walker& walker) {
@@ -67,6 +87,7 @@ ScanReport ScanVisitor::report(const Walker& walker) {
   report_.padding_bytes = walker.padding_bytes();
   report_.dataset_bytes = walker.position() - walker.padding_bytes();
   report_.offset_table_valid = offset_table_valid();
+  if (!report_.offset_table_valid) tables_.basic_offsets.clear();
   if (open_omission_) omissions_.back().end = report_.dataset_bytes;
   open_omission_ = false;
   return report_;
@@ -87,6 +108,7 @@ bool ScanVisitor::offset_table_valid() {
     if (next == starts_.end() || *next != offset) return false;
     ++next;
     ++report_.frames_in_offset_table;
+    tables_.basic_offsets.push_back(offset);
   }
   return true;
 }

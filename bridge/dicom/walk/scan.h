@@ -24,6 +24,8 @@ class ScanVisitor final : public WalkVisitor {
 
   ScanReport report(const Walker& walker);
   std::vector<Omission> take_omissions() { return std::move(omissions_); }
+  // What read_skeleton() tells of encapsulated pixel data.
+  FragmentTables take_fragments() { return std::move(tables_); }
 
  private:
   Wish fragment(const ElementHead& head);
@@ -39,6 +41,7 @@ class ScanVisitor final : public WalkVisitor {
   std::optional<std::uint64_t> first_fragment_;
   std::vector<std::uint64_t> starts_;
   std::string table_;
+  FragmentTables tables_;
 };
 
 // Reads all of `source`, inflated when the syntax is deflated, and gives it to `sink` until that

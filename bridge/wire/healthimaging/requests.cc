@@ -211,6 +211,19 @@ Result<GetImageSetMetadataRequest> parse_request(const Incoming& incoming) {
 }
 
 template <>
+Result<GetImageFrameRequest> parse_request(const Incoming& incoming) {
+  Faults faults;
+  Parameters parameters(incoming, faults);
+  GetImageFrameRequest request;
+  request.datastore_id = parameters.path("datastoreId", Shape::DatastoreId);
+  request.image_set_id = parameters.path("imageSetId", Shape::ImageSetId);
+  const Json body = body_of(incoming.body, "imageFrameInformation", faults);
+  Checked members(body, "imageFrameInformation.", faults);
+  request.image_frame_id = members.required_text("imageFrameId", Shape::ImageFrameId);
+  return done(std::move(request), faults);
+}
+
+template <>
 Result<SearchImageSetsRequest> parse_request(const Incoming& incoming) {
   Faults faults;
   Parameters parameters(incoming, faults);
@@ -302,6 +315,13 @@ Call to_call(const ListImageSetVersionsRequest& request) {
 Call to_call(const GetImageSetMetadataRequest& request) {
   Target target(paths::kGetMetadata, {request.datastore_id, request.image_set_id});
   return {"POST", target.with("version", request.version_id).text(), ""};
+}
+
+Call to_call(const GetImageFrameRequest& request) {
+  OrderedJson body = OrderedJson::object();
+  body["imageFrameId"] = request.image_frame_id;
+  const Target target(paths::kGetFrame, {request.datastore_id, request.image_set_id});
+  return {"POST", target.text(), dumped(body)};
 }
 
 Call to_call(const SearchImageSetsRequest& request) {

@@ -272,6 +272,7 @@ constexpr Constraint kConstraints[] = {
      nullptr,
      {},
      "CREATING|CREATE_FAILED|ACTIVE|DELETING|DELETED"},
+    {Shape::ImageFrameId, "ImageFrameId", 0, 0, id_pattern, kIdPattern},
     {Shape::ImageSetExternalVersionId, "ImageSetExternalVersionId", 0, 0, version_pattern, "\\d+"},
     {Shape::ImageSetId, "ImageSetId", 0, 0, id_pattern, kIdPattern},
     {Shape::ImageSetState, "ImageSetState", 0, 0, nullptr, {}, "ACTIVE|LOCKED|DELETED"},

@@ -114,6 +114,7 @@ const std::map<std::string, Operation> kOperations = {
     {"GetImageSet", {parse_only<GetImageSetRequest>, paths::kGetImageSet}},
     {"ListImageSetVersions", {parse_only<ListImageSetVersionsRequest>, paths::kListVersions}},
     {"GetImageSetMetadata", {parse_only<GetImageSetMetadataRequest>, paths::kGetMetadata}},
+    {"GetImageFrame", {parse_only<GetImageFrameRequest>, paths::kGetFrame}},
     {"SearchImageSets", {parse_only<SearchImageSetsRequest>, paths::kSearch}},
     {"UpdateImageSetMetadata", {parse_only<UpdateImageSetMetadataRequest>, paths::kUpdateMetadata}},
     {"CopyImageSet", {parse_only<CopyImageSetRequest>, paths::kCopyImageSet}},

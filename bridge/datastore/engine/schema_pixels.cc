@@ -1,0 +1,33 @@
+#include "datastore/engine/schema_pixels.h"
+
+namespace isthmus::datastore {
+
+// Where the frames of a blob's pixel data lie, and what is in them (pixel_layout.h). A row follows
+// from its blob's bytes alone, so whoever examines them again writes the same; it goes with the
+// last instance or unfinished import file that names the blob.
+const char* const kPixelDataSchema = R"sql(
+CREATE TABLE pixel_data (
+  blob TEXT PRIMARY KEY,
+  dataset_offset INTEGER NOT NULL,   -- of the data set in the file
+  description TEXT NOT NULL,         -- JSON
+  frame_count INTEGER NOT NULL,
+  frames BLOB NOT NULL               -- records of 56 bytes, in the order of the frames
+) STRICT;
+
+CREATE TRIGGER pixel_data_of_instances AFTER DELETE ON instances
+WHEN NOT EXISTS (SELECT 1 FROM instances WHERE blob = OLD.blob)
+ AND NOT EXISTS (SELECT 1 FROM import_files WHERE blob = OLD.blob)
+BEGIN
+  DELETE FROM pixel_data WHERE blob = OLD.blob;
+END;
+
+CREATE TRIGGER pixel_data_of_files AFTER UPDATE OF blob ON import_files
+WHEN OLD.blob IS NOT NULL AND NEW.blob IS NULL
+ AND NOT EXISTS (SELECT 1 FROM instances WHERE blob = OLD.blob)
+ AND NOT EXISTS (SELECT 1 FROM import_files WHERE blob = OLD.blob)
+BEGIN
+  DELETE FROM pixel_data WHERE blob = OLD.blob;
+END;
+)sql";
+
+}  // namespace isthmus::datastore
