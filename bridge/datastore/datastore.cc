@@ -1,5 +1,6 @@
 #include "datastore/datastore.h"
 
+#include "datastore/api/dicomweb.h"
 #include "datastore/api/healthimaging.h"
 #include "datastore/api/s3.h"
 #include "datastore/engine/examiner.h"
@@ -12,17 +13,20 @@ namespace {
 // like.
 class Front : public http::Handler {
  public:
-  Front(http::Handler& s3, http::Handler& healthimaging) : s3_(s3), healthimaging_(healthimaging) {}
+  Front(http::Handler& s3, http::Handler& healthimaging, http::Handler& dicomweb)
+      : s3_(s3), healthimaging_(healthimaging), dicomweb_(dicomweb) {}
   std::unique_ptr<http::Exchange> open(const http::Head& head) override {
     const std::optional<std::string> service = Gate::claimed_service(head);
     const bool imaging = service ? *service == wire::healthimaging::kSigningName
                                  : HealthImagingApi::claims_path(head.path());
-    return imaging ? healthimaging_.open(head) : s3_.open(head);
+    if (!imaging) return s3_.open(head);
+    return DicomWebApi::claims_path(head.path()) ? dicomweb_.open(head) : healthimaging_.open(head);
   }
 
  private:
   http::Handler& s3_;
   http::Handler& healthimaging_;
+  http::Handler& dicomweb_;
 };
 
 class LocalDataStore : public DataStore {
@@ -56,7 +60,12 @@ class LocalDataStore : public DataStore {
         healthimaging_(env, gate_, options_,
                        {data_stores_, import_jobs_, image_sets_, changes_, tags_, events_, *frames_,
                         [this] { runner_.notify(); }}),
-        front_(s3_, healthimaging_) {}
+        index_(*catalogue_),
+        stow_(env, gate_,
+              {*blobs_, objects_, import_jobs_, *examiner_, [this] { runner_.notify(); }}),
+        dicomweb_(env, gate_,
+                  {*catalogue_, *blobs_, data_stores_, index_, *frames_, *examiner_, stow_}),
+        front_(s3_, healthimaging_, dicomweb_) {}
   ~LocalDataStore() override { stop(); }
 
   http::Handler& handler() override { return front_; }
@@ -87,6 +96,7 @@ class LocalDataStore : public DataStore {
   }
 
   Result<void> sweep() {
+    TRY(stow_.sweep());
     TRY_ASSIGN(const std::size_t removed, objects_.collect_garbage());
     if (removed > 0) env_.log.info("datastore.garbage_removed", {{"blobs", removed}});
     return {};
@@ -110,6 +120,9 @@ class LocalDataStore : public DataStore {
   Gate gate_;
   S3Api s3_;
   HealthImagingApi healthimaging_;
+  DicomIndex index_;
+  Stow stow_;
+  DicomWebApi dicomweb_;
   Front front_;
 };
 

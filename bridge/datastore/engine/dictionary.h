@@ -13,6 +13,7 @@ struct DictionaryEntry {
   std::string vr;               // "PN"
   bool several_values = false;  // VM is not 1
   Level level = Level::instance;
+  std::string tag = {};  // "00100010"
 };
 
 // Only of keywords that it knows.

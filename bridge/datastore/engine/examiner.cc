@@ -109,7 +109,8 @@ Result<Dictionary> ProcessExaminer::look_up(const std::vector<std::string>& keyw
     if (!entry.is_object()) return unexpected;
     const std::optional<Level> level = level_from(entry.value("level", ""));
     if (!level) return unexpected;
-    dictionary[keyword] = {entry.value("vr", ""), entry.value("several", false), *level};
+    dictionary[keyword] = {entry.value("vr", ""), entry.value("several", false), *level,
+                           entry.value("tag", "")};
   }
   return dictionary;
 }

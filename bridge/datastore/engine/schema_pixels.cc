@@ -28,6 +28,13 @@ WHEN OLD.blob IS NOT NULL AND NEW.blob IS NULL
 BEGIN
   DELETE FROM pixel_data WHERE blob = OLD.blob;
 END;
+
+-- What DICOMweb searches by, besides what is indexed already.
+CREATE INDEX image_sets_patient ON image_sets(data_store, patient_id);
+CREATE INDEX image_sets_accession ON image_sets(data_store, accession_number);
+CREATE INDEX image_sets_moment ON image_sets(data_store, study_moment);
+CREATE INDEX image_sets_name ON image_sets(data_store, json_extract(attributes, '$.PatientName'));
+CREATE INDEX instances_sop ON instances(sop_instance_uid) WHERE end_version IS NULL;
 )sql";
 
 }  // namespace isthmus::datastore

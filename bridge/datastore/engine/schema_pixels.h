@@ -1,4 +1,4 @@
-// A migration of the catalogue: frames.
+// A migration of the catalogue: frames, and what DICOMweb searches by.
 #pragma once
 
 namespace isthmus::datastore {

@@ -1,0 +1,458 @@
+#include "datastore/api/dicomweb.h"
+
+#include <algorithm>
+#include <set>
+
+#include "datastore/api/dicomweb_query.h"
+#include "datastore/api/media_types.h"
+#include "datastore/engine/levels.h"
+#include "wire/healthimaging.h"
+#include "wire/multipart.h"
+
+namespace isthmus::datastore {
+
+namespace hi = wire::healthimaging;
+
+namespace {
+
+using nlohmann::json;
+
+constexpr std::size_t kMostInstances = 100'000;  // of one retrieval
+constexpr std::size_t kMostDescribed = 10'000;   // of one metadata answer
+constexpr std::size_t kMostFramesAtOnce = 1'000;
+constexpr std::string_view kExplicitLittle = "1.2.840.10008.1.2.1";
+
+Error invalid(std::string message) {
+  return permanent_error("ValidationException", std::move(message));
+}
+Error not_acceptable() {
+  return permanent_error("NotAcceptableException", "None of the types in Accept can be given.");
+}
+Error not_found() {
+  return permanent_error("ResourceNotFoundException", "There is no such resource.");
+}
+
+struct Naming {
+  std::string_view code;
+  std::string_view type;
+};
+constexpr Naming kNames[] = {
+    {"datastore.no_such_data_store", "ResourceNotFoundException"},
+    {"datastore.no_such_image_set", "ResourceNotFoundException"},
+    {"datastore.no_such_frame", "ResourceNotFoundException"},
+    {"datastore.too_many_frames", "ThrottlingException"},
+    {"pixels.broken", "BadRequestException"},
+    {"pixels.unsupported", "NotAcceptableException"},
+    {"pixels.too_large", "BadRequestException"},
+};
+
+std::string type_of(const Error& error) {
+  for (const Naming& naming : kNames) {
+    if (naming.code == error.code) return std::string(naming.type);
+  }
+  if (error.code.starts_with("sigv4.")) return "AccessDeniedException";
+  return error.code.find('.') == std::string::npos ? error.code : "InternalServerException";
+}
+
+// Two that the service model does not have.
+int status_of(std::string_view type) {
+  if (type == "UnsupportedMediaTypeException") return 415;
+  if (type == "RequestEntityTooLargeException") return 413;
+  return hi::status_of(type);
+}
+
+http::Response json_response(const json& value) {
+  return http::text_response(200, "application/dicom+json",
+                             value.dump(-1, ' ', false, json::error_handler_t::replace));
+}
+
+const json& member(const json& object, const char* name) {
+  static const json none = json::object();
+  const auto found = object.find(name);
+  return found != object.end() && found->is_object() ? *found : none;
+}
+
+std::string parameter(const http::PathParameters& path, const char* name) {
+  const auto found = path.find(name);
+  return found == path.end() ? "" : found->second;
+}
+
+std::vector<wire::AcceptedType> accepted_types(const http::Head& head) {
+  std::vector<wire::AcceptedType> accepted = wire::parse_accept(head.headers.get("Accept", "*/*"));
+  std::erase_if(accepted, [](const wire::AcceptedType& one) { return one.quality == 0; });
+  return accepted;
+}
+
+bool accepts_json(const http::Head& head) {
+  return std::ranges::any_of(accepted_types(head), [](const wire::AcceptedType& one) {
+    return one.media.type == "*/*" || one.media.type == "application/*" ||
+           one.media.type == "application/json" || one.media.type == "application/dicom+json";
+  });
+}
+
+void keywords_in(const json& attributes, std::set<std::string>& keywords) {
+  for (const auto& [key, value] : attributes.items()) {
+    keywords.insert(key);
+    if (!value.is_array()) continue;
+    for (const json& item : value) {
+      if (item.is_object()) keywords_in(item, keywords);
+    }
+  }
+}
+
+// "1", "1,3,4".
+Result<std::vector<std::uint32_t>> frame_numbers(const std::string& text) {
+  std::vector<std::uint32_t> indices;
+  std::size_t begin = 0;
+  while (begin <= text.size()) {
+    const std::size_t end = std::min(text.find(',', begin), text.size());
+    const std::string number = text.substr(begin, end - begin);
+    const bool digits = !number.empty() && number.size() <= 9 &&
+                        std::ranges::all_of(number, [](char c) { return c >= '0' && c <= '9'; });
+    if (!digits || number == "0") return invalid("Frames are numbers from 1, with commas.");
+    indices.push_back(static_cast<std::uint32_t>(std::stoul(number)) - 1);
+    begin = end + 1;
+  }
+  if (indices.size() > kMostFramesAtOnce) return invalid("Too many frames in one request.");
+  return indices;
+}
+
+// How a frame is given: its bytes as they are stored, or plain pixels.
+struct FramePresentation {
+  bool plain = false;
+  bool multipart = true;
+};
+
+// Whether a frame whose stored form is this can be given as that type.
+std::optional<bool> given_as_plain(const wire::MediaType& wanted, const std::string& stored) {
+  const std::string_view syntax = wanted.parameter("transfer-syntax", "");
+  const std::string_view type = frame_media_type(stored);
+  if (wanted.type == "application/octet-stream") {
+    if (syntax == "*" || syntax == stored) return stored == kExplicitLittle;
+    if (syntax.empty() || syntax == kExplicitLittle) return true;
+    return std::nullopt;
+  }
+  if (wanted.type == "*/*") return stored == kExplicitLittle;
+  const bool same_family = wanted.type == type ||
+                           (wanted.type == "image/jphc" && type == "image/jph") ||
+                           (wanted.type == "image/jp2" && type == "image/j2c");
+  if (same_family && (syntax.empty() || syntax == "*" || syntax == stored)) return false;
+  return std::nullopt;
+}
+
+Result<FramePresentation> choose_form(const http::Head& head, const std::string& stored,
+                                      std::size_t count) {
+  for (const wire::AcceptedType& one : accepted_types(head)) {
+    const bool related = one.media.type == "multipart/related";
+    if (!related && count > 1 && one.media.type != "*/*") continue;
+    wire::MediaType wanted = one.media;
+    if (related) wanted.type = std::string(one.media.parameter("type", "application/octet-stream"));
+    const std::optional<bool> plain = given_as_plain(wanted, stored);
+    if (plain) return FramePresentation{*plain, related || one.media.type == "*/*"};
+  }
+  return not_acceptable();
+}
+
+}  // namespace
+
+DicomWebApi::DicomWebApi(Env& env, const Gate& gate, Parts parts)
+    : env_(env), gate_(gate), parts_(parts) {
+  route("/datastore/{store}/studies", &DicomWebApi::search_studies);
+  route("/datastore/{store}/series", &DicomWebApi::search_series);
+  route("/datastore/{store}/instances", &DicomWebApi::search_instances);
+  route("/datastore/{store}/studies/{study}", &DicomWebApi::retrieve);
+  route("/datastore/{store}/studies/{study}/metadata", &DicomWebApi::metadata);
+  route("/datastore/{store}/studies/{study}/series", &DicomWebApi::search_series);
+  route("/datastore/{store}/studies/{study}/instances", &DicomWebApi::search_instances);
+  route("/datastore/{store}/studies/{study}/series/{series}", &DicomWebApi::retrieve);
+  route("/datastore/{store}/studies/{study}/series/{series}/metadata", &DicomWebApi::metadata);
+  route("/datastore/{store}/studies/{study}/series/{series}/instances",
+        &DicomWebApi::search_instances);
+  const std::string one = "/datastore/{store}/studies/{study}/series/{series}/instances/{instance}";
+  route(one, &DicomWebApi::retrieve);
+  route(one + "/metadata", &DicomWebApi::metadata);
+  route(one + "/frames/{frames}", &DicomWebApi::frames);
+  for (const char* where : {"/datastore/{store}/studies", "/datastore/{store}/studies/{study}"}) {
+    router_.add("POST", where, [this](const http::Head& head, const http::PathParameters& path) {
+      return store(head, path);
+    });
+  }
+  router_.on_not_found([this](const http::Head&, const http::PathParameters&) {
+    return http::answer_with(refusal(not_found()));
+  });
+}
+
+bool DicomWebApi::claims_path(std::string_view path) {
+  constexpr std::string_view kStores = "/datastore/";
+  if (!path.starts_with(kStores)) return false;
+  path.remove_prefix(kStores.size());
+  path.remove_prefix(std::min(path.find('/'), path.size()));
+  return std::ranges::any_of(
+      std::initializer_list<std::string_view>{"/studies", "/series", "/instances"},
+      [&](std::string_view first) {
+        return path.starts_with(first) &&
+               (path.size() == first.size() || path[first.size()] == '/');
+      });
+}
+
+std::unique_ptr<http::Exchange> DicomWebApi::open(const http::Head& head) {
+  return router_.open(head);
+}
+
+void DicomWebApi::route(std::string_view path_template, Action action) {
+  router_.add("GET", std::string(path_template),
+              [this, action](const http::Head& head, const http::PathParameters& path) {
+                return http::gather(0, [this, action, head, path](std::string body) {
+                  return answer(head, path, body, action);
+                });
+              });
+}
+
+std::unique_ptr<http::Exchange> DicomWebApi::store(const http::Head& head,
+                                                   const http::PathParameters& path) {
+  const std::string study = parameter(path, "study");
+  const bool uid = study.size() <= 64 && std::ranges::all_of(study, [](char c) {
+                     return (c >= '0' && c <= '9') || c == '.';
+                   });
+  if (!uid) return http::answer_with(refusal(invalid("The study in the path is no UID.")));
+  // Whether there is such a data store is nobody's business who has not signed: the job finds out.
+  return parts_.stow.open(head, {parameter(path, "store"), study},
+                          [this](const Error& error) { return refusal(error); });
+}
+
+http::Response DicomWebApi::answer(const http::Head& head, const http::PathParameters& path,
+                                   const std::string& body, Action action) {
+  const std::string actual = sha256(body).hex();
+  const auto admitted =
+      gate_.admit(head, hi::kSigningName, head.headers.get("x-amz-content-sha256", actual));
+  if (!admitted) return refusal(admitted.error());
+  const auto there = parts_.data_stores.find(parameter(path, "store"));
+  if (!there) return refusal(there.error());
+  Answer made = (this->*action)(head, path);
+  if (!made) return refusal(made.error());
+  made->headers.set(hi::kRequestIdHeader, make_id_text(env_));
+  return std::move(*made);
+}
+
+http::Response DicomWebApi::refusal(const Error& error) {
+  hi::ErrorBody body{type_of(error), error.message};
+  if (body.type == "InternalServerException") {
+    env_.log.error("datastore.dicomweb_failed", {{"code", error.code}, {"why", error.message}});
+    body.message = "An unexpected error occurred: try again.";
+  }
+  http::Response response =
+      http::text_response(status_of(body.type), "application/json", hi::print(body));
+  response.headers.set(hi::kErrorTypeHeader, body.type);
+  return response;
+}
+
+DicomWebApi::Answer DicomWebApi::search_studies(const http::Head& head,
+                                                const http::PathParameters& path) {
+  return search(head, path, QueryLevel::study);
+}
+DicomWebApi::Answer DicomWebApi::search_series(const http::Head& head,
+                                               const http::PathParameters& path) {
+  return search(head, path, QueryLevel::series);
+}
+DicomWebApi::Answer DicomWebApi::search_instances(const http::Head& head,
+                                                  const http::PathParameters& path) {
+  return search(head, path, QueryLevel::instance);
+}
+
+// One result more than asked for tells whether there are more: then a warning says so (PS3.18
+// section 8.3.4.4).
+DicomWebApi::Answer DicomWebApi::search(const http::Head& head, const http::PathParameters& path,
+                                        QueryLevel level) {
+  if (!accepts_json(head)) return not_acceptable();
+  TRY_ASSIGN(ParsedQuery query,
+             parse_dicom_query(http::parse_query(head.query()), level, parameter(path, "study"),
+                               parameter(path, "series")));
+  const std::size_t limit = query.query.limit;
+  ++query.query.limit;
+  TRY_ASSIGN(std::vector<QueryResult> results,
+             parts_.index.search(parameter(path, "store"), query.query));
+  const bool more = results.size() > limit;
+  if (more) results.resize(limit);
+  json list = json::array();
+  for (const QueryResult& result : results) {
+    TRY_ASSIGN(json one, print_query_result(result, query, parameter(path, "store")));
+    list.push_back(std::move(one));
+  }
+  http::Response response = json_response(list);
+  if (more) {
+    response.headers.add("Warning",
+                         "299 isthmus \"There are additional results that can be requested\"");
+  }
+  for (const std::string& warning : query.warnings) {
+    response.headers.add("Warning", "299 isthmus \"" + warning + "\"");
+  }
+  return response;
+}
+
+Result<std::vector<ServedInstance>> DicomWebApi::found(const http::PathParameters& path) {
+  TRY_ASSIGN(std::vector<ServedInstance> instances,
+             parts_.index.instances(
+                 parameter(path, "store"),
+                 {parameter(path, "study"), parameter(path, "series"), parameter(path, "instance")},
+                 0, kMostInstances));
+  if (instances.empty()) return not_found();
+  return instances;
+}
+
+std::string DicomWebApi::boundary() {
+  return "isthmus-" + make_id_text(env_) + make_id_text(env_);
+}
+
+// The files as they were imported: whatever their transfer syntax, unless another is insisted on.
+DicomWebApi::Answer DicomWebApi::retrieve(const http::Head& head,
+                                          const http::PathParameters& path) {
+  TRY_ASSIGN(const std::vector<ServedInstance> instances, found(path));
+  bool multipart = true;
+  std::string_view syntax;
+  const auto fits = [&](const wire::AcceptedType& one) {
+    const bool related = one.media.type == "multipart/related";
+    const std::string_view type = related ? one.media.parameter("type", "application/dicom")
+                                          : std::string_view(one.media.type);
+    multipart = related || instances.size() > 1;
+    syntax = one.media.parameter("transfer-syntax", "*");
+    const bool any = type == "*/*" || type == "application/*" || type == "application/dicom";
+    return any && (related || instances.size() == 1 || one.media.type == "*/*");
+  };
+  const std::vector<wire::AcceptedType> accepted = accepted_types(head);
+  if (std::ranges::none_of(accepted, fits)) return not_acceptable();
+  std::vector<wire::OutgoingPart> parts;
+  for (const ServedInstance& instance : instances) {
+    TRY_ASSIGN(const json document, parse_document(instance.document));
+    const std::string own = document.value("transferSyntaxUID", "");
+    if (syntax != "*" && syntax != own) return not_acceptable();
+    parts.push_back({{{"Content-Type", "application/dicom; transfer-syntax=" + own}},
+                     instance.size_bytes,
+                     [this, blob = instance.blob, size = instance.size_bytes] {
+                       return parts_.blobs.read(blob, 0, size);
+                     }});
+  }
+  http::Response response;
+  if (!multipart) {
+    TRY_ASSIGN(response.body, parts.front().open());
+    response.headers = parts.front().headers;
+    return response;
+  }
+  const std::string mark = boundary();
+  response.headers.set("Content-Type",
+                       "multipart/related; type=\"application/dicom\"; boundary=" + mark);
+  response.body = wire::multipart_body(mark, std::move(parts));
+  return response;
+}
+
+std::optional<wire::DicomElement> DicomWebApi::element_of(std::string_view keyword) {
+  const std::lock_guard lock(mutex_);
+  const auto found = elements_.find(keyword);
+  return found == elements_.end() ? std::nullopt : found->second;
+}
+
+Result<void> DicomWebApi::learn(const json& attributes) {
+  std::set<std::string> keywords;
+  keywords_in(attributes, keywords);
+  std::vector<std::string> unknown;
+  {
+    const std::lock_guard lock(mutex_);
+    for (const std::string& keyword : keywords) {
+      if (!elements_.contains(keyword)) unknown.push_back(keyword);
+    }
+  }
+  if (unknown.empty()) return {};
+  TRY_ASSIGN(const Dictionary dictionary, parts_.examiner.look_up(unknown));
+  const std::lock_guard lock(mutex_);
+  // Files make these up as they like: the memory of them is bounded.
+  if (elements_.size() > 20'000) elements_.clear();
+  for (const std::string& keyword : unknown) {
+    const auto known = dictionary.find(keyword);
+    elements_[keyword] =
+        known == dictionary.end()
+            ? std::nullopt
+            : std::optional(wire::DicomElement{known->second.tag, known->second.vr});
+  }
+  return {};
+}
+
+Result<void> DicomWebApi::add_metadata(const std::vector<ServedInstance>& instances, json& list) {
+  std::string image_set;
+  Levels levels;
+  const wire::ElementLookup look_up = [this](std::string_view name) { return element_of(name); };
+  for (const ServedInstance& instance : instances) {
+    if (instance.image_set != image_set) {
+      image_set = instance.image_set;
+      TRY_ASSIGN(levels, parts_.catalogue.read([&](sql::Database& database) {
+        return levels_of(database, instance.image_set, instance.version);
+      }));
+      for (const json* level : {&levels.patient, &levels.study, &levels.series}) {
+        TRY(learn(*level));
+      }
+    }
+    TRY_ASSIGN(const json document, parse_document(instance.document));
+    const json& metadata = member(document, "metadata");
+    const json& vrs = member(metadata, "DICOMVRs");
+    TRY(learn(member(metadata, "instance")));
+    json one = json::object();
+    for (const json* level : {&levels.patient, &levels.study, &levels.series}) {
+      wire::add_dicom_json(*level, vrs, look_up, one);
+    }
+    wire::add_dicom_json(member(metadata, "instance"), vrs, look_up, one);
+    one["00083002"] = {{"vr", "UI"},
+                       {"Value", {document.value("transferSyntaxUID", std::string())}}};
+    list.push_back(std::move(one));
+  }
+  return {};
+}
+
+DicomWebApi::Answer DicomWebApi::metadata(const http::Head& head,
+                                          const http::PathParameters& path) {
+  if (!accepts_json(head)) return not_acceptable();
+  TRY_ASSIGN(const std::vector<ServedInstance> instances, found(path));
+  if (instances.size() > kMostDescribed) {
+    return invalid("Too many instances for one answer: ask for the metadata of each series.");
+  }
+  json list = json::array();
+  TRY(add_metadata(instances, list));
+  return json_response(list);
+}
+
+DicomWebApi::Answer DicomWebApi::frames(const http::Head& head, const http::PathParameters& path) {
+  TRY_ASSIGN(const std::vector<std::uint32_t> indices, frame_numbers(parameter(path, "frames")));
+  TRY_ASSIGN(const DataStoreRecord store, parts_.data_stores.find(parameter(path, "store")));
+  TRY_ASSIGN(const std::vector<ServedInstance> instances, found(path));
+  TRY_ASSIGN(const std::vector<StoredFrame> wanted,
+             parts_.frames.frames_of(instances.front().blob, indices));
+  const std::string stored =
+      stored_syntax(wanted.front().description, store.lossless_storage_format);
+  TRY_ASSIGN(const FramePresentation form, choose_form(head, stored, wanted.size()));
+  const std::string syntax = form.plain ? std::string(kExplicitLittle) : stored;
+  const std::string type(frame_media_type(syntax));
+  std::vector<wire::OutgoingPart> parts;
+  for (const StoredFrame& frame : wanted) {
+    // Made here, not when its turn comes: a frame that cannot be made is an answer of its own.
+    TRY_ASSIGN(auto body, form.plain ? parts_.frames.plain(frame)
+                                     : parts_.frames.stored(frame, store.lossless_storage_format));
+    const std::uint64_t size = body->size();
+    auto kept = std::make_shared<std::unique_ptr<ByteSource>>(std::move(body));
+    parts.push_back({{{"Content-Type", type + "; transfer-syntax=" + syntax}},
+                     size,
+                     [kept]() -> Result<std::unique_ptr<ByteSource>> {
+                       if (*kept) return std::move(*kept);
+                       return permanent_error("http.not_rewindable", "The frame was read.");
+                     }});
+  }
+  http::Response response;
+  if (!form.multipart) {
+    TRY_ASSIGN(response.body, parts.front().open());
+    response.headers = parts.front().headers;
+    return response;
+  }
+  const std::string mark = boundary();
+  response.headers.set("Content-Type",
+                       "multipart/related; type=\"" + type + "\"; boundary=" + mark);
+  response.body = wire::multipart_body(mark, std::move(parts));
+  return response;
+}
+
+}  // namespace isthmus::datastore

@@ -1,0 +1,73 @@
+// The DICOMweb face of a HealthImaging data store, under /datastore/{datastoreId}/: QIDO-RS,
+// STOW-RS, and WADO-RS of instances, metadata and frames (PS3.18 sections 10.4 to 10.6). What it
+// serves are the primary image sets in their latest settled version. Signatures and errors are
+// HealthImaging's.
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "datastore/api/dicomweb_stow.h"
+#include "datastore/api/gate.h"
+#include "datastore/engine/data_stores.h"
+#include "datastore/engine/dicom_index.h"
+#include "datastore/engine/dictionary.h"
+#include "datastore/engine/examiner.h"
+#include "datastore/engine/frame_store.h"
+#include "http/router.h"
+#include "wire/dicom_json.h"
+
+namespace isthmus::datastore {
+
+class DicomWebApi : public http::Handler {
+ public:
+  struct Parts {
+    Catalogue& catalogue;
+    Blobs& blobs;
+    DataStores& data_stores;
+    DicomIndex& index;
+    FrameStore& frames;
+    Examiner& examiner;  // knows the data dictionary
+    Stow& stow;
+  };
+  DicomWebApi(Env& env, const Gate& gate, Parts parts);
+  std::unique_ptr<http::Exchange> open(const http::Head& head) override;
+  // "/datastore/{id}/studies…", "…/series…", "…/instances…".
+  static bool claims_path(std::string_view path);
+
+ private:
+  using Answer = Result<http::Response>;
+  using Action = Answer (DicomWebApi::*)(const http::Head&, const http::PathParameters&);
+
+  void route(std::string_view path_template, Action action);
+  std::unique_ptr<http::Exchange> store(const http::Head& head, const http::PathParameters& path);
+  http::Response answer(const http::Head& head, const http::PathParameters& path,
+                        const std::string& body, Action action);
+  http::Response refusal(const Error& error);
+
+  Answer search_studies(const http::Head& head, const http::PathParameters& path);
+  Answer search_series(const http::Head& head, const http::PathParameters& path);
+  Answer search_instances(const http::Head& head, const http::PathParameters& path);
+  Answer search(const http::Head& head, const http::PathParameters& path, QueryLevel level);
+  Answer retrieve(const http::Head& head, const http::PathParameters& path);
+  Answer metadata(const http::Head& head, const http::PathParameters& path);
+  Answer frames(const http::Head& head, const http::PathParameters& path);
+
+  Result<std::vector<ServedInstance>> found(const http::PathParameters& path);
+  Result<void> add_metadata(const std::vector<ServedInstance>& instances, nlohmann::json& list);
+  // Asks the dictionary for keywords that nobody has asked for yet.
+  Result<void> learn(const nlohmann::json& attributes);
+  std::optional<wire::DicomElement> element_of(std::string_view keyword);
+  std::string boundary();
+
+  Env& env_;
+  const Gate& gate_;
+  Parts parts_;
+  http::Router router_;
+  std::mutex mutex_;
+  std::map<std::string, std::optional<wire::DicomElement>, std::less<>> elements_;
+};
+
+}  // namespace isthmus::datastore

@@ -1,0 +1,333 @@
+#include "datastore/api/dicomweb_stow.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "datastore/engine/levels.h"
+#include "wire/healthimaging.h"
+
+namespace isthmus::datastore {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr const char* kBucket = "isthmus-stow";
+constexpr std::uint64_t kMostGathered = 64 * MiB;
+constexpr std::size_t kMostParts = 5000;  // files of an import job
+constexpr Milliseconds kLookAgain{20};
+constexpr Milliseconds kLongest{600'000};
+
+// contracts/dicomweb-stow.md section 3.
+constexpr int kOutsideStudy = 0xA900;
+constexpr int kUnreadable = 0xC000;
+constexpr int kProcessingFailure = 0x0110;
+
+Error invalid(std::string message) {
+  return permanent_error("ValidationException", std::move(message));
+}
+
+struct Outcome {
+  std::string sop_class_uid;  // empty where nobody could tell
+  std::string sop_instance_uid;
+  std::string study_instance_uid;
+  std::string series_instance_uid;
+  int failure = 0;  // 0: stored
+};
+
+json text_element(const char* vr, const std::string& value) {
+  json element = {{"vr", vr}};
+  if (!value.empty()) element["Value"] = {value};
+  return element;
+}
+
+json sequence(json items) {
+  return {{"vr", "SQ"}, {"Value", std::move(items)}};
+}
+
+std::string study_url(const std::string& data_store, const std::string& study) {
+  return "/datastore/" + data_store + "/studies/" + study;
+}
+
+// Empty sequences stay away: some clients take one for a failure.
+json answer_body(const Stow::Order& order, const std::vector<Outcome>& outcomes) {
+  json stored = json::array(), failed = json::array(), other = json::array();
+  std::string study;
+  bool one_study = true;
+  for (const Outcome& outcome : outcomes) {
+    const json reason = {{"vr", "US"}, {"Value", {outcome.failure}}};
+    if (outcome.sop_instance_uid.empty()) {
+      other.push_back({{"00081197", reason}});
+      continue;
+    }
+    json item = {{"00081150", text_element("UI", outcome.sop_class_uid)},
+                 {"00081155", text_element("UI", outcome.sop_instance_uid)}};
+    if (outcome.failure != 0) {
+      item["00081197"] = reason;
+      failed.push_back(std::move(item));
+      continue;
+    }
+    one_study = one_study && (study.empty() || study == outcome.study_instance_uid);
+    study = outcome.study_instance_uid;
+    item["00081190"] = text_element("UR", study_url(order.data_store, study) + "/series/" +
+                                              outcome.series_instance_uid + "/instances/" +
+                                              outcome.sop_instance_uid);
+    stored.push_back(std::move(item));
+  }
+  json body = {{"00081190",
+                text_element("UR", one_study && !study.empty() ? study_url(order.data_store, study)
+                                                               : std::string())}};
+  if (!failed.empty()) body["00081198"] = sequence(std::move(failed));
+  if (!stored.empty()) body["00081199"] = sequence(std::move(stored));
+  if (!other.empty()) body["0008119A"] = sequence(std::move(other));
+  return body;
+}
+
+std::string text_of(const json& object, const char* name) {
+  const auto found = object.find(name);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+Result<Outcome> outcome_of(const Examination& examination, const std::string& wanted_study) {
+  Outcome outcome;
+  if (examination.refused()) {
+    outcome.failure =
+        examination.failure_type == "ValidationException" ? kUnreadable : kProcessingFailure;
+    return outcome;
+  }
+  const json attributes = json::parse(examination.attributes, nullptr, false);
+  TRY_ASSIGN(const json document, parse_document(examination.document));
+  outcome.sop_instance_uid = examination.sop_instance_uid;
+  outcome.series_instance_uid = examination.series_instance_uid;
+  if (attributes.is_object()) outcome.study_instance_uid = text_of(attributes, "StudyInstanceUID");
+  const auto metadata = document.find("metadata");
+  if (metadata != document.end() && metadata->is_object() && metadata->contains("instance")) {
+    outcome.sop_class_uid = text_of((*metadata)["instance"], "SOPClassUID");
+  }
+  if (!wanted_study.empty() && outcome.study_instance_uid != wanted_study) {
+    outcome.failure = kOutsideStudy;
+  }
+  return outcome;
+}
+
+}  // namespace
+
+// One request. Parts are blobs that no row names until the body was whole and its hash right.
+class StowExchange : public http::Exchange, private wire::PartSink {
+ public:
+  StowExchange(Stow& stow, const http::Head& head, Stow::Order order,
+               std::function<http::Response(const Error&)> refuse)
+      : stow_(stow), head_(head), order_(std::move(order)), refuse_(std::move(refuse)) {
+    begin();
+  }
+
+  bool feed(ByteSpan piece) override {
+    if (!problem_) problem_ = take(piece);
+    return problem_->ok() ? (problem_.reset(), true) : false;
+  }
+
+  http::Response finish() override {
+    Result<http::Response> answer = conclude();
+    return answer ? std::move(*answer) : refuse_(answer.error());
+  }
+
+ private:
+  void begin() {
+    claimed_ = head_.headers.find("x-amz-content-sha256");
+    if (claimed_ || stow_.gate_.open_to_all()) {
+      const auto admitted =
+          stow_.gate_.admit(head_, wire::healthimaging::kSigningName, claimed_.value_or(""));
+      if (!admitted) problem_ = Result<void>(admitted.error());
+    }
+    const auto media = wire::parse_media_type(head_.headers.get("Content-Type"));
+    if (!problem_ && !media) problem_ = Result<void>(unsupported());
+    if (problem_) return;
+    if (media->type == "application/dicom") {
+      single_ = true;
+      problem_ = begin_part({});
+      if (problem_->ok()) problem_.reset();
+      return;
+    }
+    const auto boundary = wire::boundary_of(*media);
+    const std::string_view type = media->parameter("type", "application/dicom");
+    if (media->type != "multipart/related" || !boundary || type != "application/dicom") {
+      problem_ = Result<void>(unsupported());
+      return;
+    }
+    wire::PartSink& sink = *this;
+    reader_.emplace(*boundary, sink, wire::MultipartLimits{.parts = kMostParts});
+  }
+
+  static Error unsupported() {
+    return permanent_error("UnsupportedMediaTypeException",
+                           "Instances come as application/dicom, one or in multipart/related.");
+  }
+
+  Result<void> take(ByteSpan piece) {
+    size_ += piece.size();
+    if (size_ > Stow::kMostBytes) {
+      return permanent_error("RequestEntityTooLargeException", "The body is too large.");
+    }
+    hash_.update(piece);
+    if (!claimed_ && !stow_.gate_.open_to_all()) {
+      if (size_ > kMostGathered) {
+        return permanent_error("RequestEntityTooLargeException",
+                               "A body of this size must be signed with x-amz-content-sha256.");
+      }
+      gathered_ += as_text(piece);
+      return {};
+    }
+    return parse(piece);
+  }
+
+  Result<void> parse(ByteSpan piece) {
+    if (single_) return part_bytes(piece);
+    const Result<void> fed = reader_->feed(piece);
+    if (!fed && fed.error().code.starts_with("multipart.")) return invalid(fed.error().message);
+    return fed;
+  }
+
+  Result<http::Response> conclude() {
+    if (problem_) TRY(std::move(*problem_));
+    const std::string actual = hash_.finish().hex();
+    if (!claimed_ && !stow_.gate_.open_to_all()) {
+      TRY(stow_.gate_.admit(head_, wire::healthimaging::kSigningName, actual));
+      TRY(parse(as_bytes(gathered_)));
+    }
+    if (claimed_ && *claimed_ != actual && *claimed_ != wire::sigv4::kUnsignedPayload) {
+      return permanent_error("sigv4.mismatch", "The body is not the one that was signed.");
+    }
+    if (single_) {
+      TRY(end_part());
+    } else if (const Result<void> whole = reader_->finish(); !whole) {
+      return invalid(whole.error().message);
+    }
+    if (parts_.empty()) return invalid("The body has no instance.");
+    return stow_.store(order_, parts_);
+  }
+
+  Result<void> begin_part(const http::Headers& headers) override {
+    const auto media = wire::parse_media_type(headers.get("Content-Type", "application/dicom"));
+    if (!media || media->type != "application/dicom") return unsupported();
+    TRY_ASSIGN(writer_, stow_.parts_.blobs.begin());
+    return {};
+  }
+  Result<void> part_bytes(ByteSpan bytes) override { return writer_->append(bytes); }
+  Result<void> end_part() override {
+    TRY_ASSIGN(BlobPin pin, writer_->finish());
+    parts_.push_back(std::move(pin));
+    writer_.reset();
+    return {};
+  }
+
+  Stow& stow_;
+  const http::Head head_;
+  const Stow::Order order_;
+  const std::function<http::Response(const Error&)> refuse_;
+  std::optional<std::string_view> claimed_;
+  bool single_ = false;
+  std::optional<wire::MultipartReader> reader_;
+  std::optional<Result<void>> problem_;
+  std::unique_ptr<BlobWriter> writer_;
+  std::vector<BlobPin> parts_;
+  Sha256 hash_;
+  std::uint64_t size_ = 0;
+  std::string gathered_;
+};
+
+Stow::Stow(Env& env, const Gate& gate, Parts parts)
+    : env_(env), gate_(gate), parts_(std::move(parts)) {}
+
+std::unique_ptr<http::Exchange> Stow::open(const http::Head& head, Order order,
+                                           std::function<http::Response(const Error&)> refuse) {
+  return std::make_unique<StowExchange>(*this, head, std::move(order), std::move(refuse));
+}
+
+Result<void> Stow::sweep() {
+  const Result<BucketRecord> there = parts_.objects.bucket(kBucket);
+  if (!there) {
+    if (there.error().code == "datastore.no_such_bucket") return {};
+    return there.error();
+  }
+  while (true) {
+    TRY_ASSIGN(const ListPage page, parts_.objects.list(kBucket, {}));
+    if (page.objects.empty()) return {};
+    std::vector<std::string> keys;
+    for (const ObjectRecord& object : page.objects) keys.push_back(object.key);
+    TRY(parts_.objects.remove(kBucket, keys));
+  }
+}
+
+Result<http::Response> Stow::store(const Order& order, std::vector<BlobPin>& parts) {
+  const Result<void> made = parts_.objects.create_bucket(kBucket);
+  if (!made && made.error().code != "datastore.bucket_exists") return made.error();
+  const std::string folder = make_id_text(env_);
+  std::vector<Outcome> outcomes;
+  std::vector<std::size_t> imported;
+  std::vector<std::string> keys;
+  for (const BlobPin& part : parts) {
+    TRY_ASSIGN(const Examination examination,
+               parts_.examiner.examine(parts_.blobs.path_of(part.digest())));
+    TRY_ASSIGN(Outcome outcome, outcome_of(examination, order.study));
+    if (outcome.failure == 0) {
+      // Names in the order of the parts: listing and import keep it.
+      const std::string number = std::to_string(1'000'000 + imported.size());
+      keys.push_back(folder + "/" + number + ".dcm");
+      ObjectRecord object;
+      object.blob = part.digest();
+      object.size_bytes = part.size_bytes();
+      TRY(parts_.objects.put({kBucket, keys.back()}, object, part));
+      imported.push_back(outcomes.size());
+    }
+    outcomes.push_back(std::move(outcome));
+  }
+  if (!imported.empty()) {
+    TRY_ASSIGN(const std::vector<std::string> failures, import(order, folder, imported.size()));
+    for (std::size_t i = 0; i < imported.size(); ++i) {
+      if (!failures[i].empty()) outcomes[imported[i]].failure = kProcessingFailure;
+    }
+    ignore(parts_.objects.remove(kBucket, keys), "swept at the next start");
+  }
+  const auto failed = static_cast<std::size_t>(std::count_if(
+      outcomes.begin(), outcomes.end(), [](const Outcome& one) { return one.failure != 0; }));
+  const int status = failed == 0 ? 200 : failed == outcomes.size() ? 409 : 202;
+  return http::text_response(status, "application/dicom+json", answer_body(order, outcomes).dump());
+}
+
+Result<std::vector<std::string>> Stow::import(const Order& order, const std::string& folder,
+                                              std::size_t count) {
+  ImportJobRecord wanted;
+  wanted.data_store = order.data_store;
+  wanted.name = "stow";
+  wanted.role_arn = "arn:aws:iam::123456789012:role/stow";
+  wanted.input_s3_uri = std::string("s3://") + kBucket + "/" + folder + "/";
+  wanted.output_s3_uri = std::string("s3://") + kBucket + "/output/" + folder + "/";
+  TRY_ASSIGN(ImportJobRecord job,
+             parts_.import_jobs.accept(
+                 wanted, {"StoreInstances", order.data_store, folder, sha256(folder)}));
+  if (parts_.job_accepted) parts_.job_accepted();
+  const SteadyTime deadline = env_.clock.steady_now() + kLongest;
+  while (job.status != "COMPLETED" && job.status != "FAILED") {
+    if (env_.clock.steady_now() >= deadline) {
+      return transient_error("ThrottlingException", "The import takes long: ask for it later.");
+    }
+    env_.clock.sleep_for(kLookAgain);
+    TRY_ASSIGN(job, parts_.import_jobs.find(order.data_store, job.id));
+  }
+  std::vector<std::string> failures(count, "not imported");
+  TRY_ASSIGN(const std::vector<ImportedFile> files, parts_.import_jobs.files(job.id, -1, count));
+  for (const ImportedFile& file : files) {
+    const auto at = static_cast<std::size_t>(file.ordinal);
+    if (at < count) failures[at] = file.imported ? "" : file.failure_message;
+  }
+  // What the job wrote is for those who start jobs.
+  ListQuery query;
+  query.prefix = "output/" + folder + "/";
+  TRY_ASSIGN(const ListPage output, parts_.objects.list(kBucket, query));
+  std::vector<std::string> keys;
+  for (const ObjectRecord& object : output.objects) keys.push_back(object.key);
+  ignore(parts_.objects.remove(kBucket, keys), "swept at the next start");
+  return failures;
+}
+
+}  // namespace isthmus::datastore

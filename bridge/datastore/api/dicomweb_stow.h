@@ -1,0 +1,57 @@
+// STOW-RS into a data store (contracts/dicomweb-stow.md): parts go to blobs as they come, are
+// examined one by one, and what can be taken is imported by a job of its own, as if it had been in
+// a bucket. Answered after that job has ended: stored means visible and durable.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "datastore/api/gate.h"
+#include "datastore/engine/blobs.h"
+#include "datastore/engine/examiner.h"
+#include "datastore/engine/import_jobs.h"
+#include "datastore/engine/objects.h"
+#include "http/http.h"
+#include "wire/multipart.h"
+
+namespace isthmus::datastore {
+
+class Stow {
+ public:
+  struct Parts {
+    Blobs& blobs;
+    Objects& objects;
+    ImportJobs& import_jobs;
+    Examiner& examiner;
+    std::function<void()> job_accepted;
+  };
+  struct Order {
+    std::string data_store;
+    std::string study;  // every instance must be of it; empty: of any
+  };
+  // Bodies: contracts/healthimaging/quotas.json.
+  static constexpr std::uint64_t kMostBytes = 1'000'000'000;
+
+  Stow(Env& env, const Gate& gate, Parts parts);
+  // The signature covers the hash that x-amz-content-sha256 says, so that a body can be taken as it
+  // comes; without that header it is gathered first, up to 64 MiB.
+  std::unique_ptr<http::Exchange> open(const http::Head& head, Order order,
+                                       std::function<http::Response(const Error&)> refuse);
+  // Removes what a killed process left of unanswered requests.
+  Result<void> sweep();
+
+ private:
+  friend class StowExchange;
+  Result<http::Response> store(const Order& order, std::vector<BlobPin>& parts);
+  // Runs the import of these files and gives the failure of each; empty where it was imported.
+  Result<std::vector<std::string>> import(const Order& order, const std::string& folder,
+                                          std::size_t count);
+
+  Env& env_;
+  const Gate& gate_;
+  Parts parts_;
+};
+
+}  // namespace isthmus::datastore

@@ -1,0 +1,219 @@
+#include "datastore/engine/dicom_index.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace isthmus::datastore {
+namespace {
+
+struct Key {
+  std::string_view keyword;
+  QueryLevel level;
+  std::string_view expression;  // over s (image_sets) and, at instance level, i (instances)
+};
+
+#define ATTRIBUTE(table, keyword) "json_extract(" table ".attributes, '$." keyword "')"
+
+constexpr Key kKeys[] = {
+    {"StudyInstanceUID", QueryLevel::study, "s.study_instance_uid"},
+    {"PatientID", QueryLevel::study, "s.patient_id"},
+    {"AccessionNumber", QueryLevel::study, "s.accession_number"},
+    {"StudyID", QueryLevel::study, "s.study_id"},
+    {"StudyDate", QueryLevel::study, "substr(s.study_moment, 1, 8)"},
+    {"StudyTime", QueryLevel::study, "substr(s.study_moment, 9)"},
+    {"PatientName", QueryLevel::study, ATTRIBUTE("s", "PatientName")},
+    {"PatientBirthDate", QueryLevel::study, ATTRIBUTE("s", "PatientBirthDate")},
+    {"PatientSex", QueryLevel::study, ATTRIBUTE("s", "PatientSex")},
+    {"StudyDescription", QueryLevel::study, ATTRIBUTE("s", "StudyDescription")},
+    {"ModalitiesInStudy", QueryLevel::study, ""},  // of any series of the study: see condition()
+    {"SeriesInstanceUID", QueryLevel::series, "s.series_instance_uid"},
+    {"Modality", QueryLevel::series, ATTRIBUTE("s", "Modality")},
+    {"SeriesNumber", QueryLevel::series, ATTRIBUTE("s", "SeriesNumber")},
+    {"SeriesDescription", QueryLevel::series, ATTRIBUTE("s", "SeriesDescription")},
+    {"BodyPartExamined", QueryLevel::series, ATTRIBUTE("s", "BodyPartExamined")},
+    {"SOPInstanceUID", QueryLevel::instance, "i.sop_instance_uid"},
+    {"InstanceNumber", QueryLevel::instance, ATTRIBUTE("i", "InstanceNumber")},
+};
+
+const Key* find_key(std::string_view keyword) {
+  const auto found =
+      std::ranges::find_if(kKeys, [&](const Key& key) { return key.keyword == keyword; });
+  return found == std::end(kKeys) ? nullptr : found;
+}
+
+std::string prefix_of(const std::string& pattern) {
+  return pattern.substr(0, pattern.find_first_of("*?["));
+}
+
+// Values travel in one JSON array, parameter ?2, so that none is ever part of a statement.
+class Conditions {
+ public:
+  void add(const QueryMatch& match) {
+    const Key* key = find_key(match.keyword);
+    ASSERT(key != nullptr);
+    if (match.keyword == "ModalitiesInStudy") {
+      text_ +=
+          " AND EXISTS (SELECT 1 FROM image_sets m WHERE m.data_store = s.data_store"
+          " AND m.study_instance_uid = s.study_instance_uid AND m.is_primary = 1"
+          " AND m.state <> 'DELETED' AND " +
+          compared(match, ATTRIBUTE("m", "Modality")) + ")";
+      return;
+    }
+    // The day by the column that is indexed.
+    if (match.keyword == "StudyDate" && match.kind == QueryMatch::Kind::equal &&
+        match.values.size() == 1) {
+      const std::string day = value(match.values[0]);
+      text_ += " AND s.study_moment >= " + day + " AND s.study_moment < " + day + " || ':'";
+      return;
+    }
+    if (match.keyword == "StudyDate" && match.kind == QueryMatch::Kind::range) {
+      if (!match.values[0].empty()) text_ += " AND s.study_moment >= " + value(match.values[0]);
+      if (!match.values[1].empty()) {
+        text_ += " AND s.study_moment < " + value(match.values[1]) + " || ':'";
+      }
+      text_ += " AND s.study_moment <> ''";
+      return;
+    }
+    text_ += " AND " + compared(match, std::string(key->expression));
+  }
+  const std::string& text() const { return text_; }
+  std::string values() const {
+    return values_.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
+  }
+
+ private:
+  std::string value(const std::string& text) {
+    values_.push_back(text);
+    return "json_extract(?2, '$[" + std::to_string(values_.size() - 1) + "]')";
+  }
+
+  std::string compared(const QueryMatch& match, const std::string& expression) {
+    std::string text;
+    switch (match.kind) {
+      case QueryMatch::Kind::equal:
+        // One text for any number of values: statements are kept by their text.
+        values_.push_back(match.values);
+        return expression + " IN (SELECT value FROM json_each(?2, '$[" +
+               std::to_string(values_.size() - 1) + "]'))";
+      case QueryMatch::Kind::range:
+        text = expression + " <> ''";
+        if (!match.values[0].empty())
+          text += " AND " + expression + " >= " + value(match.values[0]);
+        // Times and dates may be written shorter than the bound: '~' is behind every digit.
+        if (!match.values[1].empty()) {
+          text += " AND " + expression + " <= " + value(match.values[1]) + " || '~'";
+        }
+        return "(" + text + ")";
+      case QueryMatch::Kind::like:
+        // What stands before the first wildcard is a range, which an index can answer.
+        text = expression + " GLOB " + value(match.values[0]);
+        if (const std::string prefix = prefix_of(match.values[0]); !prefix.empty()) {
+          text += " AND " + expression + " >= " + value(prefix) + " AND " + expression + " < " +
+                  value(prefix + "\xF4\x8F\xBF\xBF");  // the last character there is
+        }
+        return "(" + text + ")";
+      case QueryMatch::Kind::fuzzy:
+        for (const std::string& word : match.values) {
+          text += (text.empty() ? "" : " AND ") +
+                  ("instr(' ' || lower(replace(replace(" + expression +
+                   ", '^', ' '), '=', ' ')), ' ' || lower(" + value(word) + ")) > 0");
+        }
+        return "(" + text + ")";
+    }
+    ASSERT(false);
+    return text;
+  }
+
+  std::string text_;
+  nlohmann::json values_ = nlohmann::json::array();
+};
+
+constexpr std::string_view kVisible =
+    " WHERE s.data_store = ?1 AND s.is_primary = 1 AND s.state <> 'DELETED' AND ?2 IS NOT NULL";
+
+std::string statement(const DicomQuery& query, const std::string& conditions) {
+  const std::string visible(kVisible);
+  switch (query.level) {
+    case QueryLevel::study:
+      return "SELECT s.attributes, '', '', NULL, COUNT(*), SUM(s.instance_count),"
+             " group_concat(DISTINCT " ATTRIBUTE("s", "Modality") ") FROM image_sets s" +
+             visible + conditions +
+             " GROUP BY s.study_instance_uid ORDER BY s.study_instance_uid"
+             " LIMIT ?3 OFFSET ?4";
+    case QueryLevel::series:
+      return "SELECT s.attributes, '', '', NULL, 1, s.instance_count, '' FROM image_sets s" +
+             visible + conditions + " ORDER BY s.study_instance_uid, s.id LIMIT ?3 OFFSET ?4";
+    case QueryLevel::instance:
+      break;
+  }
+  return "SELECT s.attributes, i.attributes, i.sop_instance_uid, i.examination, 1, 1, ''"
+         " FROM image_sets s JOIN instances i ON i.image_set = s.id" +
+         visible + " AND i.end_version IS NULL" + conditions + " ORDER BY i.id LIMIT ?3 OFFSET ?4";
+}
+
+}  // namespace
+
+bool is_queryable(std::string_view keyword, QueryLevel level) {
+  const Key* key = find_key(keyword);
+  return key != nullptr && key->level <= level;
+}
+
+Result<std::vector<QueryResult>> DicomIndex::search(const std::string& data_store,
+                                                    const DicomQuery& query) {
+  // In one order, so that the same keys make the same statement: those are kept by their text.
+  std::vector<QueryMatch> matches = query.matches;
+  std::ranges::stable_sort(matches, {}, &QueryMatch::keyword);
+  Conditions conditions;
+  for (const QueryMatch& match : matches) conditions.add(match);
+  const std::string text = statement(query, conditions.text());
+  using Results = std::vector<QueryResult>;
+  return catalogue_.read([&](sql::Database& database) -> Result<Results> {
+    TRY_ASSIGN(sql::Statement rows,
+               database.query(text, {data_store, conditions.values(), query.limit, query.offset}));
+    Results results;
+    while (true) {
+      TRY_ASSIGN(const bool more, rows.next());
+      if (!more) return results;
+      QueryResult result;
+      result.set_attributes = rows.text(0);
+      result.instance_attributes = rows.text(1);
+      result.sop_instance_uid = rows.text(2);
+      result.document = rows.blob(3);
+      result.series = rows.integer(4);
+      result.instances = rows.integer(5);
+      result.modalities = rows.text(6);
+      results.push_back(std::move(result));
+    }
+  });
+}
+
+Result<std::vector<ServedInstance>> DicomIndex::instances(const std::string& data_store,
+                                                          const InstancePath& path,
+                                                          std::int64_t after, std::size_t limit) {
+  using Instances = std::vector<ServedInstance>;
+  return catalogue_.read([&](sql::Database& database) -> Result<Instances> {
+    TRY_ASSIGN(
+        sql::Statement rows,
+        database.query("SELECT i.id, s.id, s.latest_version, s.study_instance_uid,"
+                       " s.series_instance_uid, i.sop_instance_uid, i.blob, i.size_bytes,"
+                       " i.examination FROM image_sets s JOIN instances i ON i.image_set = s.id"
+                       " WHERE s.data_store = ?1 AND s.study_instance_uid = ?2"
+                       " AND (?3 = '' OR s.series_instance_uid = ?3) AND s.is_primary = 1"
+                       " AND s.state <> 'DELETED' AND i.end_version IS NULL"
+                       " AND (?4 = '' OR i.sop_instance_uid = ?4) AND i.id > ?5"
+                       " ORDER BY i.id LIMIT ?6",
+                       {data_store, path.study, path.series, path.instance, after, limit}));
+    Instances instances;
+    while (true) {
+      TRY_ASSIGN(const bool more, rows.next());
+      if (!more) return instances;
+      const std::optional<Digest> blob = Digest::from_hex(rows.text(6));
+      if (!blob) return fatal_error("datastore.io", "A row of the catalogue is damaged.");
+      instances.push_back({rows.integer(0), rows.text(1), rows.integer(2), rows.text(3),
+                           rows.text(4), rows.text(5), *blob,
+                           static_cast<std::uint64_t>(rows.integer(7)), rows.blob(8)});
+    }
+  });
+}
+
+}  // namespace isthmus::datastore
