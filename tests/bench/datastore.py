@@ -139,7 +139,7 @@ def orthanc_rate(arguments, folder, files):
     if not os.path.exists(program):
         print("Orthanc is not installed")
         return None
-    from intake import free_port
+    from kit.receivers import free_port
     port = free_port()
     storage = folder / "orthanc"
     storage.mkdir()
@@ -166,7 +166,7 @@ def orthanc_rate(arguments, folder, files):
 
 
 def bench_memory(arguments, folder, daemon, imaging):
-    from intake import peak_kib
+    from kit.receivers import peak_kib
     files = make_files(arguments, folder / "many", arguments.many, 16)
     peak = 0
     for number, begin in enumerate(range(0, len(files), 5000)):  # as many as a job may have

@@ -210,5 +210,4 @@ def main():
         shutil.rmtree(work, ignore_errors=True)
 
 
-if __name__ == "__main__":
-    main()
+main()

@@ -25,6 +25,9 @@ constexpr std::string_view kExplicitLittle = "1.2.840.10008.1.2.1";
 Error invalid(std::string message) {
   return permanent_error("ValidationException", std::move(message));
 }
+Error not_allowed() {
+  return permanent_error("sigv4.not_allowed", "This access key is for another data store.");
+}
 Error not_acceptable() {
   return permanent_error("NotAcceptableException", "None of the types in Accept can be given.");
 }
@@ -215,9 +218,21 @@ std::unique_ptr<http::Exchange> DicomWebApi::store(const http::Head& head,
                      return (c >= '0' && c <= '9') || c == '.';
                    });
   if (!uid) return http::answer_with(refusal(invalid("The study in the path is no UID.")));
+  const AccessKey* const key = gate_.key_of(head);
+  if (key != nullptr && !key->data_store.empty()) {
+    const auto there = parts_.data_stores.find(parameter(path, "store"));
+    if (!there || !allowed(head, *there)) return http::answer_with(refusal(not_allowed()));
+  }
   // Whether there is such a data store is nobody's business who has not signed: the job finds out.
   return parts_.stow.open(head, {parameter(path, "store"), study},
                           [this](const Error& error) { return refusal(error); });
+}
+
+// A key may be for one data store.
+bool DicomWebApi::allowed(const http::Head& head, const DataStoreRecord& store) const {
+  const AccessKey* const key = gate_.key_of(head);
+  return key == nullptr || key->data_store.empty() || store.id == key->data_store ||
+         store.name == key->data_store;
 }
 
 http::Response DicomWebApi::answer(const http::Head& head, const http::PathParameters& path,
@@ -228,6 +243,7 @@ http::Response DicomWebApi::answer(const http::Head& head, const http::PathParam
   if (!admitted) return refusal(admitted.error());
   const auto there = parts_.data_stores.find(parameter(path, "store"));
   if (!there) return refusal(there.error());
+  if (!allowed(head, *there)) return refusal(not_allowed());
   Answer made = (this->*action)(head, path);
   if (!made) return refusal(made.error());
   made->headers.set(hi::kRequestIdHeader, make_id_text(env_));

@@ -46,6 +46,7 @@ class DicomWebApi : public http::Handler {
   http::Response answer(const http::Head& head, const http::PathParameters& path,
                         const std::string& body, Action action);
   http::Response refusal(const Error& error);
+  bool allowed(const http::Head& head, const DataStoreRecord& store) const;
 
   Answer search_studies(const http::Head& head, const http::PathParameters& path);
   Answer search_series(const http::Head& head, const http::PathParameters& path);

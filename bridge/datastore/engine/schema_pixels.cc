@@ -33,7 +33,6 @@ END;
 CREATE INDEX image_sets_patient ON image_sets(data_store, patient_id);
 CREATE INDEX image_sets_accession ON image_sets(data_store, accession_number);
 CREATE INDEX image_sets_moment ON image_sets(data_store, study_moment);
-CREATE INDEX image_sets_name ON image_sets(data_store, json_extract(attributes, '$.PatientName'));
 CREATE INDEX instances_sop ON instances(sop_instance_uid) WHERE end_version IS NULL;
 )sql";
 

@@ -71,9 +71,9 @@ TEST(Multipart, PassesOverPreambleAndEpilogue) {
 
 TEST(Multipart, TakesWhatLooksLikeADelimiterAsData) {
   expect_parts(
-      "--XX\r\n\r\n--XX\r\n-XX\n--XX--\r--XX\r\n--X\r\n--XXY\r\n--XX-\r\n\r\n--XX\r\n\r\n\r\n\r\n"
+      "--XX\r\n\r\nx--XX\r\n-XX\n--XX--\r--XX\r\n--X\r\n--XXY\r\n--XX-\r\n\r\n--XX\r\n\r\n\r\n\r\n"
       "--XX--",
-      {"[]--XX\r\n-XX\n--XX--\r--XX\r\n--X\r\n--XXY\r\n--XX-\r\n", "[]\r\n"});
+      {"[]x--XX\r\n-XX\n--XX--\r--XX\r\n--X\r\n--XXY\r\n--XX-\r\n", "[]\r\n"});
 }
 
 TEST(Multipart, KnowsEmptyPartsAndPaddedDelimiters) {
