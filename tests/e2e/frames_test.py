@@ -89,7 +89,7 @@ def attributes(folder, path):
     words = []
     for tag in tags:
         words += ["+P", tag]
-    done = subprocess.run(["dcmdump", "-q", "-Un", *words, str(path)], capture_output=True,
+    done = subprocess.run(["dcmdump", "-q", "-Un", "+L", *words, str(path)], capture_output=True,
                           text=True, errors="replace")
     found = {}
     for line in done.stdout.splitlines():
