@@ -11,6 +11,7 @@
 #include "base/env.h"
 #include "ledger/commitments.h"
 #include "pipeline/commitment.h"
+#include "tls/certificates.h"
 
 namespace isthmus {
 
@@ -49,9 +50,12 @@ class ReportConnection {
 // "report.timeout", "report.tls" (transient).
 using ConnectToRequester =
     std::function<Result<std::unique_ptr<ReportConnection>>(const Requester&, SteadyTime until)>;
-// By TCP; a requester that wants TLS is refused with "report.tls". Every wait ends when the desk
-// stops ("report.stopping"). References outlive it and its connections.
-ConnectToRequester connect_by_tcp(Env& env, const ReportDesk& desk);
+// By TCP, and by TLS with a requester that wants it: its certificate must be of an authority of
+// `certificates` (of tls::Role::client) and for its host; ours is shown when it asks. Without
+// certificates it is refused with "report.tls". Every wait ends when the desk stops
+// ("report.stopping"). References outlive it and its connections.
+ConnectToRequester connect_by_tcp(Env& env, const ReportDesk& desk,
+                                  const tls::Certificates* certificates);
 
 struct ReportLineOptions {
   Milliseconds connect_timeout{10'000};  // until the connection stands

@@ -1,5 +1,5 @@
-// Connecting to a requester by TCP, with an end to every wait: the resolver's as well, which has
-// time-outs of its own that nobody here chose.
+// Connecting to a requester by TCP, and by TLS over it, with an end to every wait: the resolver's
+// as well, which has time-outs of its own that nobody here chose.
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -13,11 +13,12 @@
 #include <mutex>
 
 #include "dimse/commitment.h"
-#include "dimse/guard/descriptor.h"
+#include "dimse/guard/channel.h"
 
 namespace isthmus {
 namespace {
 
+using dimse::Channel;
 using dimse::Descriptor;
 
 using Addresses = std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)>;
@@ -103,32 +104,52 @@ Result<Addresses> look_up(Env& env, const ReportDesk& desk, const std::string& h
   return Question::ask(env, desk, host, port, until);
 }
 
-class TcpConnection final : public ReportConnection {
+class RequesterConnection final : public ReportConnection {
  public:
-  TcpConnection(Env& env, const ReportDesk& desk, Descriptor socket)
-      : env_(env), desk_(desk), socket_(std::move(socket)) {}
+  RequesterConnection(Env& env, const ReportDesk& desk, Channel channel)
+      : env_(env), desk_(desk), channel_(std::move(channel)) {}
+  ~RequesterConnection() override {
+    if (channel_.valid() && channel_.tls() != nullptr) channel_.tls()->close_notify();
+  }
 
   Result<void> write(ByteSpan bytes, SteadyTime until) override {
     while (!bytes.empty()) {
-      const ssize_t sent = ::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (sent > 0) {
-        bytes = bytes.subspan(static_cast<std::size_t>(sent));
-        continue;
-      }
-      if (errno == EINTR) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) return closed();
-      TRY(wait_for(POLLOUT, until, "it takes no bytes"));
+      const Channel::Moved moved = channel_.write(bytes);
+      bytes = bytes.subspan(moved.bytes);
+      TRY(wait_after(moved.io, until, "it takes no bytes"));
     }
     return {};
   }
 
   Result<std::size_t> read(MutableByteSpan into, SteadyTime until) override {
     for (;;) {
-      const ssize_t got = ::recv(socket_.get(), into.data(), into.size(), 0);
-      if (got >= 0) return static_cast<std::size_t>(got);
-      if (errno == EINTR) continue;
-      if (errno != EAGAIN && errno != EWOULDBLOCK) return closed();
-      TRY(wait_for(POLLIN, until, "it does not answer"));
+      const Channel::Moved moved = channel_.read(into);
+      if (moved.io == Channel::Io::some) return moved.bytes;
+      if (moved.io == Channel::Io::closed) return std::size_t{0};
+      TRY(wait_after(moved.io, until, "it does not answer"));
+    }
+  }
+
+  // TLS from here on, with a certificate for `host`.
+  Result<void> protect(const tls::Context& context, const std::string& host, SteadyTime until) {
+    auto session = tls::Session::connect(env_, context, channel_.descriptor(), {.host = host});
+    if (!session.ok()) return refused(session.error().code.c_str());
+    for (;;) {
+      switch (session->handshake()) {
+        case tls::Step::done:
+          channel_ = Channel(channel_.release(), std::move(session).value());
+          return {};
+        case tls::Step::wants_read:
+          TRY(wait_for(POLLIN, until, "the TLS handshake"));
+          break;
+        case tls::Step::wants_write:
+          TRY(wait_for(POLLOUT, until, "the TLS handshake"));
+          break;
+        case tls::Step::closed:
+          return refused("closed_in_handshake");
+        case tls::Step::failed:
+          return refused(session->failure());
+      }
     }
   }
 
@@ -137,32 +158,46 @@ class TcpConnection final : public ReportConnection {
       const auto left = (until - env_.clock.steady_now()).count();
       if (desk_.stopping()) return stopping();
       if (left <= 0) return timed_out(what);
-      pollfd waiting{socket_.get(), events, 0};
+      pollfd waiting{channel_.descriptor(), events, 0};
       const int ready = ::poll(&waiting, 1, static_cast<int>(std::min(left, kSliceMilliseconds)));
       if (ready > 0) return {};
     }
   }
 
-  int descriptor() const { return socket_.get(); }
-
  private:
-  static Error closed() {
+  Result<void> wait_after(Channel::Io io, SteadyTime until, const char* what) {
+    switch (io) {
+      case Channel::Io::some:
+        return {};
+      case Channel::Io::wants_read:
+        return wait_for(POLLIN, until, what);
+      case Channel::Io::wants_write:
+        return wait_for(POLLOUT, until, what);
+      case Channel::Io::closed:
+        break;
+    }
     return transient_error("report.closed", "The requester closed the connection.");
+  }
+  static Error refused(const char* reason) {
+    return transient_error("report.tls", std::string("TLS with the requester failed: ") + reason +
+                                             "; OPERATIONS, TLS, says what to do.");
   }
 
   Env& env_;
   const ReportDesk& desk_;
-  Descriptor socket_;
+  Channel channel_;
 };
 
-Result<std::unique_ptr<ReportConnection>> connect_to(Env& env, const ReportDesk& desk,
-                                                     const addrinfo& address, SteadyTime until) {
+using Connected = std::unique_ptr<RequesterConnection>;
+
+Result<Connected> connect_to(Env& env, const ReportDesk& desk, const addrinfo& address,
+                             SteadyTime until) {
   Descriptor socket(::socket(address.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!socket.valid()) return unreachable(std::strerror(errno));
   const int fd = socket.get();
   const int on = 1;
   (void)::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-  auto connection = std::make_unique<TcpConnection>(env, desk, std::move(socket));
+  auto connection = std::make_unique<RequesterConnection>(env, desk, Channel(std::move(socket)));
   if (::connect(fd, address.ai_addr, address.ai_addrlen) != 0) {
     if (errno != EINPROGRESS) return unreachable(std::strerror(errno));
     TRY(connection->wait_for(POLLOUT, until, "it does not take the connection"));
@@ -171,31 +206,37 @@ Result<std::unique_ptr<ReportConnection>> connect_to(Env& env, const ReportDesk&
     (void)::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length);
     if (error != 0) return unreachable(std::strerror(error));
   }
-  return std::unique_ptr<ReportConnection>(std::move(connection));
+  return connection;
 }
 
 }  // namespace
 
-ConnectToRequester connect_by_tcp(Env& env, const ReportDesk& desk) {
-  return [&env, &desk](const Requester& requester,
-                       SteadyTime until) -> Result<std::unique_ptr<ReportConnection>> {
-    if (requester.tls) {
-      return transient_error("report.tls", "Reports by TLS are not set up on this gateway.");
-    }
-    TRY_ASSIGN(const Addresses addresses,
-               look_up(env, desk, requester.host, std::to_string(requester.port), until));
-    Error last = unreachable("it has no address");
-    std::int64_t left = 0;
-    for (const addrinfo* one = addresses.get(); one != nullptr; one = one->ai_next) ++left;
-    for (const addrinfo* one = addresses.get(); one != nullptr; one = one->ai_next, --left) {
-      // An address that swallows everything leaves time for the others.
-      const SteadyTime now = env.clock.steady_now();
-      auto connected = connect_to(env, desk, *one, now + (until - now) / left);
-      if (connected.ok()) return connected;
-      last = connected.error();
-    }
-    return last;
-  };
+ConnectToRequester connect_by_tcp(Env& env, const ReportDesk& desk,
+                                  const tls::Certificates* certificates) {
+  return
+      [&env, &desk, certificates](const Requester& requester,
+                                  SteadyTime until) -> Result<std::unique_ptr<ReportConnection>> {
+        if (requester.tls && certificates == nullptr) {
+          return transient_error("report.tls",
+                                 "Reports by TLS need our certificates: set dimse.tls.enabled.");
+        }
+        TRY_ASSIGN(const Addresses addresses,
+                   look_up(env, desk, requester.host, std::to_string(requester.port), until));
+        Result<Connected> connected = unreachable("it has no address");
+        std::int64_t left = 0;
+        for (const addrinfo* one = addresses.get(); one != nullptr; one = one->ai_next) ++left;
+        for (const addrinfo* one = addresses.get(); one != nullptr && !connected.ok();
+             one = one->ai_next, --left) {
+          // An address that swallows everything leaves time for the others.
+          const SteadyTime now = env.clock.steady_now();
+          connected = connect_to(env, desk, *one, now + (until - now) / left);
+        }
+        if (!connected.ok()) return connected.error();
+        if (requester.tls) {
+          TRY((*connected)->protect(*certificates->current(), requester.host, until));
+        }
+        return std::unique_ptr<ReportConnection>(std::move(connected).value());
+      };
 }
 
 }  // namespace isthmus

@@ -1,10 +1,8 @@
 // The port that speaks TLS: the same service as on the plain one, for those who prove who they are.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/eventfd.h>
 
-#include "dimse/guard/connect.h"
-#include "dimse/guard/pdata.h"
+#include "dimse/commitment.h"
 #include "support/tls_receiver.h"
 
 namespace isthmus::test {
@@ -263,65 +261,74 @@ TEST(TlsReceiving, TakesNewCertificatesWhileAssociationsRun) {
   EXPECT_EQ(before->echo(1).value().status, 0);
 }
 
-class Connecting : public ::testing::Test {
+// The way out, to a requester that wants its reports by TLS; the requester is a receiver of ours.
+class Reporting : public ::testing::Test {
  protected:
-  Connecting() {
+  Reporting() {
     const auto mine = gate_.authority.issue({.common_name = "gate's own client"});
     write_private_file(gate_.file("client.pem"), mine.certificate_pem);
     write_private_file(gate_.file("client.key"), mine.key_pem);
-    stop_.event = dimse::Descriptor(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
+    auto opened = tls::Certificates::open(gate_.files_env, "dimse_reports",
+                                          {.role = tls::Role::client,
+                                           .certificate = gate_.file("client.pem"),
+                                           .key = gate_.file("client.key"),
+                                           .ca = gate_.file("ca.pem")});
+    EXPECT_THAT(opened, IsOk());
+    certificates_ = std::move(opened).value();
   }
-  Result<dimse::Channel> connect(const std::string& host, const std::string& pin = {}) {
-    TRY_ASSIGN(const auto context,
-               tls::Context::load(gate_.files_env, {.role = tls::Role::client,
-                                                    .certificate = gate_.file("client.pem"),
-                                                    .key = gate_.file("client.key"),
-                                                    .ca = gate_.file("ca.pem")}));
-    return dimse::connect(
-        gate_.receiver->env.env(),
-        {host, gate_.receiver->tls_port(), Milliseconds(5000), context.get(), pin}, stop_);
+  Result<std::unique_ptr<ReportConnection>> connect(const std::string& host) {
+    Env& env = gate_.receiver->env.env();
+    const auto connect = connect_by_tcp(env, desk_, certificates_.get());
+    Requester requester;
+    requester.host = host;
+    requester.port = gate_.receiver->tls_port();
+    requester.tls = true;
+    return connect(requester, soon());
   }
+  SteadyTime soon() { return gate_.receiver->env.env().clock.steady_now() + Milliseconds(5000); }
 
   TlsReceiver gate_;
-  dimse::StopSignal stop_;
+  ReportDesk desk_;
+  std::unique_ptr<tls::Certificates> certificates_;
 };
 
-TEST_F(Connecting, ReachesAListenerWhoseCertificateIsForIt) {
-  ASSERT_OK_AND_ASSIGN(auto channel, connect("127.0.0.1"));
+TEST_F(Reporting, ReachesARequesterWhoseCertificateIsForIt) {
+  for (const char* host : {"127.0.0.1", "localhost"}) {
+    ASSERT_OK_AND_ASSIGN(auto connection, connect(host));
+    const std::string request = raw_associate_rq(request_for(kCtImageStorage, kExplicitLittle));
+    ASSERT_THAT(connection->write(as_bytes(request), soon()), IsOk());
 
-  EXPECT_EQ(channel.tls()->peer().fingerprint_sha256, gate_.own.fingerprint_sha256);
-  EXPECT_THAT(connect("localhost"), IsOk());
+    Bytes answer(1024);
+    ASSERT_OK_AND_ASSIGN(const std::size_t count, connection->read(answer, soon()));
+
+    EXPECT_GT(count, 6U);
+    EXPECT_EQ(answer[0], std::byte{2}) << "an A-ASSOCIATE-AC";
+  }
 }
 
-TEST_F(Connecting, RefusesAListenerOfAnotherName) {
+TEST_F(Reporting, RefusesARequesterOfAnotherName) {
   gate_.install(gate_.authority.issue({.subject_names = "DNS:elsewhere.example"}));
   ASSERT_TRUE(gate_.certificates->reload().value());
 
-  const auto channel = connect("127.0.0.1");
+  const auto connection = connect("127.0.0.1");
 
-  EXPECT_THAT(channel, FailsWith("dimse.tls"));
-  EXPECT_THAT(channel.error().message, HasSubstr("wrong_name"));
+  EXPECT_THAT(connection, FailsWith("report.tls", Fate::transient));
+  EXPECT_THAT(connection.error().message, HasSubstr("wrong_name"));
   EXPECT_TRUE(is_counted(gate_, "refused_by_peer"));
 }
 
-TEST_F(Connecting, TakesAPin) {
-  EXPECT_THAT(connect("127.0.0.1", gate_.own.fingerprint_sha256), IsOk());
-  EXPECT_THAT(connect("127.0.0.1", std::string(64, '0')), FailsWith("dimse.tls"));
+TEST_F(Reporting, RefusesARequesterOfAnotherAuthority) {
+  TestAuthority other(gate_.files_env.env().clock.wall_now(), "Another Authority");
+  gate_.install(other.issue({.subject_names = "IP:127.0.0.1"}));
+  ASSERT_TRUE(gate_.certificates->reload().value());
+
+  EXPECT_THAT(connect("127.0.0.1").error().message, HasSubstr("unknown_ca"));
 }
 
-TEST_F(Connecting, SaysThatNobodyListens) {
-  const std::uint16_t port = gate_.receiver->tls_port();
-  gate_.receiver->receiver->stop();
+TEST_F(Reporting, NeedsCertificatesOfOurs) {
+  certificates_.reset();
 
-  EXPECT_THAT(dimse::connect(gate_.receiver->env.env(), {.host = "127.0.0.1", .port = port}, stop_),
-              FailsWith("dimse.connect"));
-}
-
-TEST_F(Connecting, StopsWhenTold) {
-  stop_.abort_at.store(SteadyTime::min());
-  (void)::eventfd_write(stop_.event.get(), 1);
-
-  EXPECT_THAT(connect("127.0.0.1"), FailsWith("dimse.stopping"));
+  EXPECT_THAT(connect("127.0.0.1"), FailsWith("report.tls"));
 }
 
 }  // namespace
