@@ -2,14 +2,17 @@
 
 import json
 import socket
+import struct
 import subprocess
 import threading
 import time
 
 from harness import Daemon, dcmsend, in_temp_folder, make_study
 from truth import rows
-from upper_layer import IMPLICIT, REJECTED, VERIFICATION, Association, Refused, associate_request
+from upper_layer import (EXPLICIT, IMPLICIT, REJECTED, VERIFICATION, Association, Refused,
+                         associate_request)
 
+CT = "1.2.840.10008.5.1.4.1.1.2"
 MR = "1.2.840.10008.5.1.4.1.1.4"
 NOT_RECOGNIZED = (REJECTED, 1, 1, 3)
 LIMIT_EXCEEDED = (REJECTED, 2, 3, 2)
@@ -18,6 +21,18 @@ LIMIT_EXCEEDED = (REJECTED, 2, 3, 2)
 def echo_as(port, title, **options):
     with Association(port, [(1, VERIFICATION, [IMPLICIT])], calling=title, **options) as association:
         assert association.echo(1) == 0
+        association.release()
+
+
+def store_as(port, title, sop_instance):
+    fields = [(0x00080016, CT), (0x00080018, sop_instance), (0x0020000D, "2.25.88.3"),
+              (0x0020000E, "2.25.88.2")]
+    data = b""
+    for tag, uid in fields:
+        value = uid.encode() + b"\0" * (len(uid) % 2)
+        data += struct.pack("<HH2sH", tag >> 16, tag & 0xffff, b"UI", len(value)) + value
+    with Association(port, [(1, CT, [EXPLICIT])], calling=title) as association:
+        assert association.store(1, CT, sop_instance, data) == 0
         association.release()
 
 
@@ -195,15 +210,18 @@ def a_flood_starves_nobody(folder):
                        for _ in range(4)]
             for sender in senders:
                 sender.start()
-            slowest = 0
-            for _ in range(10):
-                begun = time.monotonic()
-                echo_as(port, "QUIET")
-                subprocess.run(["storescu", "-aet", "QUIET", "-aec", "ISTHMUS", "127.0.0.1",
-                                str(port), str(one)], check=True, capture_output=True, timeout=30)
-                slowest = max(slowest, time.monotonic() - begun)
-            print(f"echo and store beside a flood: {slowest:.3f} s at most; {len(passes)} passes")
-            assert slowest < 1, slowest
+            subprocess.run(["storescu", "-aet", "QUIET", "-aec", "ISTHMUS", "127.0.0.1", str(port),
+                            str(one)], check=True, capture_output=True, timeout=30)
+            within(90, lambda: passes)  # the flood is on
+            # Ours to answer for, and not what it takes to start a program on a busy machine.
+            slowest = {"echo": 0, "store": 0}
+            for number in range(10):
+                for what, act in (("echo", echo_as), ("store", store_as)):
+                    begun = time.monotonic()
+                    act(port, "QUIET", *([f"2.25.88.{number}"] if what == "store" else []))
+                    slowest[what] = max(slowest[what], time.monotonic() - begun)
+            print(f"beside a flood, at most: {slowest} s; {len(passes)} passes of it")
+            assert max(slowest.values()) < 1, slowest
             metrics = daemon.get("/metrics")
             assert 'senders_limited_total{limit="sender_share",sender="flood"}' in metrics, metrics
         finally:
