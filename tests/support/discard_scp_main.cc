@@ -38,6 +38,7 @@ class DiscardingSpool final : public Spool {
   }
   Result<void> free(const SpoolRef&) override { return {}; }
   Result<std::size_t> recover() override { return std::size_t{0}; }
+  Result<void> catch_up() override { return {}; }
   Result<std::uint64_t> used_bytes() override { return std::uint64_t{0}; }
 
  private:
