@@ -148,7 +148,7 @@ def collect(folder):
         copy.parent.mkdir(exist_ok=True)
         copy.write_bytes(data)
         uid = attributes(folder, copy).get("uid")
-        if not uid:
+        if not uid or "\\" in uid:  # of VR UN: dcmdump shows bytes
             continue
         for index, held in enumerate(stores + [{}]):
             if uid not in held:

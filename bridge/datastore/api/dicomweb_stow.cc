@@ -1,6 +1,7 @@
 #include "datastore/api/dicomweb_stow.h"
 
 #include <algorithm>
+#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "datastore/engine/levels.h"
@@ -14,6 +15,7 @@ namespace {
 
 constexpr const char* kBucket = "isthmus-stow";
 constexpr std::uint64_t kMostGathered = 64 * MiB;
+constexpr std::size_t kFirstName = 1'000'000;
 constexpr std::size_t kMostParts = 5000;  // files of an import job
 constexpr Milliseconds kLookAgain{20};
 constexpr Milliseconds kLongest{600'000};
@@ -271,7 +273,7 @@ Result<http::Response> Stow::store(const Order& order, std::vector<BlobPin>& par
     TRY_ASSIGN(Outcome outcome, outcome_of(examination, order.study));
     if (outcome.failure == 0) {
       // Names in the order of the parts: listing and import keep it.
-      const std::string number = std::to_string(1'000'000 + imported.size());
+      const std::string number = std::to_string(kFirstName + imported.size());
       keys.push_back(folder + "/" + number + ".dcm");
       ObjectRecord object;
       object.blob = part.digest();
@@ -294,6 +296,33 @@ Result<http::Response> Stow::store(const Order& order, std::vector<BlobPin>& par
   return http::text_response(status, "application/dicom+json", answer_body(order, outcomes).dump());
 }
 
+// The rows of a job's files go when it ends; what it wrote says what became of each.
+Result<std::vector<std::string>> Stow::failures_of(const ImportJobRecord& job, std::size_t count) {
+  namespace hi = wire::healthimaging;
+  std::vector<std::string> failures(count, "not imported");
+  if (job.status != "COMPLETED") return failures;
+  const auto folder = hi::parse_s3_uri(hi::job_folder(job.output_s3_uri, job.data_store, job.id));
+  ASSERT(folder.has_value());
+  const ObjectName name{folder->bucket, folder->key + "SUCCESS/success.ndjson"};
+  const Result<ObjectRecord> written = parts_.objects.find(name);
+  if (!written && written.error().code == "datastore.no_such_key") return failures;
+  if (!written) return written.error();
+  TRY_ASSIGN(const auto source, parts_.objects.read(*written, 0, written->size_bytes));
+  TRY_ASSIGN(const std::string text, read_all(*source, 16 * MiB));
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    const json line = json::parse(text.substr(at, end - at), nullptr, false);
+    at = end + 1;
+    const std::string key = line.is_object() ? text_of(line, "inputFile") : std::string();
+    const std::size_t slash = key.rfind('/');
+    if (slash == std::string::npos) continue;
+    std::size_t number = 0;
+    std::from_chars(key.data() + slash + 1, key.data() + key.size(), number);
+    if (number >= kFirstName && number - kFirstName < count) failures[number - kFirstName].clear();
+  }
+  return failures;
+}
+
 Result<std::vector<std::string>> Stow::import(const Order& order, const std::string& folder,
                                               std::size_t count) {
   ImportJobRecord wanted;
@@ -314,12 +343,7 @@ Result<std::vector<std::string>> Stow::import(const Order& order, const std::str
     env_.clock.sleep_for(kLookAgain);
     TRY_ASSIGN(job, parts_.import_jobs.find(order.data_store, job.id));
   }
-  std::vector<std::string> failures(count, "not imported");
-  TRY_ASSIGN(const std::vector<ImportedFile> files, parts_.import_jobs.files(job.id, -1, count));
-  for (const ImportedFile& file : files) {
-    const auto at = static_cast<std::size_t>(file.ordinal);
-    if (at < count) failures[at] = file.imported ? "" : file.failure_message;
-  }
+  TRY_ASSIGN(std::vector<std::string> failures, failures_of(job, count));
   // What the job wrote is for those who start jobs.
   ListQuery query;
   query.prefix = "output/" + folder + "/";

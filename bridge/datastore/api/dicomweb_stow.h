@@ -45,6 +45,7 @@ class Stow {
  private:
   friend class StowExchange;
   Result<http::Response> store(const Order& order, std::vector<BlobPin>& parts);
+  Result<std::vector<std::string>> failures_of(const ImportJobRecord& job, std::size_t count);
   // Runs the import of these files and gives the failure of each; empty where it was imported.
   Result<std::vector<std::string>> import(const Order& order, const std::string& folder,
                                           std::size_t count);

@@ -44,7 +44,7 @@ async function exchange(method, target, headers = {}, body = undefined) {
 
 // As much of a browser's XMLHttpRequest as the client uses.
 globalThis.XMLHttpRequest = class {
-  open(method, url) { this.method = method; this.url = url; this.headers = {}; }
+  open(method, url) { this.method = method.toUpperCase(); this.url = url; this.headers = {}; }
   setRequestHeader(name, value) { this.headers[name.toLowerCase()] = value; }
   getResponseHeader(name) { return this.answer?.headers[name.toLowerCase()] ?? null; }
   getAllResponseHeaders() { return ""; }
