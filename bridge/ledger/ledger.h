@@ -258,7 +258,8 @@ class Ledger {
 struct LedgerOptions {
   FileSystem::Path directory;             // ledger.sqlite, its WAL and ledger.lock live here
   std::vector<std::string> destinations;  // names; deliveries are made for each
-  // Those at which an instance whose UID is known with other bytes waits for a person (on_conflict).
+  // Those at which an instance whose UID is known with other bytes waits for a person
+  // (on_conflict).
   std::vector<std::string> quarantine_conflicts_at = {};
   std::size_t group_limit = 64;           // arrivals in one commit at most
   bool read_only = false;                 // status and history commands beside a running daemon

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import time
 
-from commitment_scu import Closed, CommitmentScu, new_uid, references_of, settings_for
+from commitment_scu import Closed, CommitmentScu, new_uid, references_of
+from commitment_scu import settings_for as commitment_settings_for
 from harness import ROOT, Daemon, fail, imaging_models, in_temp_folder, make_study, raw_send, shared_or_none
 from image_set_changes import KINDS, dies_in_a_change
 from truth import imported_exactly_once, rows
@@ -104,7 +105,7 @@ def asked_and_told_nevertheless(folder, point):
     files = make_study(folder / "study", series=1, instances=2, rows=32, cols=32)
     references = references_of(files)
     scu = CommitmentScu().listen()
-    daemon = Daemon(folder, **settings_for(scu)).start("--failpoint", f"{point}:1")
+    daemon = Daemon(folder, **commitment_settings_for(scu)).start("--failpoint", f"{point}:1")
     transaction = new_uid()
     try:
         raw_send(daemon.dimse_port, folder / "study", check=True)

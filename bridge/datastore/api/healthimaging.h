@@ -1,5 +1,6 @@
 // The HealthImaging face of the data store (medical-imaging, 2023-07-19): data stores, import jobs,
-// image sets, search, metadata and frames. Its "runtime-" hosts are the same handler: paths do not collide.
+// image sets, search, metadata and frames. Its "runtime-" hosts are the same handler: paths do not
+// collide.
 // Form of everything: contracts/healthimaging/README.md, through wire/healthimaging.h.
 #pragma once
 

@@ -2,9 +2,38 @@
 
 #include <thread>
 
+#include "base/digest.h"
+#include "datastore/engine/pixel_layout.h"
+
 namespace isthmus::test {
 
 namespace hi = wire::healthimaging;
+
+namespace {
+
+// What the worker says of two frames of 4 × 4 pixels of 16 bits each.
+nlohmann::json pixel_data() {
+  datastore::PixelDescription description;
+  description.form = datastore::FrameForm::transcoded;
+  description.transfer_syntax_uid = "1.2.840.10008.1.2.1";
+  description.rows = 4;
+  description.columns = 4;
+  description.bits_allocated = 16;
+  description.bits_stored = 12;
+  description.photometric = "MONOCHROME2";
+  Bytes records;
+  for (const std::uint64_t offset : {0U, 32U}) {
+    datastore::FrameRecord frame;
+    frame.offset = offset;
+    frame.length = 32;
+    frame.state = datastore::FrameState::measured;
+    frame.size_bytes = 32;
+    append_record(frame, records);
+  }
+  return {{"description", to_json(description)}, {"records", to_base64(records)}};
+}
+
+}  // namespace
 
 std::string FakeInstance::text() const {
   const auto or_null = [](const std::string& value) {
@@ -40,6 +69,7 @@ std::string FakeInstance::text() const {
       {"columns", 4},
       {"frames", 2},
       {"hasPixelData", true},
+      {"pixelData", pixel_data()},
       {"datasetOffset", 200},
       {"metadata",
        {{"patient", {{"PatientID", or_null(patient_id)}, {"PatientName", or_null(patient_name)}}},

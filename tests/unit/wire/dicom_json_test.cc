@@ -36,7 +36,8 @@ TEST(DicomJson, WritesEachKindOfValue) {
                           "WindowCenter":["40","-1.5e1 ","x"],"ImageType":["ORIGINAL","PRIMARY "],
                           "Rows":512,"ICCProfile":"AAE="})"),
             json::parse(
-                R"({"00100010":{"vr":"PN","Value":[{"Alphabetic":"Doe^Jane","Ideographic":"山田"}]},
+                R"({"00100010":{"vr":"PN","Value":[
+              {"Alphabetic":"Doe^Jane","Ideographic":"山田"}]},
               "00200011":{"vr":"IS","Value":[2]},"00281050":{"vr":"DS","Value":[40,-15.0,"x"]},
               "00080008":{"vr":"CS","Value":["ORIGINAL","PRIMARY"]},
               "00280010":{"vr":"US","Value":[512]},"00282000":{"vr":"OB","InlineBinary":"AAE="}})"));
