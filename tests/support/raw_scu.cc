@@ -322,11 +322,6 @@ void RawSocket::half_close() {
   (void)::shutdown(fd_, SHUT_WR);
 }
 
-void RawSocket::shrink_receive_buffer() {
-  const int bytes = 1;  // the kernel takes its least instead
-  (void)::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &bytes, sizeof(bytes));
-}
-
 Result<std::unique_ptr<RawScu>> RawScu::associate(const std::string& host, std::uint16_t port,
                                                   const RawAssociate& request, Milliseconds timeout,
                                                   const RawTls* tls) {

@@ -54,8 +54,6 @@ class RawSocket {
   std::string receive_until_closed(Milliseconds timeout);
   bool is_closed_within(Milliseconds timeout);
   void half_close();
-  // Makes the peer's writes wait soon when nothing is received.
-  void shrink_receive_buffer();
 
  private:
   struct Tls;

@@ -139,7 +139,6 @@ TEST(TimeOuts, APeerThatDoesNotReadLosesItsThread) {
   options.pdu_timeout = Milliseconds(500);
   ReceiverUnderTest under_test(options);
   ASSERT_OK_AND_ASSIGN(auto scu, under_test.associate(request_for(kCt, kExplicitLittle)));
-  scu->socket().shrink_receive_buffer();
   std::string asking;
   for (int i = 0; i < 100; ++i) {
     asking += raw_data_pdu(1, true, true, raw_command(c_echo_command(1)));
