@@ -40,7 +40,8 @@ TEST(DicomJson, WritesEachKindOfValue) {
               {"Alphabetic":"Doe^Jane","Ideographic":"山田"}]},
               "00200011":{"vr":"IS","Value":[2]},"00281050":{"vr":"DS","Value":[40,-15.0,"x"]},
               "00080008":{"vr":"CS","Value":["ORIGINAL","PRIMARY"]},
-              "00280010":{"vr":"US","Value":[512]},"00282000":{"vr":"OB","InlineBinary":"AAE="}})"));
+              "00280010":{"vr":"US","Value":[512]},
+              "00282000":{"vr":"OB","InlineBinary":"AAE="}})"));
 }
 
 TEST(DicomJson, LeavesOutValuesThatAreNone) {
