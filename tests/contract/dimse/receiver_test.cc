@@ -693,6 +693,7 @@ TEST(Receiver, WritesNoPatientDataIntoItsLog) {
     EXPECT_THAT(line, Not(HasSubstr("Nobody")));
     EXPECT_THAT(line, Not(HasSubstr("SYNTHETIC")));
   }
+  EXPECT_TRUE(under_test.becomes_idle());
   EXPECT_TRUE(under_test.env.log.contains("association.accepted"));
   EXPECT_TRUE(under_test.env.log.contains("association.closed"));
   EXPECT_TRUE(under_test.env.log.contains("status=0xa900"));

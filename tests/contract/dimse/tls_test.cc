@@ -13,19 +13,28 @@ using ::testing::HasSubstr;
 
 constexpr int kTls10 = 0x0301, kTls11 = 0x0302, kTls12 = 0x0303, kTls13 = 0x0304;
 
-// Until the counter of a reason says so: the receiver works in threads of its own.
-bool is_counted(TlsReceiver& gate, const std::string& reason, double times = 1) {
+// The receiver counts and logs in threads of its own, after the client has its answer: waits for
+// both.
+bool becomes(TlsReceiver& gate, const std::function<bool()>& true_of_it) {
   for (int i = 0; i < 500; ++i) {
-    if (gate.receiver->handshakes(reason) >= times) return true;
+    if (true_of_it()) return true;
     gate.receiver->env.env().clock.sleep_for(Milliseconds(10));
   }
   return false;
 }
 
+bool is_counted(TlsReceiver& gate, const std::string& reason, double times = 1) {
+  return becomes(gate, [&] { return gate.receiver->handshakes(reason) >= times; });
+}
+
+bool is_logged(TlsReceiver& gate, const std::string& text) {
+  return becomes(gate, [&] { return gate.receiver->env.log.contains(text); });
+}
+
 void expect_refused(TlsReceiver& gate, const RawTls& client, const std::string& reason) {
   EXPECT_FALSE(gate.echo(client).ok()) << reason;
   EXPECT_TRUE(is_counted(gate, reason)) << reason;
-  EXPECT_TRUE(gate.receiver->env.log.contains("reason=" + reason)) << reason;
+  EXPECT_TRUE(is_logged(gate, "reason=" + reason)) << reason;
   EXPECT_EQ(gate.receiver->handshakes("completed"), 0) << reason;
 }
 
@@ -73,10 +82,10 @@ TEST(TlsReceiving, LogsHowAnAssociationIsProtected) {
 
   ASSERT_THAT(gate.echo(TlsReceiver::client(ct1)), IsOk());
 
-  EXPECT_TRUE(
-      gate.receiver->env.log.contains("version=TLSv1.3 suite=TLS_AES_128_GCM_SHA256 "
-                                      "certificate=" +
-                                      ct1.fingerprint_sha256));
+  EXPECT_TRUE(is_logged(gate,
+                        "version=TLSv1.3 suite=TLS_AES_128_GCM_SHA256 "
+                        "certificate=" +
+                            ct1.fingerprint_sha256));
   EXPECT_EQ(gate.receiver->handshakes("completed"), 1);
 }
 
