@@ -374,6 +374,18 @@ INSTANTIATE_TEST_SUITE_P(
                     Shape{40, 41, 3, 1, 8, false}, Shape{40, 41, 3, 2, 16, false},
                     Shape{16, 300, 1, 1, 8, true}));
 
+// The decoder of the stock web viewers mixes up the lines of three components without it.
+TEST(CodeStreams, OfThreeComponentsUseTheReversibleTransformWhateverTheyMean) {
+  PixelDescription d = description_of({40, 41, 3, 1, 8, false});
+  d.photometric = "YBR_FULL_422";
+  const Result<Bytes> htj2k = encode_frame(*blank_frame(d), "HTJ2K");
+  ASSERT_THAT(htj2k, IsOk());
+  const std::size_t cod = as_text(*htj2k).find("\xFF\x52");  // ISO/IEC 15444-1 section A.6.1
+  ASSERT_NE(cod, std::string::npos);
+
+  EXPECT_EQ((*htj2k)[cod + 8], std::byte{1});
+}
+
 TEST(CodeStreams, OfAnotherShapeAreRefused) {
   const Bytes htj2k = *encode_frame(frame_of({8, 8, 1, 1, 8, false}, false), "HTJ2K");
 

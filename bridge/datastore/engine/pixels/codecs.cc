@@ -189,7 +189,7 @@ Result<DecodedFrame> blank_frame(const PixelDescription& d) {
   frame.bytes_per_sample = d.bits_allocated / 8;
   frame.bits_stored = d.bits_stored;
   frame.is_signed = d.is_signed;
-  frame.is_rgb = d.samples == 3 && (d.photometric == "RGB" || d.photometric == "YBR_RCT");
+  frame.is_colour = d.samples == 3;
   const std::uint64_t size = d.pixels() * d.samples * frame.bytes_per_sample;
   if (size > kMostFrameBytes) {
     return permanent_error("pixels.too_large", "The frame is too large to be decoded.");

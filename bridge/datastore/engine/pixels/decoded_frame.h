@@ -18,7 +18,9 @@ struct DecodedFrame {
   std::uint32_t bytes_per_sample = 1;  // 1, 2 or 4
   std::uint32_t bits_stored = 8;
   bool is_signed = false;
-  bool is_rgb = false;  // three samples that a colour transform makes smaller
+  // Three samples: coded with the reversible transform, which keeps whatever they mean exactly.
+  // Without it the decoder of the stock web viewers mixes up their lines.
+  bool is_colour = false;
   Bytes pixels;
 
   // The sample at `index`, counted over pixels and their samples.

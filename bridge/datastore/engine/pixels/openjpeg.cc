@@ -117,7 +117,7 @@ Result<Bytes> encode_jpeg2000(const DecodedFrame& frame) {
   parameters.tcp_rates[0] = 0;  // lossless
   parameters.cp_disto_alloc = 1;
   parameters.irreversible = 0;
-  parameters.tcp_mct = frame.is_rgb ? 1 : 0;
+  parameters.tcp_mct = frame.is_colour ? 1 : 0;
   parameters.numresolution = 1;
   while (parameters.numresolution < 6 &&
          (std::min(frame.columns, frame.rows) >> parameters.numresolution) >= 1) {

@@ -50,7 +50,7 @@ Bytes encode(const DecodedFrame& frame) {
   style.set_num_decomposition(decompositions_for(frame));
   style.set_block_dims(64, 64);
   style.set_progression_order("RPCL");
-  style.set_color_transform(frame.is_rgb);
+  style.set_color_transform(frame.is_colour);
   style.set_reversible(true);
   stream.set_planar(false);
   ojph::mem_outfile out;
