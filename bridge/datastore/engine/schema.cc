@@ -276,7 +276,8 @@ END;
 
 std::span<const sql::Migration> catalogue_migrations() {
   static const std::vector<sql::Migration> migrations = {
-      {kBuckets, {}}, {kImaging, {}}, {kChanges, {}}, {kEvents, {}}, {kPixelDataSchema, {}}};
+      {kBuckets, {}}, {kImaging, {}},         {kChanges, {}},
+      {kEvents, {}},  {kPixelDataSchema, {}}, {kPixelDataOfFilesSchema, {}}};
   return migrations;
 }
 

@@ -36,4 +36,21 @@ CREATE INDEX image_sets_moment ON image_sets(data_store, study_moment);
 CREATE INDEX instances_sop ON instances(sop_instance_uid) WHERE end_version IS NULL;
 )sql";
 
+// The rows of a job's files leave by DELETE since the output says what became of them; what watched
+// an UPDATE saw nothing. Frames that it left behind go once.
+const char* const kPixelDataOfFilesSchema = R"sql(
+DROP TRIGGER pixel_data_of_files;
+CREATE TRIGGER pixel_data_of_files AFTER DELETE ON import_files
+WHEN OLD.blob IS NOT NULL
+ AND NOT EXISTS (SELECT 1 FROM instances WHERE blob = OLD.blob)
+ AND NOT EXISTS (SELECT 1 FROM import_files WHERE blob = OLD.blob)
+BEGIN
+  DELETE FROM pixel_data WHERE blob = OLD.blob;
+END;
+
+DELETE FROM pixel_data
+WHERE NOT EXISTS (SELECT 1 FROM instances WHERE instances.blob = pixel_data.blob)
+  AND NOT EXISTS (SELECT 1 FROM import_files WHERE import_files.blob = pixel_data.blob);
+)sql";
+
 }  // namespace isthmus::datastore

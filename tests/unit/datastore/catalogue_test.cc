@@ -83,6 +83,45 @@ TEST_F(CatalogueOfBuckets, IsStillThereAfterAReopen) {
   EXPECT_EQ(count(), 1);
 }
 
+// Frames of a file go with whatever names its bytes last: an instance, or the file of a job.
+class PixelDataRows : public CatalogueOfBuckets {
+ protected:
+  PixelDataRows() {
+    run("INSERT INTO data_stores VALUES ('store', 'store', 'ACTIVE', NULL, NULL, 'HTJ2K', 0, 0)");
+    for (const std::string job : {"one", "two"}) {
+      run("INSERT INTO import_jobs VALUES ('" + job +
+          "', 'store', '', 'IN_PROGRESS', 'listed', '', '', '', NULL, NULL, 0, NULL, NULL)");
+      run("INSERT INTO import_files (job, ordinal, key, blob, size_bytes, state) VALUES ('" + job +
+          "', 1, 'a.dcm', 'blob', 1, 'pending')");
+    }
+    run("INSERT INTO pixel_data VALUES ('blob', 0, '{}', 0, x'')");
+  }
+  void run(const std::string& statement) {
+    ASSERT_THAT(catalogue->write([&](sql::Database& database) -> Result<void> {
+      TRY(database.run(statement));
+      return {};
+    }),
+                IsOk());
+  }
+  std::int64_t rows() {
+    return catalogue
+        ->read([](sql::Database& database) -> Result<std::int64_t> {
+          TRY_ASSIGN(const auto rows, database.query_integer("SELECT COUNT(*) FROM pixel_data"));
+          return rows.value_or(-1);
+        })
+        .value();
+  }
+};
+
+TEST_F(PixelDataRows, GoWithTheLastJobThatMadeNoInstance) {
+  run("DELETE FROM import_files WHERE job = 'one'");
+  EXPECT_EQ(rows(), 1);
+
+  run("DELETE FROM import_files WHERE job = 'two'");
+
+  EXPECT_EQ(rows(), 0);
+}
+
 TEST_F(CatalogueOfBuckets, HasOneOwner) {
   EXPECT_THAT(Catalogue::open(env, env.folder()), FailsWith("datastore.locked", Fate::permanent));
 }
