@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "api/control.h"
+#include "api/problem.h"
 #include "ledger/commitments.h"
 
 namespace isthmus::api {
@@ -11,9 +11,7 @@ namespace {
 using http::Response;
 using nlohmann::json;
 
-Response json_response(int status, const json& body) {
-  return http::text_response(status, "application/json", body.dump());
-}
+constexpr std::uint64_t kOrderBytes = 64 * KiB;
 
 Response health(const Admission& admission) {
   if (admission.state() == AdmissionState::failed) {
@@ -32,7 +30,7 @@ Response readiness(Ledger& ledger, const Admission& admission) {
   const auto counts = ledger.counts();
   body["ledger"] = counts.ok() ? "ok" : counts.error().code;
   body["ready"] = counts.ok() && admission.takes_associations();
-  return json_response(body["ready"].get<bool>() ? 200 : 503, body);
+  return json_answer(body["ready"].get<bool>() ? 200 : 503, body);
 }
 
 // A control call: the text under `key`, and what it orders; the answer says how many rows it moved.
@@ -44,15 +42,15 @@ Response carry_out(const std::string& body, const char* key, const char* what,
                                                                key + "\": \"<" + what + ">\"}."));
   }
   const auto moved = order(request[key].get<std::string>());
-  if (!moved.ok()) return problem(moved.error().fate == Fate::transient ? 503 : 500, moved.error());
-  return json_response(200, json{{"moved", *moved}});
+  if (!moved.ok()) return problem(moved.error());
+  return json_answer(200, json{{"moved", *moved}});
 }
 
 Response reload_certificates(const GatewayOptions& options) {
-  if (!options.reload_certificates) return json_response(200, json{{"changed", false}});
+  if (!options.reload_certificates) return json_answer(200, json{{"changed", false}});
   const auto changed = options.reload_certificates();
   if (!changed.ok()) return problem(409, changed.error());
-  return json_response(200, json{{"changed", *changed}});
+  return json_answer(200, json{{"changed", *changed}});
 }
 
 // Every state has a count and an oldest age, none missing: zero is a value.
@@ -79,36 +77,30 @@ void refresh_state_gauges(Env& env, Ledger& ledger) {
 
 }  // namespace
 
-std::unique_ptr<http::Router> make_gateway_router(Env& env, Ledger& ledger, Admission& admission,
-                                                  GatewayOptions options) {
-  auto router = std::make_unique<http::Router>();
+void add_gateway_routes(GuardedRouter& router, Env& env, Ledger& ledger, Admission& admission,
+                        GatewayOptions options) {
   env.metrics.on_collect([&env, &ledger] { refresh_state_gauges(env, ledger); });
-  router->add("GET", "/healthz", [&admission](const http::Head&, const http::PathParameters&) {
-    return http::answer_with(health(admission));
-  });
-  router->add("GET", "/readyz",
-              [&ledger, &admission](const http::Head&, const http::PathParameters&) {
-                return http::answer_with(readiness(ledger, admission));
-              });
-  router->add("GET", "/metrics", [&env](const http::Head&, const http::PathParameters&) {
+  router.add_open("/healthz", [&admission] { return health(admission); });
+  router.add_open("/readyz", [&ledger, &admission] { return readiness(ledger, admission); });
+  router.add("GET", "/metrics", Scope::read, [&env](const Call&) {
     return http::answer_with(
         http::text_response(200, "text/plain; version=0.0.4", env.metrics.text()));
   });
-  const auto add_order = [&router, token = options.control_token](
-                             const char* path, const char* key, const char* what,
-                             std::function<Result<std::int64_t>(const std::string&)> order) {
-    router->add("POST", path, control_call(token, [=](const std::string& body) {
-                  return carry_out(body, key, what, order);
-                }));
+  const auto add_order = [&router](const char* path, const char* key, const char* what,
+                                   std::function<Result<std::int64_t>(const std::string&)> order) {
+    router.add("POST", path, Scope::operate, [=](const Call&) {
+      return http::gather(
+          kOrderBytes, [=](const std::string& body) { return carry_out(body, key, what, order); });
+    });
   };
   add_order("/control/retry", "what", "uid, id or all",
             [&ledger](const std::string& what) { return ledger.order_retry(what); });
   add_order("/control/resend", "transaction", "Transaction UID",
             [&ledger](const std::string& uid) { return ledger.commitments().order_resend(uid); });
-  router->add("POST", "/control/reload",
-              control_call(options.control_token,
-                           [options](const std::string&) { return reload_certificates(options); }));
-  return router;
+  router.add("POST", "/control/reload", Scope::admin, [options](const Call&) {
+    return http::gather(kOrderBytes,
+                        [options](const std::string&) { return reload_certificates(options); });
+  });
 }
 
 }  // namespace isthmus::api

@@ -4,12 +4,14 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
-#include "api/control.h"
+#include "api/problem.h"
 
 namespace isthmus::api {
 namespace {
 
 using nlohmann::json;
+
+constexpr std::uint64_t kOrderBytes = 64 * KiB;
 
 constexpr std::array<std::string_view, 3> kKinds{"admit", "block", "remove"};
 
@@ -42,14 +44,10 @@ bool is_list_of_texts(const json& value) {
 
 http::Response carry_out(SenderDesk& desk, const std::string& body) {
   const auto order = order_from(body);
-  if (!order.ok()) return problem(400, order.error());
+  if (!order.ok()) return problem(order.error());
   const auto done = desk.carry_out(*order);
-  if (done.ok()) {
-    return http::text_response(200, "application/json", json{{"done", *done}}.dump());
-  }
-  const Fate fate = done.error().fate;
-  const int status = fate == Fate::transient ? 503 : fate == Fate::permanent ? 409 : 500;
-  return problem(status, done.error());
+  if (!done.ok()) return problem(done.error());
+  return json_answer(200, json{{"done", *done}});
 }
 
 }  // namespace
@@ -91,10 +89,11 @@ Result<SenderOrder> order_from(const std::string& text) {
   return order;
 }
 
-void add_sender_routes(http::Router& router, SenderDesk& desk, const std::string& control_token) {
-  router.add("POST", "/control/senders",
-             control_call(control_token,
-                          [&desk](const std::string& body) { return carry_out(desk, body); }));
+void add_sender_routes(GuardedRouter& router, SenderDesk& desk) {
+  router.add("POST", "/control/senders", Scope::admin, [&desk](const Call&) {
+    return http::gather(kOrderBytes,
+                        [&desk](const std::string& body) { return carry_out(desk, body); });
+  });
 }
 
 }  // namespace isthmus::api

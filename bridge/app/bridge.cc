@@ -5,6 +5,7 @@
 #include <atomic>
 #include "base/digest.h"
 
+#include "api/gatekeeper.h"
 #include "api/gateway.h"
 #include "api/senders.h"
 #include "app/certificates.h"
@@ -286,9 +287,13 @@ class OpenBridge : public Bridge {
 
   Result<void> listen() {
     TRY_ASSIGN(const std::string token, control_token());
-    gateway_ = api::make_gateway_router(env_, *ledger_, *admission_,
-                                        {token, [this] { return reload_certificates(); }});
-    api::add_sender_routes(*gateway_, *desk_, token);
+    TRY(api::check_exposure(settings_.text("http.address"), false, false));
+    gatekeeper_ = std::make_unique<api::Gatekeeper>(
+        api::GatekeeperOptions{.ask_nobody = true, .control_token = token});
+    gateway_ = std::make_unique<api::GuardedRouter>(env_, *gatekeeper_, ledger_->access_rows());
+    api::add_gateway_routes(*gateway_, env_, *ledger_, *admission_,
+                            {[this] { return reload_certificates(); }});
+    api::add_sender_routes(*gateway_, *desk_);
     TRY_ASSIGN(gateway_server_, http::listen(env_, *gateway_, server_options(settings_, "http")));
     if (settings_.flag("datastore.listen")) {
       TRY_ASSIGN(datastore_server_, http::listen(env_, data_store_->handler(),
@@ -376,7 +381,8 @@ class OpenBridge : public Bridge {
   std::unique_ptr<tls::Certificates> server_certificates_;
   std::unique_ptr<tls::Certificates> client_certificates_;
   SteadyTime next_certificate_check_{};
-  std::unique_ptr<http::Router> gateway_;
+  std::unique_ptr<api::Gatekeeper> gatekeeper_;
+  std::unique_ptr<api::GuardedRouter> gateway_;
   ReportDesk report_desk_;
   std::unique_ptr<ReportLine> report_line_;
   std::unique_ptr<CommitmentMeans> commitment_;

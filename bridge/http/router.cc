@@ -79,12 +79,21 @@ void Router::on_not_found(RouteAction action) {
 }
 
 std::unique_ptr<Exchange> Router::open(const Head& head) {
-  const auto run = [&](const Route& route, const RawParameters& raw) {
-    const std::optional<PathParameters> parameters = decode(raw);
-    if (!parameters) {
-      return answer_with(text_response(400, "text/plain", "The path holds a broken escape.\n"));
-    }
-    return route.action(head, *parameters);
+  auto found = find(head);
+  if (const Match* match = std::get_if<Match>(&found)) {
+    return routes_[match->place].action(head, match->parameters);
+  }
+  Response& refused = std::get<Response>(found);
+  if (refused.status == 404 && not_found_) return not_found_(head, {});
+  return answer_with(std::move(refused));
+}
+
+std::variant<Router::Match, Response> Router::find(const Head& head) const {
+  const auto take = [&](std::size_t place,
+                        const RawParameters& raw) -> std::variant<Match, Response> {
+    std::optional<PathParameters> parameters = decode(raw);
+    if (!parameters) return text_response(400, "text/plain", "The path holds a broken escape.\n");
+    return Match{place, *std::move(parameters)};
   };
 
   std::vector<std::string> allowed;
@@ -92,15 +101,15 @@ std::unique_ptr<Exchange> Router::open(const Head& head) {
   for (const Route& route : routes_) {
     const std::optional<RawParameters> raw = match(route.segments, head.path());
     if (!raw) continue;
-    if (route.method == head.method) return run(route, *raw);
+    const auto place = static_cast<std::size_t>(&route - routes_.data());
+    if (route.method == head.method) return take(place, *raw);
     if (route.method == "GET" && get == nullptr) get = &route;
     if (std::ranges::find(allowed, route.method) == allowed.end()) allowed.push_back(route.method);
   }
-  if (head.method == "HEAD" && get != nullptr) return run(*get, *match(get->segments, head.path()));
-  if (allowed.empty()) {
-    if (not_found_) return not_found_(head, {});
-    return answer_with(text_response(404, "text/plain", "There is nothing here.\n"));
+  if (head.method == "HEAD" && get != nullptr) {
+    return take(static_cast<std::size_t>(get - routes_.data()), *match(get->segments, head.path()));
   }
+  if (allowed.empty()) return text_response(404, "text/plain", "There is nothing here.\n");
   if (get != nullptr && std::ranges::find(allowed, "HEAD") == allowed.end()) {
     allowed.emplace_back("HEAD");
   }
@@ -108,7 +117,7 @@ std::unique_ptr<Exchange> Router::open(const Head& head) {
   for (const std::string& method : allowed) methods += (methods.empty() ? "" : ", ") + method;
   Response refused = text_response(405, "text/plain", "The method is not allowed here.\n");
   refused.headers.set("Allow", methods);
-  return answer_with(std::move(refused));
+  return refused;
 }
 
 std::vector<std::string> Router::routes() const {

@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <variant>
 
 #include "http/http.h"
 
@@ -20,6 +21,13 @@ class Router : public Handler {
   void add(std::string method, std::string path_template, RouteAction action);
   void on_not_found(RouteAction action);
   std::unique_ptr<Exchange> open(const Head& head) override;
+  // What open() would run: a route by its place in order of registration, with its parameters; or
+  // the refusal (400, 404, 405 with Allow), whatever on_not_found() says.
+  struct Match {
+    std::size_t place = 0;
+    PathParameters parameters = {};
+  };
+  std::variant<Match, Response> find(const Head& head) const;
   // "GET /healthz", in order; for tests that hold the API description against it.
   std::vector<std::string> routes() const;
 

@@ -33,6 +33,7 @@ namespace isthmus {
 
 class Commitments;
 class SenderRows;  // ledger/sender_rows.h
+class AccessRows;  // ledger/access_rows.h
 
 // Something that must be on disk before the rows that speak of it: a spool directory, a segment. A
 // group commit calls it once for all who wait with the same object, before COMMIT.
@@ -246,6 +247,8 @@ class Ledger {
   // --- areas of their own ---------------------------------------------------------------------
   // Senders that a person admitted or blocked, and refused ones. Lives as long as the ledger.
   virtual SenderRows& sender_rows() = 0;
+  // API tokens and the audit log. Likewise.
+  virtual AccessRows& access_rows() = 0;
 
   // --- life -----------------------------------------------------------------------------------
   // Called (from the committer thread, must not block) after something was committed that a step
@@ -261,8 +264,8 @@ struct LedgerOptions {
   // Those at which an instance whose UID is known with other bytes waits for a person
   // (on_conflict).
   std::vector<std::string> quarantine_conflicts_at = {};
-  std::size_t group_limit = 64;           // arrivals in one commit at most
-  bool read_only = false;                 // status and history commands beside a running daemon
+  std::size_t group_limit = 64;  // arrivals in one commit at most
+  bool read_only = false;        // status and history commands beside a running daemon
 };
 
 // Opens, locks ("ledger.locked", permanent, when another process has it), and migrates to the

@@ -14,8 +14,9 @@
 #include <vector>
 
 #include "ledger/ledger.h"
-#include "support/memory_commitments.h"
 #include "ledger/spool_rows.h"
+#include "support/memory_access_rows.h"
+#include "support/memory_commitments.h"
 #include "support/memory_sender_rows.h"
 
 namespace isthmus::test {
@@ -106,6 +107,7 @@ class MemoryLedger : public Ledger, private SpoolRows {
   Result<std::int64_t> order_retry(std::string_view uid_or_id_or_all) override;
   Result<std::vector<std::string>> check() override;
   SenderRows& sender_rows() override { return sender_rows_; }
+  MemoryAccessRows& access_rows() override { return access_rows_; }
 
   void on_change(std::function<void()> notify) override;
   void stop() override;
@@ -191,6 +193,7 @@ class MemoryLedger : public Ledger, private SpoolRows {
   bool stopped_ = false;
   MemoryCommitments commitments_{env_, *this};
   MemorySenderRows sender_rows_;
+  MemoryAccessRows access_rows_;
 };
 
 }  // namespace isthmus::test

@@ -3,6 +3,7 @@
 #include <array>
 #include <string_view>
 
+#include "ledger/sqlite/access_schema.h"
 #include "ledger/sqlite/sender_schema.h"
 #include "model/outcome.h"
 #include "model/transitions.h"
@@ -336,6 +337,7 @@ std::vector<sql::Migration> ledger_migrations(Env& env) {
       {ledger_schema_commitments(), {}},
       {held_instances_migration(), {}},
       {ledger_schema_of_senders(), {}},
+      {ledger_schema_of_access(), {}},
   };
 }
 

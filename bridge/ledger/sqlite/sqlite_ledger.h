@@ -9,6 +9,7 @@
 
 #include "ledger/ledger.h"
 #include "ledger/spool_rows.h"
+#include "ledger/sqlite/access_rows.h"
 #include "ledger/sqlite/commitments.h"
 #include "ledger/sqlite/committer.h"
 #include "ledger/sqlite/readers.h"
@@ -101,6 +102,7 @@ class SqliteLedger final : public Ledger {
   Result<std::int64_t> order_retry(std::string_view uid_or_id_or_all) override;
   Result<std::vector<std::string>> check() override;
   SenderRows& sender_rows() override { return sender_rows_; }
+  AccessRows& access_rows() override { return access_rows_; }
   void on_change(std::function<void()> notify) override;
   void stop() override;
 
@@ -108,6 +110,7 @@ class SqliteLedger final : public Ledger {
   friend class SqliteCommitments;
   friend class SqliteSpoolRows;
   friend class SqliteSenderRows;
+  friend class SqliteAccessRows;
   enum class Wakes { steps, nobody };
 
   SqliteLedger(Env& env, LedgerOptions options, std::filesystem::path file);
@@ -142,6 +145,7 @@ class SqliteLedger final : public Ledger {
   SqliteSpoolRows spool_rows_{*this};
   std::atomic<bool> closed_{false};
   SqliteSenderRows sender_rows_{*this};
+  SqliteAccessRows access_rows_{*this};
 };
 
 // --- implementation

@@ -6,7 +6,9 @@
 
 #include "http/loopback.h"
 #include "support/matchers.h"
+#include "support/memory_access_rows.h"
 #include "support/memory_sender_rows.h"
+#include "support/scripted_authenticator.h"
 #include "support/test_env.h"
 
 namespace isthmus::api {
@@ -22,12 +24,11 @@ struct Answer {
 
 class SenderRoutes : public testing::Test {
  protected:
-  void SetUp() override { add_sender_routes(router_, desk_, "the-token"); }
-  Answer post(const std::string& body, const std::string& token = "the-token") {
+  void SetUp() override { add_sender_routes(router_, desk_); }
+  Answer post(const std::string& body) {
     http::Request request;
     request.method = "POST";
     request.url = "http://gateway.internal/control/senders";
-    request.headers.set("Authorization", "Bearer " + token);
     request.body = source_of(body);
     auto response = http::make_loopback(router_)->send(std::move(request));
     EXPECT_THAT(response, test::IsOk());
@@ -40,7 +41,9 @@ class SenderRoutes : public testing::Test {
   test::MemorySenderRows rows_;
   Senders senders_{SenderPolicy{}};
   SenderDesk desk_{env_, rows_, &senders_, {}, {"main"}};
-  http::Router router_;
+  test::ScriptedAuthenticator authenticator_;
+  test::MemoryAccessRows audit_;
+  GuardedRouter router_{env_, authenticator_, audit_};
 };
 
 SenderOrder whole_order() {
@@ -66,11 +69,6 @@ TEST_F(SenderRoutes, CarryOutAnOrder) {
   const auto sender = senders_.find("magnet");
   ASSERT_TRUE(sender);
   EXPECT_EQ(sender->report_to->text(), "mr.example:104");
-}
-
-TEST_F(SenderRoutes, NeedTheTokenOfTheInstallation) {
-  EXPECT_EQ(post(order_json(whole_order()), "another").status, 401);
-  EXPECT_EQ(senders_.find("magnet"), std::nullopt);
 }
 
 TEST_F(SenderRoutes, SayWhatIsWrongByItsCode) {

@@ -7,6 +7,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "ledger/sqlite/access_schema.h"
 #include "ledger/sqlite/sender_schema.h"
 #include "model/transitions.h"
 #include "support/matchers.h"
@@ -112,6 +113,12 @@ TEST_F(LedgerSchema, SendersCameAsTheyWereReleased) {
   EXPECT_EQ(golden.str(),
             "-- Made by ledger_schema_of_senders() (bridge/ledger/sqlite/sender_schema.cc).\n" +
                 ledger_schema_of_senders());
+}
+
+TEST_F(LedgerSchema, CallersCameAsTheyWereReleased) {
+  EXPECT_EQ(golden("schema_access.sql"),
+            "-- Made by ledger_schema_of_access() (bridge/ledger/sqlite/access_schema.cc).\n" +
+                ledger_schema_of_access());
 }
 
 TEST_F(LedgerSchema, HeldInstancesAreAsTheyWereReleased) {
