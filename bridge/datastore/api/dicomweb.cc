@@ -120,6 +120,22 @@ Result<std::vector<std::uint32_t>> frame_numbers(const std::string& text) {
   return indices;
 }
 
+// Frames that are made anew come colour by pixel, filled up to three samples, and without the
+// colour transform of a code stream: whoever reads the metadata to show them is told so (PS3.3
+// section C.7.6.3.1.2; PS3.18 section 10.4.1.1.2 has metadata describe what is retrieved).
+void describe_frames(const std::string& pixel_description, json& instance) {
+  const auto description = description_from_json(json::parse(pixel_description, nullptr, false));
+  if (!description || description->form != FrameForm::transcoded || description->samples < 3)
+    return;
+  const std::string& from = description->photometric;
+  if (from == "YBR_FULL_422") {
+    instance["00280004"] = {{"vr", "CS"}, {"Value", {"YBR_FULL"}}};
+  } else if (from == "YBR_RCT") {
+    instance["00280004"] = {{"vr", "CS"}, {"Value", {"RGB"}}};
+  }
+  if (description->planar) instance["00280006"] = {{"vr", "US"}, {"Value", {0}}};
+}
+
 // How a frame is given: its bytes as they are stored, or plain pixels.
 struct FramePresentation {
   bool plain = false;
@@ -416,6 +432,7 @@ Result<void> DicomWebApi::add_metadata(const std::vector<ServedInstance>& instan
     wire::add_dicom_json(member(metadata, "instance"), vrs, look_up, one);
     one["00083002"] = {{"vr", "UI"},
                        {"Value", {document.value("transferSyntaxUID", std::string())}}};
+    describe_frames(instance.pixel_description, one);
     list.push_back(std::move(one));
   }
   return {};

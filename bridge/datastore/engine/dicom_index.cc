@@ -192,26 +192,27 @@ Result<std::vector<ServedInstance>> DicomIndex::instances(const std::string& dat
                                                           std::int64_t after, std::size_t limit) {
   using Instances = std::vector<ServedInstance>;
   return catalogue_.read([&](sql::Database& database) -> Result<Instances> {
-    TRY_ASSIGN(
-        sql::Statement rows,
-        database.query("SELECT i.id, s.id, s.latest_version, s.study_instance_uid,"
-                       " s.series_instance_uid, i.sop_instance_uid, i.blob, i.size_bytes,"
-                       " i.examination FROM image_sets s JOIN instances i ON i.image_set = s.id"
-                       " WHERE s.data_store = ?1 AND s.study_instance_uid = ?2"
-                       " AND (?3 = '' OR s.series_instance_uid = ?3) AND s.is_primary = 1"
-                       " AND s.state <> 'DELETED' AND i.end_version IS NULL"
-                       " AND (?4 = '' OR i.sop_instance_uid = ?4) AND i.id > ?5"
-                       " ORDER BY i.id LIMIT ?6",
-                       {data_store, path.study, path.series, path.instance, after, limit}));
+    TRY_ASSIGN(sql::Statement rows,
+               database.query("SELECT i.id, s.id, s.latest_version, s.study_instance_uid,"
+                              " s.series_instance_uid, i.sop_instance_uid, i.blob, i.size_bytes,"
+                              " i.examination, COALESCE(p.description, '')"
+                              " FROM image_sets s JOIN instances i ON i.image_set = s.id"
+                              " LEFT JOIN pixel_data p ON p.blob = i.blob"
+                              " WHERE s.data_store = ?1 AND s.study_instance_uid = ?2"
+                              " AND (?3 = '' OR s.series_instance_uid = ?3) AND s.is_primary = 1"
+                              " AND s.state <> 'DELETED' AND i.end_version IS NULL"
+                              " AND (?4 = '' OR i.sop_instance_uid = ?4) AND i.id > ?5"
+                              " ORDER BY i.id LIMIT ?6",
+                              {data_store, path.study, path.series, path.instance, after, limit}));
     Instances instances;
     while (true) {
       TRY_ASSIGN(const bool more, rows.next());
       if (!more) return instances;
       const std::optional<Digest> blob = Digest::from_hex(rows.text(6));
       if (!blob) return fatal_error("datastore.io", "A row of the catalogue is damaged.");
-      instances.push_back({rows.integer(0), rows.text(1), rows.integer(2), rows.text(3),
-                           rows.text(4), rows.text(5), *blob,
-                           static_cast<std::uint64_t>(rows.integer(7)), rows.blob(8)});
+      instances.push_back(
+          {rows.integer(0), rows.text(1), rows.integer(2), rows.text(3), rows.text(4), rows.text(5),
+           *blob, static_cast<std::uint64_t>(rows.integer(7)), rows.blob(8), rows.text(9)});
     }
   });
 }

@@ -54,6 +54,7 @@ struct ServedInstance {
   Digest blob;
   std::uint64_t size_bytes = 0;
   Bytes document;
+  std::string pixel_description;  // JSON (pixel_layout.h); empty: it has no frames
 };
 
 struct InstancePath {
