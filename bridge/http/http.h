@@ -93,6 +93,9 @@ class Exchange {
  public:
   virtual ~Exchange() = default;
   virtual bool feed(ByteSpan piece) = 0;
+  // Asked after a feed() that wants more: how long nothing more is read, for a peer that may only
+  // be so fast. Waiting holds no thread; the loopback does not wait.
+  virtual Milliseconds pause() { return Milliseconds(0); }
   virtual Response finish() = 0;
 };
 

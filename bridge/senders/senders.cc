@@ -78,7 +78,7 @@ SenderRefusal compare(const Sender& sender, const SenderRequest& request) {
   if (!calls_itself(sender, request.calling_ae_title)) return SenderRefusal::unknown_sender;
   if (!comes_from(sender, request.peer_address)) return SenderRefusal::sender_address;
   if (!proves_to_be(sender, request.tls)) return SenderRefusal::sender_tls;
-  if (!sender.called_ae_titles.empty() &&
+  if (request.has_called_ae_title && !sender.called_ae_titles.empty() &&
       !contains(sender.called_ae_titles, request.called_ae_title)) {
     return SenderRefusal::called_ae_title;
   }
@@ -230,7 +230,8 @@ void Senders::set_admitted(std::vector<Sender> admitted, std::vector<Sender> blo
 
 SenderDecision Senders::admit(const SenderRequest& request) const {
   const auto policy = this->policy();
-  if (!policy->ae_titles.empty() && !contains(policy->ae_titles, request.called_ae_title)) {
+  if (request.has_called_ae_title && !policy->ae_titles.empty() &&
+      !contains(policy->ae_titles, request.called_ae_title)) {
     return {SenderRefusal::called_ae_title, {}};
   }
   for (const Sender& blocked : policy->blocked) {

@@ -75,6 +75,8 @@ struct SenderRequest {
   std::string called_ae_title;     // trimmed
   std::string peer_address;        // numeric
   std::optional<TlsIdentity> tls;  // nothing: not by TLS, or without a certificate
+  // HTTP has no called AE title: rules about it do not concern who comes that way.
+  bool has_called_ae_title = true;
 };
 
 // What becomes of senders nobody wrote down.

@@ -120,6 +120,7 @@ void Connection::disarm() {
 }
 
 void Connection::on_timer() {
+  if (phase_ == Phase::pausing) return read_body();
   if (phase_ != Phase::header && phase_ != Phase::body) return close();
   // There is somebody to tell: the read ends, and its completion answers 408.
   timed_out_ = true;
@@ -224,6 +225,12 @@ void Connection::send_continue() {
                     });
 }
 
+// Nothing is read meanwhile: the peer fills the socket's buffers, then it waits too.
+void Connection::go_on_after(Milliseconds pause) {
+  if (pause <= Milliseconds(0)) return read_body();
+  arm(Phase::pausing, pause);
+}
+
 void Connection::read_body() {
   const std::uint64_t wanted = framing_.content_length.value_or(kPieceBytes);
   piece_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(wanted, kPieceBytes)));
@@ -285,6 +292,10 @@ void Connection::took(std::size_t count) {
 void Connection::on_body_bytes(error_code failure, std::size_t count) {
   if (closed_) return;
   if (timed_out_) return refuse(408, "body_timeout", "The request's body took too long.");
+  // The peer says no more, but may still listen.
+  if (failure == asio::error::eof) {
+    return refuse(400, "framing", "The request's body ended before it was whole.");
+  }
   if (failure) return close();  // the peer went away
   disarm();
   took(count);
@@ -410,7 +421,7 @@ void Connection::open_exchange() {
 void Connection::feed_exchange() {
   const bool wanted = piece_filled_ == 0 || exchange_->feed(ByteSpan(piece_).first(piece_filled_));
   if (!wanted || body_done_) return answer(exchange_->finish());
-  post([this] { read_body(); });
+  post([this, pause = exchange_->pause()] { go_on_after(pause); });
 }
 
 void Connection::answer(Response response) {

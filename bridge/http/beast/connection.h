@@ -66,7 +66,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void close();
 
  private:
-  enum class Phase { idle, header, body, working, writing, lingering };
+  enum class Phase { idle, header, body, working, pausing, writing, lingering };
 
   // In the waiting thread.
   void wait_for_request();
@@ -74,6 +74,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_header(error_code failure);
   void judge_header();
   void send_continue();
+  void go_on_after(Milliseconds pause);
   void read_body();
   void more_body();
   boost::asio::mutable_buffer next_buffer();

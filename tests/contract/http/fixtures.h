@@ -207,6 +207,7 @@ struct ExchangeCount {
 class TestExchange : public Exchange {
  public:
   std::function<bool(ByteSpan)> on_feed = [](ByteSpan) { return true; };
+  std::function<Milliseconds()> on_pause = [] { return Milliseconds(0); };
   std::function<Response()> on_finish = [] { return text_response(200, "text/plain", "done"); };
 
   explicit TestExchange(ExchangeCount& count) : count_(count) { ++count_.opened; }
@@ -215,6 +216,7 @@ class TestExchange : public Exchange {
     count_.destroyed.open();
   }
   bool feed(ByteSpan piece) override { return on_feed(piece); }
+  Milliseconds pause() override { return on_pause(); }
   Response finish() override {
     finished_ = true;
     ++count_.finished;

@@ -306,7 +306,8 @@ TEST_F(ServerTest, AChunkedBodyThatIsCutNeverFinishes) {
     Peer peer(port());
     peer.send(kChunkedPost + "5\r\nabcde\r\n");
     peer.half_close();
-    EXPECT_EQ(peer.read_all(), "");
+    EXPECT_THAT(peer.read_all(), StartsWith("HTTP/1.1 400"));
+    EXPECT_TRUE(peer.ended());
   }
 
   ASSERT_TRUE(count_.destroyed.wait());
@@ -537,6 +538,43 @@ TEST_F(ServerTest, SlowBodiesDoNotHoldTheWorkers) {
   quick.send(kGet);
 
   EXPECT_THAT(quick.read_until("/a=.", Milliseconds(3'000)), StartsWith("HTTP/1.1 200"));
+}
+
+TEST_F(ServerTest, APeerThatIsToPauseHoldsNoWorkerAndIsReadNoFurther) {
+  options_.threads = 1;
+  Gate paused;
+  std::atomic<std::size_t> taken = 0;
+  handler_.on_open = [&](const Head& head) {
+    auto opened = std::make_unique<TestExchange>(count_);
+    if (head.method == "GET") return opened;
+    opened->on_feed = [&](ByteSpan piece) {
+      taken += piece.size();
+      return true;
+    };
+    opened->on_pause = [&] {
+      paused.open();
+      return Milliseconds(400);
+    };
+    return opened;
+  };
+  start();
+  Peer peer(port());
+  const auto begun = std::chrono::steady_clock::now();
+  std::thread sending(
+      [&] { peer.send(kPost + "Content-Length: 600000\r\n\r\n" + std::string(600'000, 'x')); });
+  ASSERT_TRUE(paused.wait());
+  const std::size_t before = taken;
+
+  Peer quick(port());
+  quick.send(kGet);
+  EXPECT_THAT(quick.read_until("done", Milliseconds(3'000)), StartsWith("HTTP/1.1 200"));
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, Milliseconds(400));
+  EXPECT_EQ(taken, before);
+
+  EXPECT_THAT(peer.read_until("done"), StartsWith("HTTP/1.1 200"));
+  sending.join();
+  EXPECT_EQ(taken, 600'000U);
+  EXPECT_GE(std::chrono::steady_clock::now() - begun, Milliseconds(800));
 }
 
 TEST_F(ServerTest, IdleConnectionsHoldLittleMemory) {

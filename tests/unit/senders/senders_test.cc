@@ -75,6 +75,22 @@ TEST(Senders, OnlyOurOwnTitlesAnswer) {
   EXPECT_TRUE(senders.admit(right).admitted());
 }
 
+TEST(Senders, WhoComesByHttpCallsNoTitleOfOurs) {
+  SenderPolicy policy;
+  policy.ae_titles = {"ARCHIVE"};
+  Sender bound = scanner();
+  bound.called_ae_titles = {"ARCHIVE"};
+  policy.senders = {bound};
+  const Senders senders(policy);
+  SenderRequest by_http = request();
+  by_http.called_ae_title = "";
+  by_http.has_called_ae_title = false;
+
+  EXPECT_EQ(senders.admit(by_http).sender.name, "scanner");
+  by_http.calling_ae_title = "NOBODY";
+  EXPECT_EQ(senders.admit(by_http).refusal, SenderRefusal::unknown_sender);
+}
+
 TEST(Senders, OpenLetsInWhomNobodyKnowsAndKnowsWhoIsKnown) {
   const Senders senders = policy_of({scanner()}, SenderMode::open);
 
