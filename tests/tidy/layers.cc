@@ -10,10 +10,10 @@ namespace isthmus::tidy {
 namespace {
 
 const std::map<std::string, int> kRungs{
-    {"base", 0},    {"model", 1},     {"http", 2},    {"wire", 2},     {"dicom", 2},
-    {"sql", 2},     {"tls", 2},       {"auth", 2},    {"ledger", 3},   {"storage", 3},
-    {"imports", 3}, {"spool", 4},     {"senders", 4}, {"pipeline", 5}, {"api", 6},
-    {"dimse", 6},   {"datastore", 6}, {"app", 7},     {"plugin", 8}};
+    {"base", 0},    {"model", 1}, {"http", 2},      {"wire", 2},     {"dicom", 2},
+    {"sql", 2},     {"tls", 2},   {"auth", 2},      {"ledger", 3},   {"storage", 3},
+    {"imports", 3}, {"spool", 4}, {"senders", 4},   {"pipeline", 5}, {"intake", 5},
+    {"api", 6},     {"dimse", 6}, {"datastore", 6}, {"app", 7},      {"plugin", 8}};
 
 // Sideways, with the one header that is meant, or all of the module's.
 struct Sideways {

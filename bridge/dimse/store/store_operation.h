@@ -2,15 +2,10 @@
 // decoded; their head is looked at on the way and compared with what the command announced.
 #pragma once
 
-#include <functional>
-#include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
-#include "dicom/probe.h"
-#include "senders/routes.h"
-#include "spool/spool.h"
+#include "intake/instance_intake.h"
 
 namespace isthmus::dimse {
 
@@ -20,9 +15,7 @@ struct StoreRequest {
   std::string context_sop_class_uid;  // of the presentation context
   std::string transfer_syntax_uid;    // of the presentation context
   bool context_stores = true;         // false: a Verification context
-  // Where the instance goes, by what its head says; the receiver fills in who sent it. Without one:
-  // to every destination.
-  std::function<std::optional<std::vector<std::string>>(RouteAttributes)> route;
+  RouteInstance route;
 };
 
 // One thread at a time. Once something is wrong, what was spooled is given up at once; the rest of
@@ -48,16 +41,12 @@ class StoreOperation {
 
  private:
   Result<void> begin(Spool& spool, const Origin& origin);
-  Result<void> take(ByteSpan fragment);
   Result<void> compare();
   Result<Receipt> commit();
-  void give_up(Error error);
 
   StoreRequest request_;
   const std::uint64_t max_instance_bytes_;
-  std::unique_ptr<IncomingInstance> incoming_;
-  std::unique_ptr<dicom::Probe> probe_;
-  std::uint64_t header_bytes_ = 0;
+  std::optional<InstanceIntake> intake_;
   std::uint64_t received_bytes_ = 0;
   std::optional<Error> failure_;
   std::optional<std::uint32_t> offending_element_;
