@@ -32,8 +32,9 @@
 namespace isthmus {
 
 class Commitments;
-class SenderRows;  // ledger/sender_rows.h
-class AccessRows;  // ledger/access_rows.h
+class SenderRows;    // ledger/sender_rows.h
+class AccessRows;    // ledger/access_rows.h
+class ReceiverRows;  // ledger/receiver_rows.h
 
 // Something that must be on disk before the rows that speak of it: a spool directory, a segment. A
 // group commit calls it once for all who wait with the same object, before COMMIT.
@@ -249,6 +250,8 @@ class Ledger {
   virtual SenderRows& sender_rows() = 0;
   // API tokens and the audit log. Likewise.
   virtual AccessRows& access_rows() = 0;
+  // Of a receiver that stands inside another archive. Likewise.
+  virtual ReceiverRows& receiver_rows() = 0;
 
   // --- life -----------------------------------------------------------------------------------
   // Called (from the committer thread, must not block) after something was committed that a step

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "ledger/ledger.h"
+#include "ledger/receiver_rows.h"
 #include "ledger/spool_rows.h"
 #include "support/memory_access_rows.h"
 #include "support/memory_commitments.h"
@@ -21,7 +22,7 @@
 
 namespace isthmus::test {
 
-class MemoryLedger : public Ledger, private SpoolRows {
+class MemoryLedger : public Ledger, private SpoolRows, private ReceiverRows {
  public:
   // Asked before each call with its name ("mark_staged"), without a lock held; an error is given to
   // the caller, and nothing happens.
@@ -108,6 +109,7 @@ class MemoryLedger : public Ledger, private SpoolRows {
   Result<std::vector<std::string>> check() override;
   SenderRows& sender_rows() override { return sender_rows_; }
   MemoryAccessRows& access_rows() override { return access_rows_; }
+  ReceiverRows& receiver_rows() override { return *this; }
 
   void on_change(std::function<void()> notify) override;
   void stop() override;
@@ -127,6 +129,14 @@ class MemoryLedger : public Ledger, private SpoolRows {
   Result<bool> move(const InstanceId& instance, const SpoolRef& from, const SpoolRef& to) override;
   Result<std::vector<HeldInstance>> held(std::string_view after, std::string_view before,
                                          std::size_t limit) override;
+
+  // memory_receiver_rows.cc
+  Result<std::optional<std::string>> mark(std::string_view name) override;
+  Result<void> keep_mark(std::string_view name, std::string_view value) override;
+  Result<void> note_untaken(const UntakenInstance& untaken) override;
+  Result<void> forget_untaken(std::string_view archive_id) override;
+  Result<std::vector<UntakenInstance>> untaken(std::size_t limit) override;
+  Result<NewsPage> news(std::string_view receiver, std::int64_t after, std::size_t limit) override;
 
   struct InstanceRow {
     Instance instance;
@@ -194,6 +204,8 @@ class MemoryLedger : public Ledger, private SpoolRows {
   MemoryCommitments commitments_{env_, *this};
   MemorySenderRows sender_rows_;
   MemoryAccessRows access_rows_;
+  std::map<std::string, std::string, std::less<>> marks_;
+  std::map<std::string, UntakenInstance, std::less<>> untaken_;
 };
 
 }  // namespace isthmus::test

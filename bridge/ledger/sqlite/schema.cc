@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "ledger/sqlite/access_schema.h"
+#include "ledger/sqlite/receiver_rows.h"
 #include "ledger/sqlite/sender_schema.h"
 #include "model/outcome.h"
 #include "model/transitions.h"
@@ -338,6 +339,7 @@ std::vector<sql::Migration> ledger_migrations(Env& env) {
       {held_instances_migration(), {}},
       {ledger_schema_of_senders(), {}},
       {ledger_schema_of_access(), {}},
+      {ledger_schema_of_receivers(), {}},
   };
 }
 

@@ -13,6 +13,7 @@
 #include "ledger/sqlite/commitments.h"
 #include "ledger/sqlite/committer.h"
 #include "ledger/sqlite/readers.h"
+#include "ledger/sqlite/receiver_rows.h"
 #include "ledger/sqlite/sender_rows.h"
 #include "sql/lock_file.h"
 
@@ -103,6 +104,7 @@ class SqliteLedger final : public Ledger {
   Result<std::vector<std::string>> check() override;
   SenderRows& sender_rows() override { return sender_rows_; }
   AccessRows& access_rows() override { return access_rows_; }
+  ReceiverRows& receiver_rows() override { return receiver_rows_; }
   void on_change(std::function<void()> notify) override;
   void stop() override;
 
@@ -111,6 +113,7 @@ class SqliteLedger final : public Ledger {
   friend class SqliteSpoolRows;
   friend class SqliteSenderRows;
   friend class SqliteAccessRows;
+  friend class SqliteReceiverRows;
   enum class Wakes { steps, nobody };
 
   SqliteLedger(Env& env, LedgerOptions options, std::filesystem::path file);
@@ -146,6 +149,7 @@ class SqliteLedger final : public Ledger {
   std::atomic<bool> closed_{false};
   SqliteSenderRows sender_rows_{*this};
   SqliteAccessRows access_rows_{*this};
+  SqliteReceiverRows receiver_rows_{*this};
 };
 
 // --- implementation

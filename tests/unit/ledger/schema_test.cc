@@ -8,6 +8,7 @@
 #include <sstream>
 
 #include "ledger/sqlite/access_schema.h"
+#include "ledger/sqlite/receiver_rows.h"
 #include "ledger/sqlite/sender_schema.h"
 #include "model/transitions.h"
 #include "support/matchers.h"
@@ -119,6 +120,12 @@ TEST_F(LedgerSchema, CallersCameAsTheyWereReleased) {
   EXPECT_EQ(golden("schema_access.sql"),
             "-- Made by ledger_schema_of_access() (bridge/ledger/sqlite/access_schema.cc).\n" +
                 ledger_schema_of_access());
+}
+
+TEST_F(LedgerSchema, ReceiversCameAsTheyWereReleased) {
+  EXPECT_EQ(golden("schema_receivers.sql"),
+            "-- Made by ledger_schema_of_receivers() (bridge/ledger/sqlite/receiver_rows.cc).\n" +
+                ledger_schema_of_receivers());
 }
 
 TEST_F(LedgerSchema, HeldInstancesAreAsTheyWereReleased) {
