@@ -60,6 +60,9 @@ datastore::DataStoreOptions datastore_options(const Settings& settings,
          settings.text(prefix + "data_store"), settings.list(prefix + "buckets")});
   }
   options.region = settings.text("datastore.region");
+  options.virtual_hosts = settings.list("datastore.virtual_hosts");
+  options.google_metadata_server = settings.flag("datastore.google_metadata_server");
+  options.google_project = settings.text("datastore.google_project");
   options.import_workers = static_cast<std::size_t>(settings.integer("datastore.import_workers"));
   options.file_timeout = settings.duration("datastore.file_timeout_s");
   options.worker_memory_bytes =

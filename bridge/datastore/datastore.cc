@@ -1,6 +1,8 @@
 #include "datastore/datastore.h"
 
 #include "datastore/api/dicomweb.h"
+#include "datastore/api/gcs.h"
+#include "datastore/api/google_identity.h"
 #include "datastore/api/healthimaging.h"
 #include "datastore/api/s3.h"
 #include "datastore/engine/examiner.h"
@@ -13,20 +15,31 @@ namespace {
 // like.
 class Front : public http::Handler {
  public:
-  Front(http::Handler& s3, http::Handler& healthimaging, http::Handler& dicomweb)
-      : s3_(s3), healthimaging_(healthimaging), dicomweb_(dicomweb) {}
+  struct Faces {
+    http::Handler& s3;
+    http::Handler& healthimaging;
+    http::Handler& dicomweb;
+    http::Handler& cloud_storage;
+    http::Handler& google_identity;
+  };
+  explicit Front(Faces faces) : faces_(faces) {}
   std::unique_ptr<http::Exchange> open(const http::Head& head) override {
-    const std::optional<std::string> service = Gate::claimed_service(head);
-    const bool imaging = service ? *service == wire::healthimaging::kSigningName
-                                 : HealthImagingApi::claims_path(head.path());
-    if (!imaging) return s3_.open(head);
-    return DicomWebApi::claims_path(head.path()) ? dicomweb_.open(head) : healthimaging_.open(head);
+    return face_of(head).open(head);
   }
 
  private:
-  http::Handler& s3_;
-  http::Handler& healthimaging_;
-  http::Handler& dicomweb_;
+  http::Handler& face_of(const http::Head& head) {
+    const std::string_view path = head.path();
+    const std::optional<std::string> service = Gate::claimed_service(head);
+    if (!service && GoogleIdentity::claims(head)) return faces_.google_identity;
+    if (!service && GcsApi::claims_path(path)) return faces_.cloud_storage;
+    const bool imaging = service ? *service == wire::healthimaging::kSigningName
+                                 : HealthImagingApi::claims_path(path);
+    if (!imaging) return faces_.s3;
+    return DicomWebApi::claims_path(path) ? faces_.dicomweb : faces_.healthimaging;
+  }
+
+  Faces faces_;
 };
 
 class LocalDataStore : public DataStore {
@@ -56,7 +69,7 @@ class LocalDataStore : public DataStore {
                  options_.event_log ? options_.directory / "events.ndjson" : FileSystem::Path()}),
         runner_(env, *blobs_, objects_, import_jobs_, *examiner_, options_.import_workers),
         gate_(env, options_),
-        s3_(env, gate_, *blobs_, objects_, options_.region),
+        s3_(env, gate_, *blobs_, objects_, options_),
         healthimaging_(env, gate_, options_,
                        {data_stores_, import_jobs_, image_sets_, changes_, tags_, events_, *frames_,
                         [this] { runner_.notify(); }}),
@@ -65,7 +78,11 @@ class LocalDataStore : public DataStore {
               {*blobs_, objects_, import_jobs_, *examiner_, [this] { runner_.notify(); }}),
         dicomweb_(env, gate_,
                   {*catalogue_, *blobs_, data_stores_, index_, *frames_, *examiner_, stow_}),
-        front_(s3_, healthimaging_, dicomweb_) {}
+        google_tokens_(env, gate_.open_to_all()),
+        google_identity_(env, google_tokens_,
+                         {options_.google_metadata_server, options_.google_project}),
+        cloud_storage_(env, google_tokens_, *blobs_, objects_),
+        front_({s3_, healthimaging_, dicomweb_, cloud_storage_, google_identity_}) {}
   ~LocalDataStore() override { stop(); }
 
   http::Handler& handler() override { return front_; }
@@ -123,6 +140,9 @@ class LocalDataStore : public DataStore {
   DicomIndex index_;
   Stow stow_;
   DicomWebApi dicomweb_;
+  GoogleTokens google_tokens_;
+  GoogleIdentity google_identity_;
+  GcsApi cloud_storage_;
   Front front_;
 };
 

@@ -1,5 +1,6 @@
-// The embedded data store: an imaging store that speaks S3 and AWS HealthImaging over HTTP. It is a
-// server: it knows nothing of the gateway, and the gateway talks to it as to a cloud.
+// The embedded data store: an imaging store that speaks S3, AWS HealthImaging and Cloud Storage
+// over HTTP. It is a server: it knows nothing of the gateway, and the gateway talks to it as to a
+// cloud.
 #pragma once
 
 #include <cstdint>
@@ -26,6 +27,12 @@ struct DataStoreOptions {
   std::vector<AccessKey> access_keys;  // who may call, by SigV4; none: everybody (tests only)
   std::string region = "us-east-1";
   std::string account_id = "123456789012";
+  // Names below which a bucket's name is a host's (S3 virtual-hosted style): bucket.localhost.
+  std::vector<std::string> virtual_hosts = {"localhost"};
+  // Stand in for a virtual machine's metadata server: an access token of the Google faces for
+  // whoever asks from a loopback address.
+  bool google_metadata_server = false;
+  std::string google_project = "isthmus";
   std::size_t import_workers = 2;     // processes
   Milliseconds file_timeout{30'000};  // one file in a worker, then that file fails
   std::uint64_t worker_memory_bytes =
@@ -54,7 +61,8 @@ struct DataStoreOptions {
 class DataStore {
  public:
   virtual ~DataStore() = default;
-  // Both APIs on one handler: HealthImaging by its paths, everything else is S3 path-style.
+  // All APIs on one handler: what is signed by Signature Version 4 by its scope, else by paths;
+  // what is no other's is S3's.
   virtual http::Handler& handler() = 0;
   // Makes bucket and data store when they are not there (by name), and gives the data store's id.
   virtual Result<std::string> provision(const std::string& bucket,

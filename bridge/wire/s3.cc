@@ -196,14 +196,19 @@ std::string print_query(const ListRequest& request) {
 
 Result<ListRequest> parse_list_query(std::span<const std::pair<std::string, std::string>> query) {
   ListRequest request;
+  request.version_1 = true;
+  for (const auto& [name, value] : query) {
+    request.version_1 = request.version_1 && name != "list-type";
+  }
+  const std::string_view after = request.version_1 ? "marker" : "start-after";
   for (const auto& [name, value] : query) {
     if (name == "prefix") {
       request.prefix = value;
     } else if (name == "delimiter") {
       request.delimiter = value;
-    } else if (name == "start-after") {
+    } else if (name == after) {
       request.start_after = value;
-    } else if (name == "continuation-token") {
+    } else if (name == "continuation-token" && !request.version_1) {
       if (value.empty()) return invalid_argument("The continuation token is empty.");
       request.continuation_token = value;
     } else if (name == "max-keys") {
@@ -225,6 +230,37 @@ Result<ListRequest> parse_list_query(std::span<const std::pair<std::string, std:
   return request;
 }
 
+namespace {
+
+// Where the page begins, and where the next one does, in the words of each version.
+void print_begin(const ListResult& result, XmlWriter& xml) {
+  const ListRequest& request = result.request;
+  const bool encode = request.encode_url;
+  if (request.version_1) {
+    xml.element("Marker", listed(request.start_after, encode));
+    return;
+  }
+  if (!request.start_after.empty()) xml.element("StartAfter", listed(request.start_after, encode));
+  xml.element("KeyCount", result.contents.size() + result.common_prefixes.size());
+}
+
+void print_next(const ListResult& result, XmlWriter& xml) {
+  const ListRequest& request = result.request;
+  if (request.version_1) {
+    // "This element is returned only if you have the delimiter request parameter specified."
+    if (result.truncated && !request.delimiter.empty()) {
+      xml.element("NextMarker", listed(result.next_marker, request.encode_url));
+    }
+    return;
+  }
+  if (request.continuation_token) xml.element("ContinuationToken", *request.continuation_token);
+  if (result.next_continuation_token) {
+    xml.element("NextContinuationToken", *result.next_continuation_token);
+  }
+}
+
+}  // namespace
+
 std::string print(const ListResult& result) {
   const ListRequest& request = result.request;
   const bool encode = request.encode_url;
@@ -232,15 +268,11 @@ std::string print(const ListResult& result) {
   xml.element("Name", result.bucket);
   xml.element("Prefix", listed(request.prefix, encode));
   if (!request.delimiter.empty()) xml.element("Delimiter", listed(request.delimiter, encode));
-  if (!request.start_after.empty()) xml.element("StartAfter", listed(request.start_after, encode));
-  xml.element("KeyCount", result.contents.size() + result.common_prefixes.size());
+  print_begin(result, xml);
   xml.element("MaxKeys", static_cast<std::uint64_t>(request.max_keys));
   if (encode) xml.element("EncodingType", "url");
   xml.element("IsTruncated", result.truncated);
-  if (request.continuation_token) xml.element("ContinuationToken", *request.continuation_token);
-  if (result.next_continuation_token) {
-    xml.element("NextContinuationToken", *result.next_continuation_token);
-  }
+  print_next(result, xml);
   for (const ListedObject& object : result.contents) {
     xml.element("Contents", [&] {
       xml.element("Key", listed(object.key, encode));
@@ -328,6 +360,10 @@ Result<CompleteRequest> parse_complete_request(std::string_view text) {
     part.etag = from_etag_header(element.child_text("ETag").value_or(""));
     if (part.etag.empty()) return malformed("A part has no <ETag>.");
     part.checksum_sha256 = element.child_text("ChecksumSHA256").value_or("");
+    for (const char* name : {"ChecksumCRC32", "ChecksumCRC32C", "ChecksumCRC64NVME", "ChecksumSHA1",
+                             "ChecksumSHA256"}) {
+      if (auto value = element.child_text(name)) part.checksums.emplace_back(name, *value);
+    }
     request.parts.push_back(std::move(part));
     if (request.parts.size() > kMaxParts) return malformed("There are too many parts.");
   }
@@ -342,6 +378,8 @@ std::string print(const CompletedUpload& upload) {
   xml.element("Key", upload.key);
   xml.element("ETag", to_etag_header(upload.etag));
   if (!upload.checksum_sha256.empty()) xml.element("ChecksumSHA256", upload.checksum_sha256);
+  for (const auto& [name, value] : upload.checksums) xml.element(name, value);
+  if (!upload.checksum_type.empty()) xml.element("ChecksumType", upload.checksum_type);
   return xml.finish();
 }
 

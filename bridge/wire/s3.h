@@ -51,8 +51,11 @@ struct ListRequest {
   int max_keys = 1000;
   bool encode_url = false;  // encoding-type=url: names in the answer are percent-encoded
   bool fetch_owner = false;
+  bool version_1 =
+      false;  // ListObjects, read and answered by servers only: start_after is "marker"
 };
-// "list-type=2&…", encoded and sorted; and back from decoded pairs: "s3.invalid_argument".
+// "list-type=2&…", encoded and sorted; and back from decoded pairs, of both versions:
+// "s3.invalid_argument".
 std::string print_query(const ListRequest& request);
 Result<ListRequest> parse_list_query(std::span<const std::pair<std::string, std::string>> query);
 
@@ -67,6 +70,7 @@ struct ListResult {
   ListRequest request;  // echoed
   bool truncated = false;
   std::optional<std::string> next_continuation_token;
+  std::string next_marker = {};  // of version 1
   std::vector<ListedObject> contents;
   std::vector<std::string> common_prefixes;
 };
@@ -88,6 +92,8 @@ struct CompletedPart {
   int number = 0;               // 1..10000
   std::string etag;             // without quotes
   std::string checksum_sha256;  // base64; empty: not said
+  // Every checksum said, read only: "ChecksumCRC32" and its value.
+  std::vector<std::pair<std::string, std::string>> checksums = {};
 };
 struct CompleteRequest {
   std::vector<CompletedPart> parts;
@@ -102,7 +108,10 @@ struct CompletedUpload {
   std::string bucket;
   std::string key;
   std::string etag;             // without quotes; Ceph RGW leaves it empty
-  std::string checksum_sha256;  // "base64-<parts>"; empty: not said
+  std::string checksum_sha256;  // read only: "base64-<parts>"; empty: not said
+  // To be written: "ChecksumCRC32" and its value; "COMPOSITE" or "FULL_OBJECT".
+  std::vector<std::pair<std::string, std::string>> checksums = {};
+  std::string checksum_type = {};
 };
 std::string print(const CompletedUpload& upload);
 // The service may answer 200 and put an <Error> document in the body: that is "s3.error_in_body"

@@ -15,6 +15,8 @@ namespace {
 
 constexpr std::string_view kAlgorithm = "AWS4-HMAC-SHA256";
 constexpr std::string_view kTerminator = "aws4_request";
+constexpr std::string_view kSignatureParameter = "X-Amz-Signature";
+constexpr std::chrono::seconds kLongestPresigned{604'800};  // X-Amz-Expires: "604800 (seven days)"
 
 // Headers that a client, a proxy or a server in between may add or rewrite: never part of a
 // signature.
@@ -145,6 +147,40 @@ Result<void> check_coverage(const http::Headers& headers,
   return {};
 }
 
+// The three parts that a header and a query both have; nothing when they are malformed.
+std::optional<Authorization> claim_of(std::string_view credential, std::string_view signed_headers,
+                                      std::string_view given) {
+  // An access key id may itself hold slashes: the scope is the last four parts.
+  const std::vector<std::string_view> parts = split(credential, '/');
+  if (parts.size() < 5 || parts.back() != kTerminator) return std::nullopt;
+  const std::size_t at = parts.size() - 4;
+  Authorization claim;
+  claim.access_key_id =
+      credential.substr(0, static_cast<std::size_t>(parts[at].data() - credential.data()) - 1);
+  claim.scope = {std::string(parts[at]), std::string(parts[at + 1]), std::string(parts[at + 2])};
+  for (const std::string_view name : split(signed_headers, ';')) {
+    if (name.empty() || name != lower_case(name)) return std::nullopt;
+    claim.signed_headers.emplace_back(name);
+  }
+  claim.signature = given;
+  if (claim.access_key_id.empty() || claim.scope.date.size() != 8 || given.size() != 64 ||
+      given.find_first_not_of("0123456789abcdef") != std::string_view::npos) {
+    return std::nullopt;
+  }
+  return claim;
+}
+
+// Everything of the query but the signature, which is of the rest.
+std::string without_signature(std::string_view query) {
+  std::string kept;
+  for (const std::string_view part : split(query, '&')) {
+    if (part.substr(0, part.find('=')) == kSignatureParameter) continue;
+    if (!kept.empty()) kept += '&';
+    kept += part;
+  }
+  return kept;
+}
+
 }  // namespace
 
 std::string Scope::text() const {
@@ -268,24 +304,9 @@ Result<Authorization> parse_authorization(std::string_view header_value) {
     if (slot == nullptr || !slot->empty() || value.empty()) return malformed;
     *slot = value;
   }
-  // An access key id may itself hold slashes: the scope is the last four parts.
-  const std::vector<std::string_view> parts = split(credential, '/');
-  if (parts.size() < 5 || parts.back() != kTerminator) return malformed;
-  const std::size_t at = parts.size() - 4;
-  Authorization claim;
-  claim.access_key_id =
-      credential.substr(0, static_cast<std::size_t>(parts[at].data() - credential.data()) - 1);
-  claim.scope = {std::string(parts[at]), std::string(parts[at + 1]), std::string(parts[at + 2])};
-  for (const std::string_view name : split(signed_headers, ';')) {
-    if (name.empty() || name != lower_case(name)) return malformed;
-    claim.signed_headers.emplace_back(name);
-  }
-  claim.signature = given;
-  if (claim.access_key_id.empty() || claim.scope.date.size() != 8 || given.size() != 64 ||
-      given.find_first_not_of("0123456789abcdef") != std::string_view::npos) {
-    return malformed;
-  }
-  return claim;
+  auto claim = claim_of(credential, signed_headers, given);
+  if (!claim) return malformed;
+  return std::move(*claim);
 }
 
 Result<void> verify(const Parts& parts, const Authorization& claim,
@@ -310,6 +331,100 @@ Result<void> verify(const Parts& parts, const Authorization& claim,
   if (!equal_secrets(expected, claim.signature)) {
     return refused("mismatch", "The signature does not match: check the secret key.");
   }
+  return {};
+}
+
+bool is_presigned(std::string_view query) {
+  for (const auto& [name, value] : http::parse_query(query)) {
+    if (name == kSignatureParameter || name == "X-Amz-Algorithm" || name == "X-Amz-Credential") {
+      return true;
+    }
+  }
+  return false;
+}
+
+Result<Presigned> parse_presigned(std::string_view query) {
+  const Error malformed =
+      refused("malformed_query", "The query parameters of the signature cannot be read.");
+  std::string algorithm, credential, date, expires, signed_headers, given;
+  for (auto& [name, value] : http::parse_query(query)) {
+    std::string* const slot = name == "X-Amz-Algorithm"       ? &algorithm
+                              : name == "X-Amz-Credential"    ? &credential
+                              : name == "X-Amz-Date"          ? &date
+                              : name == "X-Amz-Expires"       ? &expires
+                              : name == "X-Amz-SignedHeaders" ? &signed_headers
+                              : name == kSignatureParameter   ? &given
+                                                              : nullptr;
+    if (slot == nullptr) continue;
+    if (!slot->empty()) return malformed;
+    *slot = std::move(value);
+  }
+  auto claim = claim_of(credential, signed_headers, given);
+  const auto seconds = digits(expires);
+  if (algorithm != kAlgorithm || !claim || !from_amz_date(date) || !seconds || *seconds < 1 ||
+      *seconds > kLongestPresigned.count()) {
+    return malformed;
+  }
+  return Presigned{std::move(*claim), std::move(date), std::chrono::seconds(*seconds)};
+}
+
+Result<void> verify_presigned(const Parts& parts, const Presigned& presigned,
+                              std::string_view secret_access_key, std::string_view region,
+                              std::string_view service, WallTime now, Milliseconds skew,
+                              std::string_view payload_hash) {
+  const Authorization& claim = presigned.claim;
+  const Scope scope{presigned.amz_date.substr(0, 8), std::string(region), std::string(service)};
+  if (claim.scope != scope) {
+    return refused("wrong_scope",
+                   "The credential's date, region or service is not that of the request.");
+  }
+  const WallTime at = *from_amz_date(presigned.amz_date);
+  if (at > now + skew) return refused("not_yet_valid", "Request is not yet valid");
+  if (now > at + presigned.expires) return refused("expired", "Request has expired");
+  TRY(check_coverage(parts.headers, claim.signed_headers));
+  const std::string query = without_signature(parts.query);
+  const std::string canonical =
+      canonical_request({parts.method, parts.path, query, parts.headers}, claim.signed_headers,
+                        payload_hash, path_rule_of(service));
+  const std::string expected =
+      signature(secret_access_key, scope, string_to_sign(presigned.amz_date, scope, canonical));
+  if (!equal_secrets(expected, claim.signature)) {
+    return refused("mismatch", "The signature does not match: check the secret key.");
+  }
+  return {};
+}
+
+Result<void> presign(http::Request& request, const Keys& keys, std::string_view region,
+                     std::string_view service, WallTime now, std::chrono::seconds expires) {
+  std::vector<std::string> names;
+  {
+    TRY_ASSIGN(const http::Url url, http::parse_url(request.url));
+    request.headers.set("Host", std::string(url.authority));
+  }
+  for (const auto& [name, value] : request.headers.all()) {
+    std::string lower = lower_case(name);
+    if (signable(lower)) names.push_back(std::move(lower));
+  }
+  std::ranges::sort(names);
+  names.erase(std::ranges::unique(names).begin(), names.end());
+  const std::string amz_date = to_amz_date(now);
+  const Scope scope{amz_date.substr(0, 8), std::string(region), std::string(service)};
+  std::string added = fmt::format(
+      "X-Amz-Algorithm={}&X-Amz-Credential={}&X-Amz-Date={}&X-Amz-Expires={}&X-Amz-SignedHeaders={"
+      "}",
+      kAlgorithm, http::percent_encode(keys.access_key_id + "/" + scope.text(), false), amz_date,
+      expires.count(), http::percent_encode(joined(names), false));
+  if (!keys.session_token.empty()) {
+    added += "&X-Amz-Security-Token=" + http::percent_encode(keys.session_token, false);
+  }
+  request.url += (request.url.find('?') == std::string::npos ? "?" : "&") + added;
+  TRY_ASSIGN(const http::Url url, http::parse_url(request.url));
+  const std::string text =
+      string_to_sign(amz_date, scope,
+                     canonical_request({request.method, url.path(), url.query(), request.headers},
+                                       names, kUnsignedPayload, path_rule_of(service)));
+  request.url +=
+      fmt::format("&{}={}", kSignatureParameter, signature(keys.secret_access_key, scope, text));
   return {};
 }
 

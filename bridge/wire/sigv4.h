@@ -4,6 +4,7 @@
 // API Reference). Any thread. Secrets are never in an error.
 #pragma once
 
+#include <chrono>
 #include <span>
 #include <string>
 #include <string_view>
@@ -91,6 +92,30 @@ struct Authorization {
 // "sigv4.missing" (no such header), "sigv4.unsupported" (another scheme), "sigv4.malformed";
 // permanent.
 Result<Authorization> parse_authorization(std::string_view header_value);
+
+// What a client claims in the query of a presigned URL (X-Amz-Algorithm, -Credential, -Date,
+// -Expires, -SignedHeaders, -Signature): "Authenticating Requests: Using Query Parameters" (Amazon
+// S3 API Reference).
+struct Presigned {
+  Authorization claim;
+  std::string amz_date;
+  std::chrono::seconds expires{0};  // after amz_date; 1 s to 7 days
+};
+// Whether the query says that it is signed, well or badly.
+bool is_presigned(std::string_view query);
+// "sigv4.malformed_query" (permanent).
+Result<Presigned> parse_presigned(std::string_view query);
+// Holds it against the key it names; the payload hash is kUnsignedPayload unless the request says
+// another. All permanent, in this order: "sigv4.wrong_scope", "sigv4.not_yet_valid" (its date is
+// more than `skew` ahead), "sigv4.expired", "sigv4.unsigned_header", "sigv4.mismatch".
+Result<void> verify_presigned(const Parts& parts, const Presigned& presigned,
+                              std::string_view secret_access_key, std::string_view region,
+                              std::string_view service, WallTime now, Milliseconds skew,
+                              std::string_view payload_hash = kUnsignedPayload);
+// Makes the request's URL one that is good for `expires`. Headers it has must be sent with it.
+// "http.bad_url".
+Result<void> presign(http::Request& request, const Keys& keys, std::string_view region,
+                     std::string_view service, WallTime now, std::chrono::seconds expires);
 
 // Holds the claim against the key it names. `secret_access_key` belongs to claim.access_key_id; the
 // payload hash is what x-amz-content-sha256 says (for services without it: the SHA-256 of the

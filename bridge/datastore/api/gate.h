@@ -26,15 +26,19 @@ class Gate {
   // The key that an admitted request is signed with; none when everybody may call.
   const AccessKey* key_of(const http::Head& head) const;
   bool open_to_all() const { return keys_.empty(); }
+  // Whether the request's signature is in its query.
+  static bool presigned(const http::Head& head);
   // The service that the signature's scope names; nothing when it has none.
   static std::optional<std::string> claimed_service(const http::Head& head);
 
  private:
   const AccessKey* find_key(std::string_view access_key_id) const;
+  Result<void> allow_buckets(const AccessKey& key, const http::Head& head) const;
 
   Env& env_;
   const std::vector<AccessKey> keys_;
   const std::string region_;
+  const std::vector<std::string> virtual_hosts_;
   const Milliseconds clock_skew_;
 };
 

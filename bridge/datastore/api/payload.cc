@@ -17,18 +17,6 @@ std::optional<std::uint64_t> parse_number(std::string_view text) {
   return value;
 }
 
-std::size_t raw_size(std::string_view algorithm) {
-  return algorithm == "sha256" ? 32 : 4;
-}
-
-std::string base64_of(std::uint32_t crc) {
-  std::array<std::byte, 4> raw{};
-  for (std::size_t i = 0; i < raw.size(); ++i) {
-    raw[i] = static_cast<std::byte>(crc >> (24 - 8 * i));
-  }
-  return to_base64(raw);
-}
-
 // "x-amz-checksum-crc32" → "crc32"; nothing for another header, an error for an algorithm not known
 // here.
 Result<std::optional<std::string>> checksum_algorithm(std::string_view header_name) {
@@ -41,7 +29,7 @@ Result<std::optional<std::string>> checksum_algorithm(std::string_view header_na
   if (algorithm == "algorithm" || algorithm == "type" || algorithm == "mode") {
     return std::optional<std::string>{};
   }
-  if (algorithm != "sha256" && algorithm != "crc32" && algorithm != "crc32c") {
+  if (checksum_kind(algorithm) == nullptr) {
     return permanent_error("NotImplemented", "This checksum algorithm is not verified here.");
   }
   return std::optional<std::string>(algorithm);
@@ -55,7 +43,7 @@ Result<void> read_checksum_claims(const http::Head& head, PayloadClaims& claims)
       return permanent_error("InvalidRequest", "Only one x-amz-checksum- header may be sent.");
     }
     const std::optional<Bytes> raw = from_base64(value);
-    if (!raw || raw->size() != raw_size(*algorithm)) {
+    if (!raw || raw->size() != checksum_kind(*algorithm)->bytes) {
       return permanent_error("InvalidRequest",
                              "Value for x-amz-checksum-" + *algorithm + " header is invalid.");
     }
@@ -119,8 +107,7 @@ Result<void> PayloadCheck::update(ByteSpan bytes) {
     return permanent_error("IncompleteBody", "The body is longer than its length says.");
   }
   md5_.update(bytes);
-  if (claims_.checksum.algorithm == "crc32") crc32_ = crc32(bytes, crc32_);
-  if (claims_.checksum.algorithm == "crc32c") crc32c_ = crc32c(bytes, crc32c_);
+  sum_.update(bytes);
   return {};
 }
 
@@ -139,11 +126,11 @@ Result<void> PayloadCheck::finish(
     return permanent_error("BadDigest",
                            "The Content-MD5 you specified did not match what we received.");
   }
-  return check_checksum(digest, trailers);
+  return check_checksum(trailers);
 }
 
 Result<void> PayloadCheck::check_checksum(
-    const Digest& digest, const std::vector<std::pair<std::string, std::string>>& trailers) {
+    const std::vector<std::pair<std::string, std::string>>& trailers) {
   Checksum& claim = claims_.checksum;
   if (claim.algorithm.empty()) return {};
   if (claims_.checksum_in_trailer) {
@@ -155,11 +142,7 @@ Result<void> PayloadCheck::check_checksum(
       return permanent_error("InvalidRequest", "The checksum announced did not come.");
     }
   }
-  std::string actual;
-  if (claim.algorithm == "sha256") actual = digest.base64();
-  if (claim.algorithm == "crc32") actual = base64_of(crc32_);
-  if (claim.algorithm == "crc32c") actual = base64_of(crc32c_);
-  if (claim.value != actual) {
+  if (claim.value != sum_.finish()) {
     return permanent_error(
         "BadDigest", "The " + claim.algorithm + " you specified did not match what we received.");
   }

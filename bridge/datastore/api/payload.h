@@ -9,13 +9,14 @@
 
 #include "datastore/api/aws_chunked.h"
 #include "datastore/engine/blobs.h"
+#include "datastore/engine/object_checksums.h"
 #include "http/http.h"
 
 namespace isthmus::datastore {
 
 // One of the checksums of x-amz-checksum-<algorithm>.
 struct Checksum {
-  std::string algorithm;  // "sha256", "crc32", "crc32c"; empty: none was said
+  std::string algorithm;  // see engine/object_checksums.h; empty: none was said
   std::string value;      // base64
   bool operator==(const Checksum&) const = default;
 };
@@ -42,7 +43,8 @@ Result<PayloadClaims> read_payload_claims(const http::Head& head);
 // Holds what comes against the claims. One thread.
 class PayloadCheck {
  public:
-  explicit PayloadCheck(PayloadClaims claims) : claims_(std::move(claims)) {}
+  explicit PayloadCheck(PayloadClaims claims)
+      : claims_(std::move(claims)), sum_(claims_.checksum.algorithm) {}
   // "IncompleteBody" as soon as more comes than was said.
   Result<void> update(ByteSpan bytes);
   // After the last byte; `digest` of all that was given to update(), `trailers` of the body.
@@ -53,14 +55,13 @@ class PayloadCheck {
   const std::array<std::byte, 16>& md5() const { return md5_value_; }  // after finish()
 
  private:
-  Result<void> check_checksum(const Digest& digest,
-                              const std::vector<std::pair<std::string, std::string>>& trailers);
+  Result<void> check_checksum(const std::vector<std::pair<std::string, std::string>>& trailers);
 
   PayloadClaims claims_;
   std::uint64_t size_bytes_ = 0;
   Md5 md5_;
   std::array<std::byte, 16> md5_value_{};
-  std::uint32_t crc32_ = 0, crc32c_ = 0;
+  RunningChecksum sum_;
 };
 
 // The payload of a small body that is there already, checked in the same way.

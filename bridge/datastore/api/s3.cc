@@ -3,11 +3,19 @@
 #include <algorithm>
 
 #include "base/ids.h"
+#include "datastore/api/s3_names.h"
 #include "wire/s3.h"
 
 namespace isthmus::datastore {
 
 namespace s3 = wire::s3;
+
+std::string lower_case(std::string_view text) {
+  std::string result(text);
+  std::transform(result.begin(), result.end(), result.begin(),
+                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+  return result;
+}
 
 namespace {
 
@@ -43,6 +51,12 @@ constexpr Naming kNames[] = {
     {"sigv4.unknown_key", "InvalidAccessKeyId"},
     {"sigv4.not_allowed", "AccessDenied"},
     {"sigv4.mismatch", "SignatureDoesNotMatch"},
+    {"sigv4.malformed_query", "AuthorizationQueryParametersError"},
+    {"sigv4.not_yet_valid", "AccessDenied"},
+    {"sigv4.expired", "AccessDenied"},
+    {"datastore.checksum_mismatch", "BadDigest"},
+    {"datastore.wrong_checksum_type", "InvalidRequest"},
+    {"datastore.wrong_size", "InvalidRequest"},
 };
 
 std::string s3_name_of(const Error& error) {
@@ -74,28 +88,19 @@ class PayloadExchange : public http::Exchange {
   Result<void> fed_;
 };
 
-// "/bucket/key/with/slashes", decoded.
-Result<ObjectName> parse_name(std::string_view path) {
-  if (path.starts_with('/')) path.remove_prefix(1);
-  const std::size_t slash = std::min(path.find('/'), path.size());
-  const auto bucket = http::percent_decode(path.substr(0, slash));
-  const auto key = http::percent_decode(path.substr(std::min(slash + 1, path.size())));
-  if (!bucket || !key || key->find('\0') != std::string::npos) {
-    return permanent_error("InvalidURI", "Couldn't parse the specified URI.");
+// What the head says of the body. CompleteMultipartUpload's checksum headers are of the object.
+http::Head body_claims(const S3Call& call) {
+  http::Head head = call.head;
+  if (!call.has("uploadId")) return head;
+  for (const auto& [name, value] : call.head.headers.all()) {
+    if (lower_case(name).starts_with("x-amz-checksum-")) head.headers.remove(name);
   }
-  if (!bucket->empty() && !s3::valid_bucket_name(*bucket)) {
-    return permanent_error("InvalidBucketName", "The specified bucket is not valid.");
-  }
-  if (key->size() > s3::kMaxKeyBytes) {
-    return permanent_error("KeyTooLongError", "Your key is too long.");
-  }
-  return ObjectName{*bucket, *key};
+  return head;
 }
 
 // Sub-resources that change what a request means: refused when they are not known here, because
 // answering as if they were not there would do something else than what was asked.
 constexpr std::string_view kSubresources[] = {"acl",
-                                              "tagging",
                                               "policy",
                                               "versioning",
                                               "versions",
@@ -132,17 +137,24 @@ std::string S3Call::parameter(const std::string& parameter) const {
   return found == query.end() ? "" : found->second;
 }
 
-S3Api::S3Api(Env& env, const Gate& gate, Blobs& blobs, Objects& objects, std::string region)
-    : env_(env), gate_(gate), blobs_(blobs), objects_(objects), region_(std::move(region)) {}
+S3Api::S3Api(Env& env, const Gate& gate, Blobs& blobs, Objects& objects,
+             const DataStoreOptions& options)
+    : env_(env),
+      gate_(gate),
+      blobs_(blobs),
+      objects_(objects),
+      region_(options.region),
+      virtual_hosts_(options.virtual_hosts) {}
 
 std::unique_ptr<http::Exchange> S3Api::open(const http::Head& head) {
   S3Call call;
-  call.head = head;
+  call.head = with_query_headers(head);
   call.request_id = make_id_text(env_);
   for (auto& [name, value] : http::parse_query(head.query())) {
     call.query.insert_or_assign(std::move(name), std::move(value));
   }
-  const auto payload_hash = head.headers.find("x-amz-content-sha256");
+  auto payload_hash = call.head.headers.find("x-amz-content-sha256");
+  if (!payload_hash && Gate::presigned(head)) payload_hash = wire::sigv4::kUnsignedPayload;
   if (!payload_hash && !gate_.open_to_all() && head.headers.contains("Authorization")) {
     return now(call,
                permanent_error("InvalidRequest",
@@ -151,7 +163,7 @@ std::unique_ptr<http::Exchange> S3Api::open(const http::Head& head) {
   auto signing = gate_.admit(head, "s3", payload_hash.value_or(""));
   if (!signing) return now(call, signing.error());
   call.signing = std::move(*signing);
-  auto name = parse_name(head.path());
+  auto name = s3_name_of(head, virtual_hosts_);
   if (!name) return now(call, name.error());
   call.name = std::move(*name);
   return dispatch(std::move(call));
@@ -175,7 +187,7 @@ std::unique_ptr<http::Exchange> S3Api::on_service(S3Call call) {
 
 std::unique_ptr<http::Exchange> S3Api::on_bucket(S3Call call) {
   const std::string& method = call.head.method;
-  if (method == "PUT") {
+  if (method == "PUT" && !call.has("tagging")) {
     return with_body(std::move(call), [this](const S3Call& done, std::string body) {
       return create_bucket(done, body);
     });
@@ -186,9 +198,10 @@ std::unique_ptr<http::Exchange> S3Api::on_bucket(S3Call call) {
     });
   }
   if (method == "HEAD") return now(call, head_bucket(call));
-  if (method == "DELETE") return now(call, delete_bucket(call));
+  if (method == "DELETE" && !call.has("tagging")) return now(call, delete_bucket(call));
   if (method == "GET" && call.has("location")) return now(call, bucket_location(call));
-  if (method == "GET" && call.parameter("list-type") == "2") return now(call, list_objects(call));
+  if (call.has("tagging")) return not_implemented(call);
+  if (method == "GET") return now(call, list_objects(call));
   return not_implemented(call);
 }
 
@@ -196,8 +209,11 @@ std::unique_ptr<http::Exchange> S3Api::on_object(S3Call call) {
   const std::string& method = call.head.method;
   const bool of_upload = call.has("uploadId");
   if (call.has("versionId") && call.parameter("versionId") != "null") return not_implemented(call);
+  if (call.has("tagging")) {
+    return method == "GET" ? now(call, get_tags(call)) : not_implemented(call);
+  }
   if (method == "PUT" && call.head.headers.contains("x-amz-copy-source")) {
-    return not_implemented(call);
+    return now(call, of_upload ? copy_part(call) : copy_object(call));
   }
   if (method == "PUT") {
     if (Answer refused = check_put(call); !refused) return now(call, std::move(refused));
@@ -234,7 +250,7 @@ std::unique_ptr<http::Exchange> S3Api::with_body(
   return http::gather(
       s3::kMaxXmlBytes,
       [this, call = std::move(call), then = std::move(then)](std::string body) -> http::Response {
-        Result<std::string> payload = read_small_payload(call.head, body, call.signing);
+        Result<std::string> payload = read_small_payload(body_claims(call), body, call.signing);
         if (!payload) return finished(call, payload.error());
         return finished(call, then(call, std::move(*payload)));
       });

@@ -1,8 +1,9 @@
-// The S3 face of the data store, path-style: /<bucket>/<key>. Buckets (create, head, list, delete,
-// location), objects (put, get with ranges, head, delete, delete many, list version 2) and
-// multipart uploads (create, put part, list parts, complete, abort). Anything else is
-// "NotImplemented". Bodies are streamed: none is held in memory but small XML documents. Source:
-// Amazon S3 API Reference, version 2006-03-01.
+// The S3 face of the data store, path-style (/<bucket>/<key>) and by host name. Buckets (create,
+// head, list, delete, location), objects (put, get with ranges, head, copy, delete, delete many,
+// list in both versions) and multipart uploads (create, put and copy part, list parts, complete,
+// abort). Tags and storage classes are taken and forgotten; anything else is "NotImplemented".
+// Bodies are streamed: none is held in memory but small XML documents. Source: Amazon S3 API
+// Reference, version 2006-03-01.
 #pragma once
 
 #include <functional>
@@ -34,10 +35,16 @@ struct S3Call {
 Result<StoredHeaders> headers_to_keep(const http::Headers& headers);
 // If-Match and If-None-Match of a put.
 PutCondition condition_of(const http::Headers& headers);
+// Those of a get: "PreconditionFailed", "NotModified" (RFC 9110 section 13.2.2).
+Result<void> check_read_conditions(const http::Headers& headers, const ObjectRecord& object);
+Result<int> part_number_of(const S3Call& call);
+// ASCII.
+std::string lower_case(std::string_view text);
 
 class S3Api : public http::Handler {
  public:
-  S3Api(Env& env, const Gate& gate, Blobs& blobs, Objects& objects, std::string region);
+  S3Api(Env& env, const Gate& gate, Blobs& blobs, Objects& objects,
+        const DataStoreOptions& options);
   std::unique_ptr<http::Exchange> open(const http::Head& head) override;
 
  private:
@@ -71,8 +78,14 @@ class S3Api : public http::Handler {
   Answer put_object(const S3Call& call, ReceivedPayload payload);
   Answer get_object(const S3Call& call);
   Answer delete_object(const S3Call& call);
+  Answer get_tags(const S3Call& call);
+  Result<ObjectRecord> copy_source(const S3Call& call);
+  Result<void> set_copied_checksum(const S3Call& call, const ObjectRecord& source,
+                                   ObjectRecord& record);
+  Answer copy_object(const S3Call& call);
 
   Answer create_upload(const S3Call& call);
+  Answer copy_part(const S3Call& call);
   Answer put_part(const S3Call& call, ReceivedPayload payload);
   Answer list_parts(const S3Call& call);
   Answer complete_upload(const S3Call& call, const std::string& body);
@@ -83,6 +96,7 @@ class S3Api : public http::Handler {
   Blobs& blobs_;
   Objects& objects_;
   const std::string region_;
+  const std::vector<std::string> virtual_hosts_;
 };
 
 }  // namespace isthmus::datastore

@@ -84,7 +84,10 @@ S3Api::Answer S3Api::list_objects(const S3Call& call) {
   result.bucket = call.name.bucket;
   result.request = std::move(request);
   result.truncated = page.truncated;
-  if (page.truncated) result.next_continuation_token = to_base64(as_bytes(page.last));
+  if (page.truncated) {
+    result.next_continuation_token = to_base64(as_bytes(page.last));
+    result.next_marker = page.last;
+  }
   for (const ObjectRecord& object : page.objects) {
     result.contents.push_back({object.key, object.size_bytes, object.etag, object.modified_at});
   }

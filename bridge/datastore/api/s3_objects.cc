@@ -3,6 +3,7 @@
 
 #include "datastore/api/s3.h"
 #include "wire/s3.h"
+#include "wire/xml.h"
 
 namespace isthmus::datastore {
 
@@ -11,13 +12,6 @@ namespace s3 = wire::s3;
 namespace {
 
 constexpr std::size_t kMostMetadataBytes = 2048;  // S3: user-defined metadata, names and values
-
-std::string lower(std::string_view text) {
-  std::string result(text);
-  std::transform(result.begin(), result.end(), result.begin(),
-                 [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-  return result;
-}
 
 std::string without_aws_chunked(std::string_view encoding) {
   std::string kept;
@@ -52,8 +46,18 @@ WallTime whole_seconds(WallTime time) {
   return std::chrono::time_point_cast<Milliseconds>(std::chrono::floor<std::chrono::seconds>(time));
 }
 
+void set_checksum(http::Response& response, const std::string& algorithm,
+                  const std::string& value) {
+  if (algorithm.empty()) return;
+  response.headers.set("x-amz-checksum-" + algorithm, value);
+  const bool composite = value.find('-') != std::string::npos;
+  response.headers.set("x-amz-checksum-type", composite ? "COMPOSITE" : "FULL_OBJECT");
+}
+
+}  // namespace
+
 // RFC 9110 section 13.2.2: the order in which conditions are looked at.
-Result<void> check_conditions(const http::Headers& headers, const ObjectRecord& object) {
+Result<void> check_read_conditions(const http::Headers& headers, const ObjectRecord& object) {
   const WallTime modified = whole_seconds(object.modified_at);
   const auto failed = [] {
     return permanent_error("PreconditionFailed",
@@ -75,21 +79,11 @@ Result<void> check_conditions(const http::Headers& headers, const ObjectRecord& 
   return {};
 }
 
-void set_checksum(http::Response& response, const std::string& algorithm,
-                  const std::string& value) {
-  if (algorithm.empty()) return;
-  response.headers.set("x-amz-checksum-" + algorithm, value);
-  const bool composite = value.find('-') != std::string::npos;
-  response.headers.set("x-amz-checksum-type", composite ? "COMPOSITE" : "FULL_OBJECT");
-}
-
-}  // namespace
-
 Result<StoredHeaders> headers_to_keep(const http::Headers& headers) {
   StoredHeaders kept;
   std::size_t metadata_bytes = 0;
   for (const auto& [name, value] : headers.all()) {
-    const std::string lower_name = lower(name);
+    const std::string lower_name = lower_case(name);
     if (lower_name.starts_with("x-amz-meta-")) {
       metadata_bytes += lower_name.size() - 11 + value.size();
       kept.emplace_back(lower_name, value);
@@ -114,7 +108,14 @@ S3Api::Answer S3Api::check_put(const S3Call& call) {
   TRY(objects_.bucket(call.name.bucket));
   TRY(headers_to_keep(call.head.headers));
   if (call.has("uploadId")) {
-    TRY(objects_.upload(call.name, call.parameter("uploadId")));
+    TRY_ASSIGN(const UploadRecord upload, objects_.upload(call.name, call.parameter("uploadId")));
+    TRY_ASSIGN(const PayloadClaims claims, read_payload_claims(call.head));
+    const std::string& said = claims.checksum.algorithm;
+    if (!said.empty() && !upload.checksum_algorithm.empty() && said != upload.checksum_algorithm) {
+      return permanent_error("InvalidRequest",
+                             "Checksum Type mismatch occurred, expected checksum Type: " +
+                                 upload.checksum_algorithm + ", actual checksum Type: " + said);
+    }
     return http::Response{};
   }
   const auto none_match = call.head.headers.find("If-None-Match");
@@ -152,7 +153,7 @@ S3Api::Answer S3Api::put_object(const S3Call& call, ReceivedPayload payload) {
 S3Api::Answer S3Api::get_object(const S3Call& call) {
   const http::Headers& headers = call.head.headers;
   TRY_ASSIGN(const ObjectRecord object, objects_.find(call.name));
-  TRY(check_conditions(headers, object));
+  TRY(check_read_conditions(headers, object));
   std::optional<s3::ByteRange> range;
   if (const auto text = headers.find("Range")) {
     // A range of another state of the object is not asked for (RFC 9110 section 13.1.5).
@@ -173,7 +174,7 @@ S3Api::Answer S3Api::get_object(const S3Call& call) {
   if (range) {
     response.status = 206;
     response.headers.set("Content-Range", s3::content_range(*range, object.size_bytes));
-  } else if (lower(headers.get("x-amz-checksum-mode")) == "enabled") {
+  } else if (lower_case(headers.get("x-amz-checksum-mode")) == "enabled") {
     set_checksum(response, object.checksum_algorithm, object.checksum);
   }
   if (call.head.method == "HEAD") {
@@ -184,8 +185,20 @@ S3Api::Answer S3Api::get_object(const S3Call& call) {
   return response;
 }
 
+// Tags are not kept: an object has none. Copying clients ask.
+S3Api::Answer S3Api::get_tags(const S3Call& call) {
+  TRY(objects_.find(call.name));
+  wire::XmlWriter xml("Tagging", "http://s3.amazonaws.com/doc/2006-03-01/");
+  xml.element("TagSet", "");
+  return http::text_response(200, "application/xml", xml.finish());
+}
+
 S3Api::Answer S3Api::delete_object(const S3Call& call) {
-  TRY(objects_.remove(call.name));
+  PutCondition condition;
+  if (const auto etag = call.head.headers.find("If-Match"); etag && *etag != "*") {
+    condition.etag = s3::from_etag_header(*etag);
+  }
+  TRY(objects_.remove(call.name, condition));
   http::Response response;
   response.status = 204;
   return response;

@@ -31,8 +31,34 @@ Result<ObjectRecord> read_object(sql::Columns columns, bool with_headers) {
   object.checksum_algorithm = columns.text();
   object.checksum = columns.text();
   object.modified_at = columns.time();
+  object.generation = columns.integer();
+  object.metageneration = columns.integer();
+  object.created_at = columns.time();
+  object.crc32c = columns.text();
   if (with_headers) object.headers = parse_stored_headers(columns.text());
   return object;
+}
+
+constexpr const char* kBlobIsNamed =
+    "SELECT EXISTS (SELECT 1 FROM objects WHERE blob = ?1)"
+    " OR EXISTS (SELECT 1 FROM upload_parts WHERE blob = ?1)"
+    " OR EXISTS (SELECT 1 FROM import_files WHERE blob = ?1)"
+    " OR EXISTS (SELECT 1 FROM instances WHERE blob = ?1)";
+
+// What read_object() reads, but for the headers behind it.
+constexpr const char* kObjectColumns =
+    "key, blob, size_bytes, etag, checksum_algorithm, checksum, modified_at, generation,"
+    " metageneration, created_at, crc32c";
+
+// The object of that name, without headers.
+Result<std::optional<ObjectRecord>> object_there(sql::Database& database, const ObjectName& name) {
+  TRY_ASSIGN(sql::Statement rows, database.query(std::string("SELECT ") + kObjectColumns +
+                                                     " FROM objects WHERE bucket = ? AND key = ?",
+                                                 {name.bucket, name.key}));
+  TRY_ASSIGN(const bool there, rows.next());
+  if (!there) return std::optional<ObjectRecord>{};
+  TRY_ASSIGN(ObjectRecord object, read_object(rows.columns(), false));
+  return std::optional<ObjectRecord>(std::move(object));
 }
 
 // The least text that is greater than every text beginning with `prefix`; empty: there is none.
@@ -57,15 +83,15 @@ Result<ListPage> list_page(sql::Database& database, const std::string& bucket,
   ListPage page;
   TRY(require_bucket(database, bucket));
   const std::string end = behind(query.prefix);
-  std::string from = std::max(query.prefix, query.after);
+  std::string from = std::max({query.prefix, query.after, query.from});
   if (const auto hidden = common_prefix(query.after, query);
       hidden && query.after.starts_with(query.prefix) && *hidden == query.after) {
     from = behind(*hidden);
     if (from.empty()) return page;
   }
   TRY_ASSIGN(sql::Statement rows,
-             database.query("SELECT key, blob, size_bytes, etag, checksum_algorithm, checksum,"
-                            " modified_at FROM objects WHERE bucket = ? AND key >= ? ORDER BY key",
+             database.query(std::string("SELECT ") + kObjectColumns +
+                                " FROM objects WHERE bucket = ? AND key >= ? ORDER BY key",
                             {bucket, from}));
   while (true) {
     TRY_ASSIGN(const bool more, rows.next());
@@ -161,36 +187,48 @@ Result<std::vector<BucketRecord>> Objects::buckets() {
   });
 }
 
-Result<std::optional<std::string>> Objects::insert_object(sql::Database& database,
-                                                          const ObjectName& name,
-                                                          const ObjectRecord& object,
-                                                          const PutCondition& condition) {
-  TRY(require_bucket(database, name.bucket));
-  std::optional<std::string> replaced, etag;
-  {
-    TRY_ASSIGN(sql::Statement rows,
-               database.query("SELECT blob, etag FROM objects WHERE bucket = ? AND key = ?",
-                              {name.bucket, name.key}));
-    TRY_ASSIGN(const bool there, rows.next());
-    if (there) {
-      replaced = rows.text(0);
-      etag = rows.text(1);
-    }
-  }
-  if (condition.etag && !etag) {
+Result<void> check_condition(const PutCondition& condition, const ObjectRecord* there) {
+  if (condition.etag && there == nullptr) {
     return permanent_error("datastore.no_such_key", "There is no object to replace.");
   }
-  if ((condition.must_be_absent && etag) || (condition.etag && condition.etag != etag)) {
-    return permanent_error("datastore.condition_failed",
-                           "At least one of the pre-conditions you specified did not hold.");
-  }
+  const std::int64_t generation = there == nullptr ? 0 : there->generation;
+  const std::int64_t metageneration = there == nullptr ? 0 : there->metageneration;
+  const bool holds =
+      !(condition.must_be_absent && there != nullptr) &&
+      !(condition.etag && *condition.etag != there->etag) &&
+      condition.generation_match.value_or(generation) == generation &&
+      !(condition.generation_not_match && *condition.generation_not_match == generation) &&
+      condition.metageneration_match.value_or(metageneration) == metageneration &&
+      !(condition.metageneration_not_match &&
+        *condition.metageneration_not_match == metageneration);
+  if (holds) return {};
+  return permanent_error("datastore.condition_failed",
+                         "At least one of the pre-conditions you specified did not hold.");
+}
+
+Result<std::optional<std::string>> Objects::insert_object(sql::Database& database,
+                                                          const ObjectName& name,
+                                                          ObjectRecord& object,
+                                                          const PutCondition& condition) {
+  TRY(require_bucket(database, name.bucket));
+  TRY_ASSIGN(const std::optional<ObjectRecord> there, object_there(database, name));
+  TRY(check_condition(condition, there ? &*there : nullptr));
+  object.created_at = object.modified_at;
+  object.metageneration = 1;
+  const std::int64_t microseconds =
+      std::chrono::duration_cast<std::chrono::microseconds>(object.modified_at.time_since_epoch())
+          .count();
+  object.generation = std::max(microseconds, there ? there->generation + 1 : 0);
   TRY(
       database.run("INSERT OR REPLACE INTO objects (bucket, key, blob, size_bytes, etag, headers,"
-                   " checksum_algorithm, checksum, modified_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                   " checksum_algorithm, checksum, modified_at, generation, metageneration,"
+                   " created_at, crc32c) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                    {name.bucket, name.key, object.blob, object.size_bytes, object.etag,
                     print_stored_headers(object.headers), object.checksum_algorithm,
-                    object.checksum, object.modified_at}));
-  return replaced;
+                    object.checksum, object.modified_at, object.generation, object.metageneration,
+                    object.created_at, object.crc32c}));
+  if (!there) return std::optional<std::string>{};
+  return std::optional<std::string>(there->blob.hex());
 }
 
 Result<ObjectRecord> Objects::put(const ObjectName& name, ObjectRecord record, const BlobPin& pin,
@@ -203,6 +241,29 @@ Result<ObjectRecord> Objects::put(const ObjectName& name, ObjectRecord record, c
              catalogue_.write([&](sql::Database& database) {
                return insert_object(database, name, record, condition);
              }));
+  FAILPOINT(datastore_object_put);
+  if (replaced) collect(std::span(&*replaced, 1));
+  return record;
+}
+
+Result<ObjectRecord> Objects::copy(const ObjectRecord& from, const ObjectName& to,
+                                   ObjectRecord record, const PutCondition& condition) {
+  record.key = to.key;
+  record.blob = from.blob;
+  record.size_bytes = from.size_bytes;
+  record.modified_at = env_.clock.wall_now();
+  std::optional<std::string> replaced;
+  const Result<void> written = catalogue_.write([&](sql::Database& database) -> Result<void> {
+    // A row names the blob now, and the copy's row will be there before anybody can see that none
+    // does: it cannot be removed in between.
+    TRY_ASSIGN(const auto named, database.query_integer(kBlobIsNamed, {from.blob}));
+    if (named.value_or(0) == 0) {
+      return permanent_error("datastore.no_such_key", "The specified key does not exist.");
+    }
+    TRY_ASSIGN(replaced, insert_object(database, to, record, condition));
+    return {};
+  });
+  TRY(written);
   FAILPOINT(datastore_object_put);
   if (replaced) collect(std::span(&*replaced, 1));
   return record;
@@ -223,8 +284,8 @@ Result<ObjectRecord> Objects::find(const ObjectName& name) {
   return catalogue_.read([&](sql::Database& database) -> Result<ObjectRecord> {
     TRY(require_bucket(database, name.bucket));
     TRY_ASSIGN(sql::Statement rows,
-               database.query("SELECT key, blob, size_bytes, etag, checksum_algorithm, checksum,"
-                              " modified_at, headers FROM objects WHERE bucket = ? AND key = ?",
+               database.query(std::string("SELECT ") + kObjectColumns +
+                                  ", headers FROM objects WHERE bucket = ? AND key = ?",
                               {name.bucket, name.key}));
     TRY_ASSIGN(const bool there, rows.next());
     if (!there) {
@@ -239,8 +300,20 @@ Result<std::unique_ptr<ByteSource>> Objects::read(const ObjectRecord& object, st
   return blobs_.read(object.blob, offset, length);
 }
 
-Result<void> Objects::remove(const ObjectName& name) {
-  return remove(name.bucket, std::span(&name.key, 1));
+Result<void> Objects::remove(const ObjectName& name, const PutCondition& condition) {
+  std::optional<std::string> garbage;
+  const Result<void> written = catalogue_.write([&](sql::Database& database) -> Result<void> {
+    TRY(require_bucket(database, name.bucket));
+    TRY_ASSIGN(const std::optional<ObjectRecord> there, object_there(database, name));
+    TRY(check_condition(condition, there ? &*there : nullptr));
+    if (!there) return {};
+    garbage = there->blob.hex();
+    TRY(database.run("DELETE FROM objects WHERE bucket = ? AND key = ?", {name.bucket, name.key}));
+    return {};
+  });
+  TRY(written);
+  if (garbage) collect(std::span(&*garbage, 1));
+  return {};
 }
 
 Result<void> Objects::remove(const std::string& bucket, std::span<const std::string> keys) {
@@ -267,15 +340,50 @@ Result<ListPage> Objects::list(const std::string& bucket, const ListQuery& query
       [&](sql::Database& database) { return list_page(database, bucket, query); });
 }
 
+Result<ObjectRecord> Objects::describe(const ObjectName& name, const StoredHeaders& headers,
+                                       const PutCondition& condition) {
+  return catalogue_.write([&](sql::Database& database) -> Result<ObjectRecord> {
+    TRY(require_bucket(database, name.bucket));
+    TRY_ASSIGN(std::optional<ObjectRecord> there, object_there(database, name));
+    if (!there) {
+      return permanent_error("datastore.no_such_key", "The specified key does not exist.");
+    }
+    TRY(check_condition(condition, &*there));
+    there->headers = headers;
+    there->modified_at = env_.clock.wall_now();
+    ++there->metageneration;
+    TRY(
+        database.run("UPDATE objects SET headers = ?, modified_at = ?, metageneration = ?"
+                     " WHERE bucket = ? AND key = ?",
+                     {print_stored_headers(headers), there->modified_at, there->metageneration,
+                      name.bucket, name.key}));
+    return std::move(*there);
+  });
+}
+
+Result<std::string> Objects::crc32c_of(const ObjectName& name, const ObjectRecord& object) {
+  if (!object.crc32c.empty()) return object.crc32c;
+  RunningChecksum sum("crc32c");
+  TRY_ASSIGN(const std::unique_ptr<ByteSource> bytes, read(object, 0, object.size_bytes));
+  Bytes buffer(256 * KiB);
+  while (true) {
+    TRY_ASSIGN(const std::size_t count, bytes->read(buffer));
+    if (count == 0) break;
+    sum.update(ByteSpan(buffer).first(count));
+  }
+  const std::string crc32c = sum.finish();
+  const Result<void> written = catalogue_.write([&](sql::Database& database) -> Result<void> {
+    TRY(database.run("UPDATE objects SET crc32c = ? WHERE bucket = ? AND key = ? AND blob = ?",
+                     {crc32c, name.bucket, name.key, object.blob}));
+    return {};
+  });
+  TRY(written);
+  return crc32c;
+}
+
 Result<bool> Objects::referenced(const Digest& digest) {
   return catalogue_.read([&](sql::Database& database) -> Result<bool> {
-    const std::string hex = digest.hex();
-    TRY_ASSIGN(const auto named,
-               database.query_integer("SELECT EXISTS (SELECT 1 FROM objects WHERE blob = ?)"
-                                      " OR EXISTS (SELECT 1 FROM upload_parts WHERE blob = ?)"
-                                      " OR EXISTS (SELECT 1 FROM import_files WHERE blob = ?)"
-                                      " OR EXISTS (SELECT 1 FROM instances WHERE blob = ?)",
-                                      {hex, hex, hex, hex}));
+    TRY_ASSIGN(const auto named, database.query_integer(kBlobIsNamed, {digest}));
     return named.value_or(1) != 0;
   });
 }

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "datastore/engine/schema_objects.h"
 #include "datastore/engine/schema_pixels.h"
 
 namespace isthmus::datastore {
@@ -276,8 +277,10 @@ END;
 
 std::span<const sql::Migration> catalogue_migrations() {
   static const std::vector<sql::Migration> migrations = {
-      {kBuckets, {}}, {kImaging, {}},         {kChanges, {}},
-      {kEvents, {}},  {kPixelDataSchema, {}}, {kPixelDataOfFilesSchema, {}}};
+      {kBuckets, {}},       {kImaging, {}},         {kChanges, {}},
+      {kEvents, {}},        {kPixelDataSchema, {}}, {kPixelDataOfFilesSchema, {}},
+      {kObjectsSchema, {}},
+  };
   return migrations;
 }
 

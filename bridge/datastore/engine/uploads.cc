@@ -10,6 +10,8 @@
 namespace isthmus::datastore {
 namespace {
 
+constexpr Milliseconds kFinishedKept{7LL * 24 * 3600 * 1000};  // a session "lives one week"
+
 Error no_such_upload() {
   return permanent_error("datastore.no_such_upload",
                          "The specified multipart upload does not exist: it may have been completed"
@@ -56,39 +58,63 @@ Result<std::vector<std::string>> drop_upload(sql::Database& database,
 // The checksum of checksums, when every part has one of the same algorithm.
 void set_composite_checksum(std::span<const PartRecord> parts, ObjectRecord& object) {
   const std::string& algorithm = parts.front().checksum_algorithm;
-  std::string joined;
+  const ChecksumKind* const kind = checksum_kind(algorithm);
+  if (kind == nullptr || !kind->of_parts) return;
+  RunningChecksum sum(algorithm);
   for (const PartRecord& part : parts) {
     const std::optional<Bytes> raw = from_base64(part.checksum);
-    if (algorithm.empty() || part.checksum_algorithm != algorithm || !raw) return;
-    joined += as_text(*raw);
+    if (part.checksum_algorithm != algorithm || !raw) return;
+    sum.update(*raw);
   }
-  const auto crc_text = [](std::uint32_t crc) {
-    const std::array<std::byte, 4> raw = {std::byte(crc >> 24), std::byte(crc >> 16),
-                                          std::byte(crc >> 8), std::byte(crc)};
-    return to_base64(raw);
-  };
   object.checksum_algorithm = algorithm;
-  if (algorithm == "sha256") object.checksum = sha256(joined).base64();
-  if (algorithm == "crc32") object.checksum = crc_text(crc32(as_bytes(joined)));
-  if (algorithm == "crc32c") object.checksum = crc_text(crc32c(as_bytes(joined)));
-  object.checksum += "-" + std::to_string(parts.size());
+  object.checksum = sum.finish() + "-" + std::to_string(parts.size());
+}
+
+// What the caller says of the whole, against what it is.
+Result<void> check_completion(const UploadRecord& upload, const Completion& completion,
+                              const ObjectRecord& object, std::uint64_t size_bytes) {
+  if (completion.size_bytes && *completion.size_bytes != size_bytes) {
+    return permanent_error("datastore.wrong_size",
+                           "The object's size is not the one that was announced.");
+  }
+  if (!completion.checksum_type.empty() && !upload.checksum_type.empty() &&
+      completion.checksum_type != upload.checksum_type) {
+    return permanent_error("datastore.wrong_checksum_type",
+                           "The upload was begun with another checksum type.");
+  }
+  if (!completion.md5.empty() && completion.md5 != object.etag) {
+    return permanent_error("datastore.checksum_mismatch",
+                           "The MD5 you specified did not match what was received.");
+  }
+  if (completion.checksum.empty()) return {};
+  // Of a composite the caller may leave the number of parts out.
+  const std::string bare = object.checksum.substr(0, object.checksum.find('-'));
+  if (completion.checksum_algorithm != object.checksum_algorithm ||
+      (completion.checksum != object.checksum && completion.checksum != bare)) {
+    return permanent_error("datastore.checksum_mismatch",
+                           "The checksum you specified did not match what was received.");
+  }
+  return {};
 }
 
 }  // namespace
 
-Result<UploadRecord> Objects::begin_upload(const ObjectName& name, StoredHeaders headers) {
-  UploadRecord upload{make_id_text(env_), name, std::move(headers), env_.clock.wall_now()};
+Result<UploadRecord> Objects::begin_upload(UploadRecord upload) {
+  upload.id = make_id_text(env_);
+  upload.initiated_at = env_.clock.wall_now();
+  const ObjectName& name = upload.name;
   const Result<void> written = catalogue_.write([&](sql::Database& database) -> Result<void> {
     TRY_ASSIGN(const auto bucket,
                database.query_integer("SELECT 1 FROM buckets WHERE name = ?", {name.bucket}));
     if (!bucket) {
       return permanent_error("datastore.no_such_bucket", "The bucket does not exist.");
     }
-    TRY(
-        database.run("INSERT INTO uploads (id, bucket, key, headers, initiated_at)"
-                     " VALUES (?, ?, ?, ?, ?)",
-                     {upload.id, name.bucket, name.key, print_stored_headers(upload.headers),
-                      upload.initiated_at}));
+    TRY(database.run(
+        "INSERT INTO uploads (id, bucket, key, headers, initiated_at,"
+        " checksum_algorithm, checksum_type, resumable)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        {upload.id, name.bucket, name.key, print_stored_headers(upload.headers),
+         upload.initiated_at, upload.checksum_algorithm, upload.checksum_type, upload.resumable}));
     return {};
   });
   TRY(written);
@@ -96,13 +122,43 @@ Result<UploadRecord> Objects::begin_upload(const ObjectName& name, StoredHeaders
 }
 
 Result<UploadRecord> Objects::upload(const ObjectName& name, const std::string& upload_id) {
+  return find_upload(name, upload_id, false);
+}
+
+Result<UploadRecord> Objects::resumable_upload(const ObjectName& name,
+                                               const std::string& upload_id) {
+  return find_upload(name, upload_id, true);
+}
+
+Result<std::optional<std::int64_t>> Objects::finished_upload(const ObjectName& name,
+                                                             const std::string& upload_id) {
+  return catalogue_.read([&](sql::Database& database) {
+    return database.query_integer(
+        "SELECT generation FROM finished_uploads WHERE id = ? AND bucket = ? AND key = ?",
+        {upload_id, name.bucket, name.key});
+  });
+}
+
+Result<UploadRecord> Objects::find_upload(const ObjectName& name, const std::string& upload_id,
+                                          bool resumable) {
   return catalogue_.read([&](sql::Database& database) -> Result<UploadRecord> {
-    TRY_ASSIGN(sql::Statement rows, database.query("SELECT headers, initiated_at FROM uploads"
-                                                   " WHERE id = ? AND bucket = ? AND key = ?",
-                                                   {upload_id, name.bucket, name.key}));
+    TRY_ASSIGN(sql::Statement rows,
+               database.query("SELECT headers, initiated_at, checksum_algorithm, checksum_type,"
+                              " resumable FROM uploads WHERE id = ? AND bucket = ? AND key = ?"
+                              " AND (resumable <> '') = ?",
+                              {upload_id, name.bucket, name.key, resumable}));
     TRY_ASSIGN(const bool there, rows.next());
     if (!there) return no_such_upload();
-    return UploadRecord{upload_id, name, parse_stored_headers(rows.text(0)), rows.time(1)};
+    sql::Columns columns = rows.columns();
+    UploadRecord upload;
+    upload.id = upload_id;
+    upload.name = name;
+    upload.headers = parse_stored_headers(columns.text());
+    upload.initiated_at = columns.time();
+    upload.checksum_algorithm = columns.text();
+    upload.checksum_type = columns.text();
+    upload.resumable = columns.text();
+    return upload;
   });
 }
 
@@ -150,7 +206,7 @@ Result<std::vector<PartRecord>> Objects::chosen_parts(
     }
     chosen.push_back(*found->second);
   }
-  for (std::size_t i = 0; i + 1 < chosen.size(); ++i) {
+  for (std::size_t i = 0; upload.resumable.empty() && i + 1 < chosen.size(); ++i) {
     if (chosen[i].size_bytes < wire::s3::kMinPartBytes) {
       return permanent_error("datastore.part_too_small",
                              "A part but for the last is smaller than the minimum allowed size.");
@@ -161,7 +217,7 @@ Result<std::vector<PartRecord>> Objects::chosen_parts(
 }
 
 // One blob of all: workers and readers then see one file, for a copy's price once.
-Result<BlobPin> Objects::join(std::span<const PartRecord> parts) {
+Result<BlobPin> Objects::join(std::span<const PartRecord> parts, Sums& sums) {
   TRY_ASSIGN(const std::unique_ptr<BlobWriter> whole, blobs_.begin());
   Bytes buffer(256 * KiB);
   for (const PartRecord& part : parts) {
@@ -171,16 +227,19 @@ Result<BlobPin> Objects::join(std::span<const PartRecord> parts) {
       TRY_ASSIGN(const std::size_t count, source->read(buffer));
       if (count == 0) break;
       TRY(whole->append(ByteSpan(buffer).first(count)));
+      sums.checksum.update(ByteSpan(buffer).first(count));
+      sums.md5.update(ByteSpan(buffer).first(count));
     }
   }
   return whole->finish();
 }
 
 Result<ObjectRecord> Objects::complete_upload(const UploadRecord& upload,
-                                              std::span<const std::pair<int, std::string>> wanted,
-                                              const PutCondition& condition) {
-  TRY_ASSIGN(const std::vector<PartRecord> chosen, chosen_parts(upload, wanted));
-  TRY_ASSIGN(const BlobPin pin, join(chosen));
+                                              const Completion& completion) {
+  TRY_ASSIGN(const std::vector<PartRecord> chosen, chosen_parts(upload, completion.parts));
+  const bool of_whole = upload.checksum_type == "FULL_OBJECT";
+  Sums sums{RunningChecksum(of_whole ? upload.checksum_algorithm : ""), {}};
+  TRY_ASSIGN(const BlobPin pin, join(chosen, sums));
   ObjectRecord object;
   std::vector<std::array<std::byte, 16>> md5s;
   for (const PartRecord& part : chosen) {
@@ -189,10 +248,19 @@ Result<ObjectRecord> Objects::complete_upload(const UploadRecord& upload,
     if (raw && raw->size() == md5_raw.size()) std::copy(raw->begin(), raw->end(), md5_raw.begin());
     md5s.push_back(md5_raw);
   }
-  object.etag = wire::s3::multipart_etag(md5s);
+  object.etag =
+      upload.resumable.empty() ? wire::s3::multipart_etag(md5s) : to_hex(sums.md5.finish());
   object.headers = upload.headers;
-  set_composite_checksum(chosen, object);
-  TRY_ASSIGN(ObjectRecord stored, put_completed(upload, std::move(object), pin, condition));
+  if (of_whole) {
+    object.checksum_algorithm = upload.checksum_algorithm;
+    object.checksum = sums.checksum.finish();
+  } else {
+    set_composite_checksum(chosen, object);
+  }
+  if (object.checksum_algorithm == "crc32c" && of_whole) object.crc32c = object.checksum;
+  TRY(check_completion(upload, completion, object, pin.size_bytes()));
+  TRY_ASSIGN(ObjectRecord stored,
+             put_completed(upload, std::move(object), pin, completion.condition));
   return stored;
 }
 
@@ -208,6 +276,13 @@ Result<ObjectRecord> Objects::put_completed(const UploadRecord& upload, ObjectRe
     TRY_ASSIGN(const std::optional<std::string> replaced,
                insert_object(database, upload.name, object, condition));
     if (replaced) garbage.push_back(*replaced);
+    if (upload.resumable.empty()) return {};
+    TRY(database.run(
+        "INSERT INTO finished_uploads (id, bucket, key, generation, finished_at)"
+        " VALUES (?, ?, ?, ?, ?)",
+        {upload.id, upload.name.bucket, upload.name.key, object.generation, object.modified_at}));
+    TRY(database.run("DELETE FROM finished_uploads WHERE finished_at < ?",
+                     {object.modified_at - kFinishedKept}));
     return {};
   });
   TRY(written);

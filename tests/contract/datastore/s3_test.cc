@@ -117,7 +117,7 @@ TEST_F(S3, KeepsNothingOfABodyThatIsNotWhatWasSaid) {
   EXPECT_EQ(error_code(put({{"x-amz-checksum-crc32", "AAAAAA=="}})), "BadDigest");
   EXPECT_EQ(error_code(put({{"x-amz-checksum-crc32c", "AAAAAA=="}})), "BadDigest");
   EXPECT_EQ(error_code(put({{"x-amz-checksum-sha256", sha256("other").base64()}})), "BadDigest");
-  EXPECT_EQ(error_code(put({{"x-amz-checksum-crc64nvme", "AAAAAAAAAAA="}})), "NotImplemented");
+  EXPECT_EQ(error_code(put({{"x-amz-checksum-crc128", "AAAAAAAAAAA="}})), "NotImplemented");
   EXPECT_EQ(kit.s3("GET", "/bucket-1/k").status, 404);
 
   const Answer good = put({{"x-amz-checksum-crc32", right_crc}});

@@ -160,8 +160,9 @@ TEST(S3List, ListsAThousandAtMost) {
 }
 
 TEST(S3List, RefusesWrongArguments) {
-  for (const char* query : {"max-keys=-1", "max-keys=x", "max-keys=2147483648",
-                            "encoding-type=base64", "list-type=1", "continuation-token="}) {
+  for (const char* query :
+       {"max-keys=-1", "max-keys=x", "max-keys=2147483648", "encoding-type=base64", "list-type=1",
+        "list-type=2&continuation-token="}) {
     EXPECT_THAT(list_query(query), FailsWith("s3.invalid_argument")) << query;
   }
 }

@@ -379,6 +379,77 @@ TEST_F(Verify, TakesTheHttpDateWhenThereIsNoOther) {
   EXPECT_THAT(verdict(), IsOk());
 }
 
+// --- presigned URLs; the example of the S3 documentation ("Authenticating Requests: Using Query
+// Parameters")
+constexpr const char* kPresignedQuery =
+    "X-Amz-Algorithm=AWS4-HMAC-SHA256"
+    "&X-Amz-Credential=AKIAIOSFODNN7EXAMPLE%2F20130524%2Fus-east-1%2Fs3%2Faws4_request"
+    "&X-Amz-Date=20130524T000000Z&X-Amz-Expires=86400&X-Amz-SignedHeaders=host"
+    "&X-Amz-Signature=aeeed9bbccd4d02ee5c0109b86d86835f995330da4c265957d157751f604d404";
+
+class VerifyPresigned : public ::testing::Test {
+ protected:
+  Result<void> verdict(const std::string& query, WallTime now = kS3Time) {
+    TRY_ASSIGN(const Presigned presigned, parse_presigned(query));
+    return verify_presigned({"GET", "/test.txt", query, headers_}, presigned,
+                            kS3Keys.secret_access_key, "us-east-1", "s3", now,
+                            std::chrono::minutes(15));
+  }
+  static std::string changed(std::string_view from, std::string_view to) {
+    std::string query = kPresignedQuery;
+    query.replace(query.find(from), from.size(), to);
+    return query;
+  }
+  http::Headers headers_{{"Host", "examplebucket.s3.amazonaws.com"}};
+};
+
+TEST_F(VerifyPresigned, TakesTheDocumentedUrl) {
+  EXPECT_TRUE(is_presigned(kPresignedQuery));
+  EXPECT_THAT(verdict(kPresignedQuery), IsOk());
+}
+
+TEST_F(VerifyPresigned, EndsWhenItSaysSo) {
+  EXPECT_THAT(verdict(kPresignedQuery, kS3Time + std::chrono::hours(24)), IsOk());
+  EXPECT_THAT(verdict(kPresignedQuery, kS3Time + std::chrono::hours(24) + std::chrono::seconds(1)),
+              FailsWith("sigv4.expired"));
+  EXPECT_THAT(verdict(kPresignedQuery, kS3Time - std::chrono::minutes(16)),
+              FailsWith("sigv4.not_yet_valid"));
+}
+
+TEST_F(VerifyPresigned, RefusesWhatWasChanged) {
+  EXPECT_THAT(verdict(changed("=86400", "=86401")), FailsWith("sigv4.mismatch"));
+  EXPECT_THAT(verdict(std::string(kPresignedQuery) + "&versionId=1"), FailsWith("sigv4.mismatch"));
+  EXPECT_THAT(verdict(changed("us-east-1", "eu-west-1")), FailsWith("sigv4.wrong_scope"));
+  headers_.set("X-Amz-Acl", "public-read");
+  EXPECT_THAT(verdict(kPresignedQuery), FailsWith("sigv4.unsigned_header"));
+}
+
+TEST_F(VerifyPresigned, RefusesWhatIsNotOne) {
+  for (const auto& [from, to] : {std::pair("AWS4-HMAC-SHA256", "AWS4"), std::pair("=86400", "=0"),
+                                 std::pair("=86400", "=604801"), std::pair("=86400", "=soon"),
+                                 std::pair("X-Amz-SignedHeaders=host", "X-Amz-SignedHeaders="),
+                                 std::pair("X-Amz-Date=20130524T000000Z", "X-Amz-Date=today"),
+                                 std::pair("%2Faws4_request", ""),
+                                 std::pair("&X-Amz-Signature", "&X-Amz-Expires=1&X-Amz-Signature"),
+                                 std::pair("=aeeed9", "=zzzzzz")}) {
+    EXPECT_THAT(verdict(changed(from, to)), FailsWith("sigv4.malformed_query")) << to;
+  }
+}
+
+TEST_F(VerifyPresigned, TakesWhatWePresign) {
+  http::Request request = s3_request("PUT", "/a%20b?partNumber=1", {{"x-amz-meta-kind", "x"}});
+  ASSERT_THAT(presign(request, kS3Keys, "us-east-1", "s3", kS3Time, std::chrono::minutes(1)),
+              IsOk());
+  const http::Url url = *http::parse_url(request.url);
+
+  const Presigned presigned = *parse_presigned(url.query());
+
+  EXPECT_THAT(verify_presigned({"PUT", url.path(), url.query(), request.headers}, presigned,
+                               kS3Keys.secret_access_key, "us-east-1", "s3", kS3Time,
+                               std::chrono::minutes(15)),
+              IsOk());
+}
+
 // --- dates
 // ----------------------------------------------------------------------------------------
 TEST(SigV4, PrintsAndReadsDates) {

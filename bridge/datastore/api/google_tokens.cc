@@ -1,0 +1,42 @@
+#include "datastore/api/google_tokens.h"
+
+namespace isthmus::datastore {
+namespace {
+
+constexpr std::size_t kMostTokens = 100'000;
+constexpr std::string_view kScheme = "Bearer ";
+
+}  // namespace
+
+Result<std::string> GoogleTokens::issue() {
+  Bytes random(32);
+  env_.entropy.fill(random);
+  const std::string token = "ya29.isthmus-" + to_hex(random);
+  const WallTime now = env_.clock.wall_now();
+  const std::lock_guard lock(mutex_);
+  if (ends_.size() >= kMostTokens) {
+    std::erase_if(ends_, [&](const auto& one) { return one.second < now; });
+  }
+  if (ends_.size() >= kMostTokens) {
+    return permanent_error("RESOURCE_EXHAUSTED", "Too many tokens are in force.");
+  }
+  ends_.emplace(sha256(token), now + kGoodFor);
+  return token;
+}
+
+Result<void> GoogleTokens::admit(const http::Head& head) {
+  if (open_to_all_) return {};
+  const std::string_view header = head.headers.get("Authorization");
+  if (header.starts_with(kScheme)) {
+    const Digest digest = sha256(header.substr(kScheme.size()));
+    const std::lock_guard lock(mutex_);
+    const auto found = ends_.find(digest);
+    if (found != ends_.end() && env_.clock.wall_now() < found->second) return {};
+    if (found != ends_.end()) ends_.erase(found);
+  }
+  return permanent_error("UNAUTHENTICATED",
+                         "Request had invalid authentication credentials. Expected OAuth 2 access"
+                         " token.");
+}
+
+}  // namespace isthmus::datastore
