@@ -216,16 +216,23 @@ def fill(folder, store, instances):
             attributes = {
                 "PatientID": f"P{study % 50000}", "PatientName": f"NAME{study % 5000}^GIVEN{study}",
                 "StudyInstanceUID": f"2.25.9.{study}", "StudyDate": day, "StudyTime": "093000",
-                "AccessionNumber": f"A{study}", "StudyID": str(study), "Modality": "CT",
+                "AccessionNumber": f"A{study}", "StudyID": str(study),
+                "Modality": "XA" if study % 5000 == 0 else ("CT", "MR", "CR", "US")[study % 4],
+                "StudyDescription": f"PART {study % 300} ROUTINE",
                 "SeriesInstanceUID": f"2.25.9.{study}.{one}", "SeriesNumber": str(one)}
             row = dict(like, id=f"{number:032x}", data_store=store, grouping=f"{number:064x}",
                        is_primary=1, instance_count=per_series, patient_id=attributes["PatientID"],
                        study_instance_uid=attributes["StudyInstanceUID"],
                        series_instance_uid=attributes["SeriesInstanceUID"],
                        accession_number=attributes["AccessionNumber"], study_id=str(study),
-                       study_moment=day + "093000.000000", attributes=json.dumps(attributes))
+                       study_moment=day + "093000.000000", attributes=json.dumps(attributes),
+                       patient_name=attributes["PatientName"], modality=attributes["Modality"],
+                       study_description=attributes["StudyDescription"])
             db.execute(f"INSERT INTO image_sets ({','.join(columns)}) VALUES ({marks})",
                        [row[column] for column in columns])
+            db.executemany("INSERT INTO name_words (data_store, word, image_set) VALUES (?, ?, ?)",
+                           [(store, word, row["id"])
+                            for word in attributes["PatientName"].lower().split("^")])
             db.executemany(
                 "INSERT INTO instances (image_set, sop_instance_uid, first_version, blob,"
                 " size_bytes, attributes, examination) VALUES (?, ?, 1, ?, 1000, ?, ?)",
@@ -249,6 +256,12 @@ def bench_qido(arguments, folder, daemon, imaging):
         "studies of a day": lambda n: f"/studies?StudyDate=2015{1 + n % 12:02}{1 + n % 28:02}&limit=25",
         "newest page": lambda n: f"/studies?limit=25&offset={n % 200}",
         "name with wildcard": lambda n: f"/studies?PatientName=NAME{n % 5000}%5E%2A&limit=25",
+        "name with wildcard in front": lambda n: f"/studies?PatientName=%2AGIVEN{n}&limit=25",
+        "name, fuzzy": lambda n: f"/studies?PatientName=given{n}&fuzzymatching=true&limit=25",
+        "name that nobody has": lambda n: f"/studies?PatientName=NOBODY{n}%2A&limit=25",
+        "modality that many have": lambda n: "/studies?ModalitiesInStudy=MR&limit=25",
+        "modality that few have": lambda n: "/studies?ModalitiesInStudy=XA&limit=25",
+        "description": lambda n: f"/studies?StudyDescription=PART%20{n % 300}%20ROUTINE&limit=25",
         "series of a study": lambda n: f"/studies/2.25.9.{n}/series",
         "instances of a series": lambda n: f"/studies/2.25.9.{n}/series/2.25.9.{n}.1/instances",
         "instance by UID": lambda n: f"/instances?SOPInstanceUID=2.25.9.{n}.1.3",

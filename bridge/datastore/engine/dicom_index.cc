@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "datastore/engine/search_columns.h"
+
 namespace isthmus::datastore {
 namespace {
 
@@ -21,13 +23,13 @@ constexpr Key kKeys[] = {
     {"StudyID", QueryLevel::study, "s.study_id"},
     {"StudyDate", QueryLevel::study, "substr(s.study_moment, 1, 8)"},
     {"StudyTime", QueryLevel::study, "substr(s.study_moment, 9)"},
-    {"PatientName", QueryLevel::study, ATTRIBUTE("s", "PatientName")},
+    {"PatientName", QueryLevel::study, "s.patient_name"},
     {"PatientBirthDate", QueryLevel::study, ATTRIBUTE("s", "PatientBirthDate")},
     {"PatientSex", QueryLevel::study, ATTRIBUTE("s", "PatientSex")},
-    {"StudyDescription", QueryLevel::study, ATTRIBUTE("s", "StudyDescription")},
+    {"StudyDescription", QueryLevel::study, "s.study_description"},
     {"ModalitiesInStudy", QueryLevel::study, ""},  // of any series of the study: see condition()
     {"SeriesInstanceUID", QueryLevel::series, "s.series_instance_uid"},
-    {"Modality", QueryLevel::series, ATTRIBUTE("s", "Modality")},
+    {"Modality", QueryLevel::series, "s.modality"},
     {"SeriesNumber", QueryLevel::series, ATTRIBUTE("s", "SeriesNumber")},
     {"SeriesDescription", QueryLevel::series, ATTRIBUTE("s", "SeriesDescription")},
     {"BodyPartExamined", QueryLevel::series, ATTRIBUTE("s", "BodyPartExamined")},
@@ -45,6 +47,69 @@ std::string prefix_of(const std::string& pattern) {
   return pattern.substr(0, pattern.find_first_of("*?["));
 }
 
+// Few image sets or studies that a key leaves, found beforehand: a search that walks the studies in
+// order finds a page of what many have at once, but of what few have only at the end.
+struct Candidates {
+  bool studies = false;  // values are StudyInstanceUIDs; else ids of image sets
+  std::vector<std::string> values;
+};
+constexpr std::size_t kFew = 2'000;
+
+Result<std::optional<Candidates>> few_of(sql::Database& database, bool studies,
+                                         const std::string& text, const sql::Values& values) {
+  Candidates candidates{studies, {}};
+  TRY_ASSIGN(sql::Statement rows, database.query(text, values));
+  while (true) {
+    TRY_ASSIGN(const bool more, rows.next());
+    if (!more) return std::optional<Candidates>(std::move(candidates));
+    if (candidates.values.size() == kFew) return std::optional<Candidates>{};
+    candidates.values.push_back(rows.text(0));
+  }
+}
+
+constexpr const char* kBehindAll = "\xF4\x8F\xBF\xBF";  // the last character there is
+
+// What this key leaves, if that is few; nothing for keys that an index of their own answers.
+Result<std::optional<Candidates>> candidates_of(sql::Database& database,
+                                                const std::string& data_store,
+                                                const QueryMatch& match) {
+  const bool open_pattern =
+      match.kind == QueryMatch::Kind::like && prefix_of(match.values[0]).empty();
+  if (match.keyword == "PatientName" && match.kind == QueryMatch::Kind::fuzzy) {
+    std::string longest;
+    for (const std::string& value : match.values) {
+      for (std::string& word : name_words(value)) {
+        if (word.size() > longest.size()) longest = std::move(word);
+      }
+    }
+    if (longest.empty()) return std::optional<Candidates>{};
+    return few_of(database, false,
+                  "SELECT DISTINCT image_set FROM name_words WHERE data_store = ? AND word >= ?"
+                  " AND word < ?",
+                  {data_store, longest, longest + kBehindAll});
+  }
+  if (match.keyword == "PatientName" && open_pattern) {
+    return few_of(database, false,
+                  "SELECT id FROM image_sets INDEXED BY image_sets_name WHERE data_store = ?"
+                  " AND patient_name GLOB ?",
+                  {data_store, match.values[0]});
+  }
+  if (match.keyword == "StudyDescription" && open_pattern) {
+    return few_of(database, false,
+                  "SELECT id FROM image_sets INDEXED BY image_sets_description"
+                  " WHERE data_store = ? AND study_description GLOB ?",
+                  {data_store, match.values[0]});
+  }
+  if (match.keyword == "ModalitiesInStudy" && match.kind == QueryMatch::Kind::equal &&
+      match.values.size() == 1) {
+    return few_of(database, true,
+                  "SELECT DISTINCT study_instance_uid FROM image_sets"
+                  " INDEXED BY image_sets_modality WHERE data_store = ? AND modality = ?",
+                  {data_store, match.values[0]});
+  }
+  return std::optional<Candidates>{};
+}
+
 // Values travel in one JSON array, parameter ?2, so that none is ever part of a statement.
 class Conditions {
  public:
@@ -56,7 +121,7 @@ class Conditions {
           " AND EXISTS (SELECT 1 FROM image_sets m WHERE m.data_store = s.data_store"
           " AND m.study_instance_uid = s.study_instance_uid AND m.is_primary = 1"
           " AND m.state <> 'DELETED' AND " +
-          compared(match, ATTRIBUTE("m", "Modality")) + ")";
+          compared(match, "m.modality") + ")";
       return;
     }
     // The day by the column that is indexed.
@@ -76,6 +141,15 @@ class Conditions {
     }
     text_ += " AND " + compared(match, std::string(key->expression));
   }
+  // What the search begins with; empty: whatever SQLite thinks best.
+  void drive_by(const Candidates& candidates) {
+    values_.push_back(candidates.values);
+    const std::string list = "json_each(?2, '$[" + std::to_string(values_.size() - 1) + "]') c";
+    from_ = list + " CROSS JOIN image_sets s ON " +
+            (candidates.studies ? "s.data_store = ?1 AND s.study_instance_uid = c.value"
+                                : "s.id = c.value");
+  }
+  const std::string& from() const { return from_; }
   const std::string& text() const { return text_; }
   std::string values() const {
     return values_.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
@@ -91,6 +165,8 @@ class Conditions {
     std::string text;
     switch (match.kind) {
       case QueryMatch::Kind::equal:
+        // An index is taken for one value; of a list SQLite thinks that most rows are in it.
+        if (match.values.size() == 1) return expression + " = " + value(match.values[0]);
         // One text for any number of values: statements are kept by their text.
         values_.push_back(match.values);
         return expression + " IN (SELECT value FROM json_each(?2, '$[" +
@@ -109,7 +185,7 @@ class Conditions {
         text = expression + " GLOB " + value(match.values[0]);
         if (const std::string prefix = prefix_of(match.values[0]); !prefix.empty()) {
           text += " AND " + expression + " >= " + value(prefix) + " AND " + expression + " < " +
-                  value(prefix + "\xF4\x8F\xBF\xBF");  // the last character there is
+                  value(prefix + kBehindAll);
         }
         return "(" + text + ")";
       case QueryMatch::Kind::fuzzy:
@@ -125,30 +201,33 @@ class Conditions {
   }
 
   std::string text_;
+  std::string from_ = "image_sets s";
   nlohmann::json values_ = nlohmann::json::array();
 };
 
 constexpr std::string_view kVisible =
     " WHERE s.data_store = ?1 AND s.is_primary = 1 AND s.state <> 'DELETED' AND ?2 IS NOT NULL";
 
-std::string statement(const DicomQuery& query, const std::string& conditions) {
+std::string statement(const DicomQuery& query, const std::string& from,
+                      const std::string& conditions) {
   const std::string visible(kVisible);
   switch (query.level) {
     case QueryLevel::study:
       return "SELECT s.attributes, '', '', NULL, COUNT(*), SUM(s.instance_count),"
-             " group_concat(DISTINCT " ATTRIBUTE("s", "Modality") ") FROM image_sets s" +
-             visible + conditions +
+             " group_concat(DISTINCT NULLIF(s.modality, '')) FROM " +
+             from + visible + conditions +
              " GROUP BY s.study_instance_uid ORDER BY s.study_instance_uid"
              " LIMIT ?3 OFFSET ?4";
     case QueryLevel::series:
-      return "SELECT s.attributes, '', '', NULL, 1, s.instance_count, '' FROM image_sets s" +
-             visible + conditions + " ORDER BY s.study_instance_uid, s.id LIMIT ?3 OFFSET ?4";
+      return "SELECT s.attributes, '', '', NULL, 1, s.instance_count, '' FROM " + from + visible +
+             conditions + " ORDER BY s.study_instance_uid, s.id LIMIT ?3 OFFSET ?4";
     case QueryLevel::instance:
       break;
   }
   return "SELECT s.attributes, i.attributes, i.sop_instance_uid, i.examination, 1, 1, ''"
-         " FROM image_sets s JOIN instances i ON i.image_set = s.id" +
-         visible + " AND i.end_version IS NULL" + conditions + " ORDER BY i.id LIMIT ?3 OFFSET ?4";
+         " FROM " +
+         from + " JOIN instances i ON i.image_set = s.id" + visible + " AND i.end_version IS NULL" +
+         conditions + " ORDER BY i.id LIMIT ?3 OFFSET ?4";
 }
 
 }  // namespace
@@ -163,11 +242,17 @@ Result<std::vector<QueryResult>> DicomIndex::search(const std::string& data_stor
   // In one order, so that the same keys make the same statement: those are kept by their text.
   std::vector<QueryMatch> matches = query.matches;
   std::ranges::stable_sort(matches, {}, &QueryMatch::keyword);
-  Conditions conditions;
-  for (const QueryMatch& match : matches) conditions.add(match);
-  const std::string text = statement(query, conditions.text());
   using Results = std::vector<QueryResult>;
   return catalogue_.read([&](sql::Database& database) -> Result<Results> {
+    Conditions conditions;
+    std::optional<Candidates> fewest;
+    for (const QueryMatch& match : matches) {
+      conditions.add(match);
+      TRY_ASSIGN(std::optional<Candidates> few, candidates_of(database, data_store, match));
+      if (few && (!fewest || few->values.size() < fewest->values.size())) fewest = std::move(few);
+    }
+    if (fewest) conditions.drive_by(*fewest);
+    const std::string text = statement(query, conditions.from(), conditions.text());
     TRY_ASSIGN(sql::Statement rows,
                database.query(text, {data_store, conditions.values(), query.limit, query.offset}));
     Results results;

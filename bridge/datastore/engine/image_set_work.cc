@@ -1,5 +1,6 @@
 // Applying changes: everything of one, in the transaction that it is called in.
 #include "datastore/engine/image_set_work.h"
+#include "datastore/engine/search_columns.h"
 
 namespace isthmus::datastore {
 namespace {
@@ -159,6 +160,7 @@ Result<std::vector<std::string>> apply_deletion(sql::Database& database, const j
       database.run("UPDATE image_set_versions SET workflow_status = 'DELETED', updated_at = ?"
                    " WHERE image_set = ? AND version = ?",
                    {now, id, work.value("version", std::int64_t{0})}));
+  TRY(write_search_columns(database, id, json::object()));
   TRY(database.run(
       "UPDATE image_sets SET state = 'DELETED', deleted_at = ?1, updated_at = ?1, grouping = id,"
       " is_primary = 0, instance_count = 0, study_instance_uid = '', series_instance_uid = '',"

@@ -1,6 +1,7 @@
 #include "datastore/engine/levels.h"
 
 #include "datastore/engine/deflate.h"
+#include "datastore/engine/search_columns.h"
 
 namespace isthmus::datastore {
 namespace {
@@ -140,7 +141,7 @@ Result<void> describe_image_set(sql::Database& database, const std::string& imag
        text_of(attributes, "AccessionNumber"), text_of(attributes, "StudyID"),
        study_moment(text_of(attributes, "StudyDate"), text_of(attributes, "StudyTime")),
        image_set}));
-  return {};
+  return write_search_columns(database, image_set, attributes);
 }
 
 }  // namespace isthmus::datastore

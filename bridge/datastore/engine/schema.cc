@@ -4,6 +4,7 @@
 
 #include "datastore/engine/schema_objects.h"
 #include "datastore/engine/schema_pixels.h"
+#include "datastore/engine/schema_search.h"
 
 namespace isthmus::datastore {
 namespace {
@@ -277,10 +278,10 @@ END;
 
 std::span<const sql::Migration> catalogue_migrations() {
   static const std::vector<sql::Migration> migrations = {
-      {kBuckets, {}},       {kImaging, {}},         {kChanges, {}},
-      {kEvents, {}},        {kPixelDataSchema, {}}, {kPixelDataOfFilesSchema, {}},
-      {kObjectsSchema, {}},
-  };
+      {kBuckets, {}},         {kImaging, {}},
+      {kChanges, {}},         {kEvents, {}},
+      {kPixelDataSchema, {}}, {kPixelDataOfFilesSchema, {}},
+      {kObjectsSchema, {}},   search_columns_migration()};
   return migrations;
 }
 
