@@ -39,7 +39,10 @@ std::string states_markdown() {
          table("Delivery", delivery_transitions()) + kinds(all_delivery_states()) +
          table("Batch", batch_transitions()) + kinds(all_batch_states()) +
          table("Import job", import_job_transitions()) +
-         table("Commitment", commitment_transitions()) + kinds(all_commitment_states());
+         table("Commitment", commitment_transitions()) + kinds(all_commitment_states()) +
+         table("Metadata update", metadata_update_transitions()) +
+         kinds(all_metadata_update_states()) +
+         table("Metadata step (one image set of an update)", metadata_step_transitions());
 }
 
 }  // namespace isthmus::app

@@ -1,4 +1,4 @@
-// ImportService over AWS HealthImaging (contracts/healthimaging).
+// ImportService and MetadataService over AWS HealthImaging (contracts/healthimaging).
 #pragma once
 
 #include <memory>
@@ -8,6 +8,7 @@
 #include "http/http.h"
 #include "http/retrying.h"
 #include "imports/import_service.h"
+#include "imports/metadata_service.h"
 #include "storage/object_store.h"
 
 namespace isthmus {
@@ -29,5 +30,21 @@ std::unique_ptr<ImportService> make_healthimaging_import(Env& env, http::Transpo
                                                          CredentialsSource& credentials,
                                                          ObjectStore& output,
                                                          HealthImagingOptions options);
+
+struct HealthImagingMetadataOptions {
+  std::string endpoint;
+  std::string region = "us-east-1";
+  std::string datastore_id;
+  MetadataLimits limits;
+  std::uint64_t max_update_bytes = 10'000;  // both documents; quotas.json, "payload, KB"
+  std::uint64_t max_metadata_bytes =
+      64 * MiB;  // of a metadata document, unpacked; the quota is 50 MB
+  http::RetryPolicy retry;
+};
+
+// `transport` and `credentials` must outlive it.
+std::unique_ptr<MetadataService> make_healthimaging_metadata(Env& env, http::Transport& transport,
+                                                             CredentialsSource& credentials,
+                                                             HealthImagingMetadataOptions options);
 
 }  // namespace isthmus

@@ -11,6 +11,10 @@ using J = ImportJobState;
 using JE = ImportJobEvent;
 using C = CommitmentState;
 using CE = CommitmentEvent;
+using U = MetadataUpdateState;
+using UE = MetadataUpdateEvent;
+using S = MetadataStepState;
+using SE = MetadataStepEvent;
 
 constexpr std::array kDelivery{
     Transition<D, DE>{D::waiting, DE::object_confirmed, D::staged},
@@ -62,6 +66,31 @@ constexpr std::array kCommitment{
     Transition<C, CE>{C::expired, CE::resend_ordered, C::pending},
 };
 
+constexpr std::array kMetadataUpdate{
+    Transition<U, UE>{U::pending, UE::planned, U::applying},
+    Transition<U, UE>{U::pending, UE::values_differ, U::conflict},
+    Transition<U, UE>{U::pending, UE::refused, U::failed},
+    Transition<U, UE>{U::applying, UE::all_applied, U::applied},
+    Transition<U, UE>{U::applying, UE::values_differ, U::conflict},
+    Transition<U, UE>{U::applying, UE::refused, U::failed},
+    Transition<U, UE>{U::conflict, UE::retry_ordered, U::pending},
+    Transition<U, UE>{U::failed, UE::retry_ordered, U::pending},
+    Transition<U, UE>{U::applied, UE::revert_applied, U::reverted},
+    Transition<U, UE>{U::conflict, UE::revert_applied, U::reverted},
+    Transition<U, UE>{U::failed, UE::revert_applied, U::reverted},
+};
+
+constexpr std::array kMetadataStep{
+    Transition<S, SE>{S::planned, SE::intended, S::sent},
+    Transition<S, SE>{S::planned, SE::confirmed, S::applied},
+    Transition<S, SE>{S::planned, SE::values_differ, S::conflict},
+    Transition<S, SE>{S::planned, SE::refused, S::failed},
+    Transition<S, SE>{S::sent, SE::confirmed, S::applied},
+    Transition<S, SE>{S::sent, SE::not_done, S::planned},
+    Transition<S, SE>{S::sent, SE::values_differ, S::conflict},
+    Transition<S, SE>{S::sent, SE::refused, S::failed},
+};
+
 constexpr std::array kDeliveryStates{D::waiting, D::staged, D::imported, D::rejected,
                                      D::quarantined};
 constexpr std::array kDeliveryEvents{
@@ -80,6 +109,14 @@ constexpr std::array kCommitmentStates{C::pending, C::answered, C::delivered, C:
 constexpr std::array kCommitmentEvents{CE::evaluated,       CE::acknowledged,
                                        CE::report_refused,  CE::deliveries_expired,
                                        CE::requested_again, CE::resend_ordered};
+
+constexpr std::array kMetadataUpdateStates{U::pending,  U::applying, U::applied,
+                                           U::conflict, U::failed,   U::reverted};
+constexpr std::array kMetadataUpdateEvents{UE::planned, UE::all_applied,   UE::values_differ,
+                                           UE::refused, UE::retry_ordered, UE::revert_applied};
+constexpr std::array kMetadataStepStates{S::planned, S::sent, S::applied, S::conflict, S::failed};
+constexpr std::array kMetadataStepEvents{SE::intended, SE::confirmed, SE::not_done,
+                                         SE::values_differ, SE::refused};
 
 constexpr std::array<std::string_view, 5> kDeliveryStateNames{"waiting", "staged", "imported",
                                                               "rejected", "quarantined"};
@@ -100,6 +137,15 @@ constexpr std::array<std::string_view, 5> kCommitmentStateNames{"pending", "answ
 constexpr std::array<std::string_view, 6> kCommitmentEventNames{
     "evaluated",          "acknowledged",    "report_refused",
     "deliveries_expired", "requested_again", "resend_ordered"};
+
+constexpr std::array<std::string_view, 6> kMetadataUpdateStateNames{
+    "pending", "applying", "applied", "conflict", "failed", "reverted"};
+constexpr std::array<std::string_view, 6> kMetadataUpdateEventNames{
+    "planned", "all_applied", "values_differ", "refused", "retry_ordered", "revert_applied"};
+constexpr std::array<std::string_view, 5> kMetadataStepStateNames{"planned", "sent", "applied",
+                                                                  "conflict", "failed"};
+constexpr std::array<std::string_view, 5> kMetadataStepEventNames{
+    "intended", "confirmed", "not_done", "values_differ", "refused"};
 
 template <typename State, typename Event, std::size_t Size>
 std::optional<State> find(const std::array<Transition<State, Event>, Size>& table, State from,
@@ -133,6 +179,13 @@ std::span<const Transition<C, CE>> commitment_transitions() {
   return kCommitment;
 }
 
+std::span<const Transition<U, UE>> metadata_update_transitions() {
+  return kMetadataUpdate;
+}
+std::span<const Transition<S, SE>> metadata_step_transitions() {
+  return kMetadataStep;
+}
+
 std::optional<D> next(D from, DE event) {
   return find(kDelivery, from, event);
 }
@@ -144,6 +197,13 @@ std::optional<J> next(J from, JE event) {
 }
 std::optional<C> next(C from, CE event) {
   return find(kCommitment, from, event);
+}
+
+std::optional<U> next(U from, UE event) {
+  return find(kMetadataUpdate, from, event);
+}
+std::optional<S> next(S from, SE event) {
+  return find(kMetadataStep, from, event);
 }
 
 std::string_view to_string(D state) {
@@ -170,6 +230,18 @@ std::string_view to_string(C state) {
 std::string_view to_string(CE event) {
   return kCommitmentEventNames[static_cast<std::size_t>(event)];
 }
+std::string_view to_string(U state) {
+  return kMetadataUpdateStateNames[static_cast<std::size_t>(state)];
+}
+std::string_view to_string(UE event) {
+  return kMetadataUpdateEventNames[static_cast<std::size_t>(event)];
+}
+std::string_view to_string(S state) {
+  return kMetadataStepStateNames[static_cast<std::size_t>(state)];
+}
+std::string_view to_string(SE event) {
+  return kMetadataStepEventNames[static_cast<std::size_t>(event)];
+}
 std::optional<D> delivery_state_from(std::string_view text) {
   return parse<D>(kDeliveryStateNames, text);
 }
@@ -181,6 +253,13 @@ std::optional<J> import_job_state_from(std::string_view text) {
 }
 std::optional<C> commitment_state_from(std::string_view text) {
   return parse<C>(kCommitmentStateNames, text);
+}
+
+std::optional<U> metadata_update_state_from(std::string_view text) {
+  return parse<U>(kMetadataUpdateStateNames, text);
+}
+std::optional<S> metadata_step_state_from(std::string_view text) {
+  return parse<S>(kMetadataStepStateNames, text);
 }
 
 std::span<const D> all_delivery_states() {
@@ -208,6 +287,19 @@ std::span<const CE> all_commitment_events() {
   return kCommitmentEvents;
 }
 
+std::span<const U> all_metadata_update_states() {
+  return kMetadataUpdateStates;
+}
+std::span<const UE> all_metadata_update_events() {
+  return kMetadataUpdateEvents;
+}
+std::span<const S> all_metadata_step_states() {
+  return kMetadataStepStates;
+}
+std::span<const SE> all_metadata_step_events() {
+  return kMetadataStepEvents;
+}
+
 bool is_final(D state) {
   return state == D::imported;
 }
@@ -217,6 +309,9 @@ bool is_final(B state) {
 bool is_final(C state) {
   return state == C::delivered;
 }
+bool is_final(U state) {
+  return state == U::applied || state == U::reverted;
+}
 bool asks_for_person(D state) {
   return state == D::rejected || state == D::quarantined;
 }
@@ -225,6 +320,10 @@ bool asks_for_person(B state) {
 }
 bool asks_for_person(C state) {
   return state == C::refused || state == C::expired;
+}
+
+bool asks_for_person(U state) {
+  return state == U::conflict || state == U::failed;
 }
 
 }  // namespace isthmus

@@ -1,18 +1,20 @@
-// Which level of an image set's metadata document an element belongs to.
+// Which level of an image set's metadata document an element belongs to: model/metadata_levels.h
+// by the names that the engine uses.
 #pragma once
 
-#include <cstdint>
 #include <optional>
 #include <string_view>
 
+#include "model/metadata_levels.h"
+
 namespace isthmus::datastore {
 
-enum class Level { patient, study, series, instance };
+using Level = MetadataLevel;
+using isthmus::level_of;
+using isthmus::to_string;
 
-// By contracts/healthimaging/metadata-levels.json; what is not listed there is at the instance.
-Level level_of(std::uint32_t tag);
-// "patient", "study", "series", "instance", and back.
-std::string_view to_string(Level level);
-std::optional<Level> level_from(std::string_view text);
+inline std::optional<Level> level_from(std::string_view text) {
+  return metadata_level_from(text);
+}
 
 }  // namespace isthmus::datastore

@@ -1,11 +1,8 @@
 // The HealthImaging client.
-#include <fmt/format.h>
-
 #include "imports/healthimaging.h"
 #include "imports/healthimaging/answers.h"
+#include "imports/healthimaging/calls.h"
 #include "imports/healthimaging/output.h"
-#include "wire/healthimaging.h"
-#include "wire/sigv4.h"
 
 namespace isthmus {
 
@@ -13,21 +10,17 @@ namespace {
 
 namespace wire_hi = wire::healthimaging;
 
-constexpr std::uint64_t kMaxAnswerBytes = 8 * MiB;
 constexpr int kJobsPerPage = 50;  // the model's maximum
-// SigV4 carries the body's digest in this header for S3 only; here it is our own note to sign().
-constexpr std::string_view kPayloadHash = "x-amz-content-sha256";
 
 class HealthImagingImport : public ImportService {
  public:
   HealthImagingImport(Env& env, http::Transport& transport, CredentialsSource& credentials,
                       ObjectStore& output, HealthImagingOptions options)
       : env_(env),
-        credentials_(credentials),
         output_(output),
         options_(std::move(options)),
-        http_(env, transport, options_.retry,
-              [this](http::Request& request) { return sign(request); }) {}
+        calls_(env, transport, credentials, {options_.endpoint, options_.region, options_.retry},
+               healthimaging::error_of, "import.unavailable") {}
 
   ImportLimits limits() const override { return options_.limits; }
 
@@ -108,47 +101,16 @@ class HealthImagingImport : public ImportService {
     return wire_hi::print(wire_hi::S3Uri{options_.bucket, prefix});
   }
 
-  Result<void> sign(http::Request& request) {
-    TRY_ASSIGN(const Credentials who, credentials_.credentials());
-    const std::string payload_hash(request.headers.get(kPayloadHash));
-    return wire::sigv4::sign(request, {who.access_key_id, who.secret_access_key, who.session_token},
-                             options_.region, wire_hi::kSigningName, env_.clock.wall_now(),
-                             payload_hash);
-  }
-
-  // One operation: its request out, its answer in.
+  // Whatever cannot be read was not the service's: a proxy's page, an answer cut short.
   template <typename Answer, typename Asked>
   Result<Answer> ask(const Asked& asked) {
-    wire_hi::Call call = wire_hi::to_call(asked);
-    std::string_view endpoint = options_.endpoint;
-    while (endpoint.ends_with('/')) endpoint.remove_suffix(1);
-    http::Request request;
-    request.method = call.method;
-    request.url = fmt::format("{}{}", endpoint, call.target);
-    request.headers.set(kPayloadHash, sha256(call.body).hex());
-    if (!call.body.empty()) {
-      request.headers.set("Content-Type", "application/json");
-      request.body = source_of(std::move(call.body));
-    }
-    TRY_ASSIGN(http::Response response, http_.send(std::move(request)));
-    if (response.status < 200 || response.status >= 300) {
-      return healthimaging::error_of(response, env_.clock.wall_now());
-    }
-    std::string text;
-    if (response.body) {
-      TRY_ASSIGN(text, read_all(*response.body, kMaxAnswerBytes));
-    }
-    Result<Answer> answer = wire_hi::parse_response<Answer>(text);
-    // Whatever answered was not the service: a proxy's page, an answer cut short.
-    if (!answer.ok()) return transient_error("import.unavailable", answer.error().message);
-    return answer;
+    return calls_.ask<Answer>(asked);
   }
 
   Env& env_;
-  CredentialsSource& credentials_;
   ObjectStore& output_;
   const HealthImagingOptions options_;
-  http::RetryingTransport http_;
+  healthimaging::Calls calls_;
 };
 
 }  // namespace

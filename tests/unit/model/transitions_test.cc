@@ -33,6 +33,26 @@ TEST(Transitions, EveryPairOfEveryMachine) {
                                      import_job_transitions());
   every_pair_is_the_table_or_nothing(all_commitment_states(), all_commitment_events(),
                                      commitment_transitions());
+  every_pair_is_the_table_or_nothing(all_metadata_update_states(), all_metadata_update_events(),
+                                     metadata_update_transitions());
+  every_pair_is_the_table_or_nothing(all_metadata_step_states(), all_metadata_step_events(),
+                                     metadata_step_transitions());
+}
+
+// What was applied is left only because another update reverted it.
+TEST(Transitions, AMetadataUpdateGoesOnOrAsksForAPersonOrIsDone) {
+  for (const MetadataUpdateState state : all_metadata_update_states()) {
+    bool by_itself = false;
+    bool by_order = false;
+    for (const auto& row : metadata_update_transitions()) {
+      const bool ordered = row.event == MetadataUpdateEvent::retry_ordered ||
+                           row.event == MetadataUpdateEvent::revert_applied;
+      by_itself = by_itself || (row.from == state && !ordered);
+      by_order = by_order || (row.from == state && ordered);
+    }
+    EXPECT_EQ(by_itself, !is_final(state) && !asks_for_person(state)) << to_string(state);
+    EXPECT_TRUE(by_order || !asks_for_person(state)) << to_string(state);
+  }
 }
 
 // A request that was reported is done; but its requester may ask again, and an operator as well.
@@ -81,6 +101,20 @@ TEST(Transitions, NamesGoBothWays) {
   }
   for (const CommitmentState state : all_commitment_states()) {
     EXPECT_EQ(commitment_state_from(to_string(state)), state);
+  }
+  for (const MetadataUpdateState state : all_metadata_update_states()) {
+    EXPECT_EQ(metadata_update_state_from(to_string(state)), state);
+  }
+  for (const MetadataStepState state : all_metadata_step_states()) {
+    EXPECT_EQ(metadata_step_state_from(to_string(state)), state);
+  }
+  names.clear();
+  for (const MetadataUpdateEvent event : all_metadata_update_events()) {
+    EXPECT_TRUE(names.insert(to_string(event)).second);
+  }
+  names.clear();
+  for (const MetadataStepEvent event : all_metadata_step_events()) {
+    EXPECT_TRUE(names.insert(to_string(event)).second);
   }
   names.clear();
   for (const CommitmentEvent event : all_commitment_events()) {

@@ -1,9 +1,9 @@
-#include "datastore/engine/metadata_levels.h"
+#include "model/metadata_levels.h"
 
 #include <algorithm>
 #include <array>
 
-namespace isthmus::datastore {
+namespace isthmus {
 namespace {
 
 // contracts/healthimaging/metadata-levels.json, restated from the developer guide's page "Metadata
@@ -159,23 +159,24 @@ constexpr std::array<std::uint32_t, 44> kSeries{
 
 }  // namespace
 
-Level level_of(std::uint32_t tag) {
-  if (std::binary_search(kPatient.begin(), kPatient.end(), tag)) return Level::patient;
-  if (std::binary_search(kStudy.begin(), kStudy.end(), tag)) return Level::study;
-  if (std::binary_search(kSeries.begin(), kSeries.end(), tag)) return Level::series;
-  return Level::instance;
+MetadataLevel level_of(std::uint32_t tag) {
+  if (std::binary_search(kPatient.begin(), kPatient.end(), tag)) return MetadataLevel::patient;
+  if (std::binary_search(kStudy.begin(), kStudy.end(), tag)) return MetadataLevel::study;
+  if (std::binary_search(kSeries.begin(), kSeries.end(), tag)) return MetadataLevel::series;
+  return MetadataLevel::instance;
 }
 
-std::string_view to_string(Level level) {
+std::string_view to_string(MetadataLevel level) {
   constexpr std::array<std::string_view, 4> kNames = {"patient", "study", "series", "instance"};
   return kNames[static_cast<std::size_t>(level)];
 }
 
-std::optional<Level> level_from(std::string_view text) {
-  for (const Level level : {Level::patient, Level::study, Level::series, Level::instance}) {
+std::optional<MetadataLevel> metadata_level_from(std::string_view text) {
+  for (const MetadataLevel level : {MetadataLevel::patient, MetadataLevel::study,
+                                    MetadataLevel::series, MetadataLevel::instance}) {
     if (to_string(level) == text) return level;
   }
   return std::nullopt;
 }
 
-}  // namespace isthmus::datastore
+}  // namespace isthmus
