@@ -32,6 +32,7 @@
 namespace isthmus {
 
 class Commitments;
+class MetadataUpdates;  // ledger/updates.h
 class SenderRows;    // ledger/sender_rows.h
 class AccessRows;    // ledger/access_rows.h
 class ReceiverRows;  // ledger/receiver_rows.h
@@ -47,7 +48,8 @@ class Durable {
 // One line of an instance's, batch's or job's story.
 struct HistoryEntry {
   WallTime at;
-  std::string subject;  // "instance", "delivery", "batch", "import_job", "commitment"
+  std::string subject;  // "instance", "delivery", "batch", "import_job", "commitment",
+                        // "metadata_update"
   std::string subject_id;
   std::string event;       // "received", "opened", "intended", or a transition's event
   std::string from_state;  // empty for the first three
@@ -57,7 +59,7 @@ struct HistoryEntry {
 
 // How many there are in a state, and since when the longest waiting one has been in it.
 struct StateCount {
-  std::string subject;      // "delivery", "batch", "import_job", "commitment"
+  std::string subject;      // "delivery", "batch", "import_job", "commitment", "metadata_update"
   std::string destination;  // empty for commitments
   std::string state;
   std::int64_t count = 0;
@@ -65,9 +67,9 @@ struct StateCount {
   bool asks_for_person = false;
 };
 
-// A delivery, batch or commitment that will not go on without a person.
+// A delivery, batch, commitment or update of metadata that will not go on without a person.
 struct Ask {
-  std::string subject;  // "delivery", "batch" or "commitment"
+  std::string subject;  // "delivery", "batch", "commitment" or "metadata_update"
   std::string subject_id;
   std::string destination;  // of a commitment: the AE title that could not be told
   std::string state;
@@ -224,6 +226,9 @@ class Ledger {
 
   // --- storage commitment (ledger/commitments.h) ----------------------------------------------
   virtual Commitments& commitments() = 0;
+  // --- updates of metadata (ledger/updates.h) -------------------------------------------------
+  // Lives as long as the ledger. None: this one keeps none.
+  virtual MetadataUpdates* metadata_updates() { return nullptr; }
   // --- areas with ports of their own ----------------------------------------------------------
   virtual SpoolRows& spool_rows() = 0;
 

@@ -39,6 +39,16 @@ constexpr Rule kRules[] = {
      "SELECT 'commitment ' || c.id || ' counts its failures wrongly' FROM commitment c "
      "JOIN commitment_reference r ON r.commitment_id = c.id WHERE c.state <> 'pending' "
      "GROUP BY c.id HAVING c.failed <> sum(r.failure_reason <> 0)"},
+    {"states",
+     "SELECT 'metadata update ' || id || ' is in an unknown state' FROM metadata_update "
+     "WHERE state NOT IN ({metadata_update_states})"},
+    {"I2 (a date, a person or done)",
+     "SELECT 'metadata update ' || id || ' is ' || state || ' and has no date' "
+     "FROM metadata_update WHERE state IN ({metadata_update_moving}) AND next_attempt_at IS NULL"},
+    {"metadata updates",
+     "SELECT 'metadata update ' || u.id || ' is applied and its image set ' || s.image_set_id "
+     "|| ' is not' FROM metadata_update u JOIN metadata_step s ON s.update_id = u.id "
+     "WHERE u.state = 'applied' AND s.state <> 'applied'"},
     {"I2 (a date, a person or done)",
      "SELECT 'delivery ' || id || ' is ' || state || ' and has no date' FROM delivery "
      "WHERE state IN ('waiting', 'staged') AND next_attempt_at IS NULL"},

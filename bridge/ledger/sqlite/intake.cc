@@ -35,8 +35,12 @@ Result<Known> look_up(sql::Database& db, const Arrival& arrival, const std::stri
 
 // Under a key that never leaves the ledger: the hash tells whether two patients are the same one,
 // and nothing else to anybody who sees it.
+std::string SqliteLedger::hash_of_patient_id(std::string_view patient_id) const {
+  return hmac_sha256(patient_key_, as_bytes(patient_id)).hex();
+}
+
 std::string SqliteLedger::hash_of_patient(const Arrival& arrival) const {
-  return hmac_sha256(patient_key_, as_bytes(arrival.identity.patient_id)).hex();
+  return hash_of_patient_id(arrival.identity.patient_id);
 }
 
 Result<Receipt> SqliteLedger::record(const Arrival& arrival, Durable* bytes) {

@@ -56,6 +56,12 @@ std::optional<std::string_view> oldest_statement(StateCount& count) {
     count.asks_for_person = asks_for_person(*state);
     return statement::oldest_commitment;
   }
+  if (count.subject == "metadata_update") {
+    const auto state = metadata_update_state_from(count.state);
+    if (!state || is_final(*state)) return std::nullopt;
+    count.asks_for_person = asks_for_person(*state);
+    return statement::oldest_metadata_update;
+  }
   const auto state = import_job_state_from(count.state);
   if (state != ImportJobState::intended && state != ImportJobState::running) return std::nullopt;
   return statement::oldest_import_job;

@@ -6,6 +6,7 @@
 #include "ledger/sqlite/access_schema.h"
 #include "ledger/sqlite/receiver_rows.h"
 #include "ledger/sqlite/sender_schema.h"
+#include "ledger/sqlite/update_schema.h"
 #include "model/outcome.h"
 #include "model/transitions.h"
 
@@ -309,16 +310,22 @@ Result<void> make_patient_key(Env& env, sql::Database& database) {
 std::string fill_in_states(std::string script) {
   const auto final_batches =
       quoted(all_batch_states(), [](BatchState state) { return is_final(state); });
-  return fill_in(std::move(script), {{"delivery_states", all(all_delivery_states())},
-                                     {"delivery_moving", on_the_way(all_delivery_states())},
-                                     {"batch_states", all(all_batch_states())},
-                                     {"batch_moving", on_the_way(all_batch_states())},
-                                     {"batch_final", final_batches},
-                                     {"import_job_states", all(all_import_job_states())},
-                                     {"outcome_kinds", outcome_kinds()},
-                                     {"commitment_states", all(all_commitment_states())},
-                                     {"commitment_moving", on_the_way(all_commitment_states())},
-                                     {"commitment_transitions", pairs(commitment_transitions())}});
+  return fill_in(std::move(script),
+                 {{"delivery_states", all(all_delivery_states())},
+                  {"delivery_moving", on_the_way(all_delivery_states())},
+                  {"batch_states", all(all_batch_states())},
+                  {"batch_moving", on_the_way(all_batch_states())},
+                  {"batch_final", final_batches},
+                  {"import_job_states", all(all_import_job_states())},
+                  {"outcome_kinds", outcome_kinds()},
+                  {"commitment_states", all(all_commitment_states())},
+                  {"commitment_moving", on_the_way(all_commitment_states())},
+                  {"commitment_transitions", pairs(commitment_transitions())},
+                  {"metadata_update_states", all(all_metadata_update_states())},
+                  {"metadata_update_moving", on_the_way(all_metadata_update_states())},
+                  {"metadata_update_transitions", pairs(metadata_update_transitions())},
+                  {"metadata_step_states", all(all_metadata_step_states())},
+                  {"metadata_step_transitions", pairs(metadata_step_transitions())}});
 }
 
 std::string ledger_schema_v1() {
@@ -340,6 +347,7 @@ std::vector<sql::Migration> ledger_migrations(Env& env) {
       {ledger_schema_of_senders(), {}},
       {ledger_schema_of_access(), {}},
       {ledger_schema_of_receivers(), {}},
+      {ledger_schema_of_updates(), {}},
   };
 }
 

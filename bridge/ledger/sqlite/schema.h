@@ -27,7 +27,9 @@ std::string ledger_schema_commitments();
 
 // Puts what model/transitions.h knows in place of {delivery_states}, {delivery_moving},
 // {batch_states}, {batch_moving}, {batch_final}, {import_job_states}, {outcome_kinds},
-// {commitment_states}, {commitment_moving} and {commitment_transitions}: lists of quoted words.
+// {commitment_states}, {commitment_moving}, {commitment_transitions}, {metadata_update_states},
+// {metadata_update_moving}, {metadata_update_transitions}, {metadata_step_states} and
+// {metadata_step_transitions}: lists of quoted words.
 std::string fill_in_states(std::string script);
 
 }  // namespace isthmus

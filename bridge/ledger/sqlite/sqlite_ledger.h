@@ -15,6 +15,7 @@
 #include "ledger/sqlite/readers.h"
 #include "ledger/sqlite/receiver_rows.h"
 #include "ledger/sqlite/sender_rows.h"
+#include "ledger/sqlite/updates.h"
 #include "sql/lock_file.h"
 
 namespace isthmus {
@@ -94,6 +95,7 @@ class SqliteLedger final : public Ledger {
   Result<void> note_freed(const InstanceId& instance) override;
   Result<std::vector<Sweepable>> being_freed() override;
   Commitments& commitments() override { return commitments_; }
+  MetadataUpdates* metadata_updates() override { return &metadata_updates_; }
   Result<std::vector<StateCount>> counts() override;
   Result<std::vector<Ask>> asks(std::size_t limit) override;
   Result<std::vector<HistoryEntry>> history(std::string_view uid_or_id, std::size_t limit) override;
@@ -110,6 +112,7 @@ class SqliteLedger final : public Ledger {
 
  private:
   friend class SqliteCommitments;
+  friend class SqliteMetadataUpdates;
   friend class SqliteSpoolRows;
   friend class SqliteSenderRows;
   friend class SqliteAccessRows;
@@ -134,6 +137,7 @@ class SqliteLedger final : public Ledger {
   Result<Receipt> record_one(Write& write, const Arrival& arrival, const std::string& patient_hash);
   bool waits_for_a_person(const std::string& destination) const;
   std::string hash_of_patient(const Arrival& arrival) const;
+  std::string hash_of_patient_id(std::string_view patient_id) const;
 
   Env& env_;
   const LedgerOptions options_;
@@ -145,6 +149,7 @@ class SqliteLedger final : public Ledger {
   // the database, and only one that may write can.
   Readers readers_;
   SqliteCommitments commitments_{*this};
+  SqliteMetadataUpdates metadata_updates_{*this};
   SqliteSpoolRows spool_rows_{*this};
   std::atomic<bool> closed_{false};
   SqliteSenderRows sender_rows_{*this};

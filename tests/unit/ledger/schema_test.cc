@@ -10,6 +10,7 @@
 #include "ledger/sqlite/access_schema.h"
 #include "ledger/sqlite/receiver_rows.h"
 #include "ledger/sqlite/sender_schema.h"
+#include "ledger/sqlite/update_schema.h"
 #include "model/transitions.h"
 #include "support/matchers.h"
 #include "support/test_env.h"
@@ -55,7 +56,8 @@ class LedgerSchema : public testing::Test {
   }
   // The text that made a table's guard, from the schema itself.
   std::string trigger_of(std::string_view table) {
-    const std::string script = ledger_schema_v1() + ledger_schema_commitments();
+    const std::string script =
+        ledger_schema_v1() + ledger_schema_commitments() + ledger_schema_of_updates();
     const std::string begin = "CREATE TRIGGER " + std::string(table) + "_transition";
     const auto from = script.find(begin);
     const auto to = script.find("END;", from);
@@ -128,6 +130,12 @@ TEST_F(LedgerSchema, ReceiversCameAsTheyWereReleased) {
                 ledger_schema_of_receivers());
 }
 
+TEST_F(LedgerSchema, UpdatesCameAsTheyWereReleased) {
+  EXPECT_EQ(golden("schema_updates.sql"),
+            "-- Made by ledger_schema_of_updates() (bridge/ledger/sqlite/update_schema.cc).\n" +
+                ledger_schema_of_updates());
+}
+
 TEST_F(LedgerSchema, HeldInstancesAreAsTheyWereReleased) {
   std::ifstream file(source_folder() / "tests/unit/ledger/held_instances.sql");
   ASSERT_TRUE(file.is_open());
@@ -177,6 +185,35 @@ TEST_F(LedgerSchema, SqlRefusesEveryChangeOfACommitmentThatTheTableDoesNotHave) 
               IsOk());
 
   expect_guarded("commitment", all_commitment_states(), commitment_transitions());
+}
+
+TEST_F(LedgerSchema, SqlRefusesEveryChangeOfAnUpdateThatTheTableDoesNotHave) {
+  ASSERT_THAT(
+      db_.run("INSERT INTO metadata_update VALUES (1,'0000000000000000000000000000000a',NULL,"
+              "'change','cloud','1.2','',0,0,0,0,NULL,'','somebody',0,'pending',0,0,0,'','')"),
+      IsOk());
+  expect_guarded("metadata_update", all_metadata_update_states(), metadata_update_transitions());
+
+  ASSERT_THAT(db_.run("INSERT INTO metadata_step VALUES ('0000000000000000000000000000000a',0,"
+                      "'set',1,0,'planned',1,0,0,'','','')"),
+              IsOk());
+  expect_guarded("metadata_step", all_metadata_step_states(), metadata_step_transitions());
+}
+
+TEST_F(LedgerSchema, WhatWasOrderedAndAppliedStays) {
+  ASSERT_THAT(
+      db_.run("INSERT INTO metadata_update VALUES (1,'0000000000000000000000000000000a',NULL,"
+              "'change','cloud','1.2','',0,0,0,0,NULL,'','somebody',0,'pending',0,0,0,'','')"),
+      IsOk());
+  ASSERT_THAT(db_.run("INSERT INTO metadata_step VALUES ('0000000000000000000000000000000a',0,"
+                      "'set',1,0,'applied',1,2,0,'','','')"),
+              IsOk());
+
+  for (const char* statement :
+       {"UPDATE metadata_update SET requested_by = 'other'", "DELETE FROM metadata_update",
+        "UPDATE metadata_update SET next_attempt_at = NULL", "DELETE FROM metadata_step"}) {
+    EXPECT_THAT(db_.run(statement), FailsWith("test.constraint")) << statement;
+  }
 }
 
 TEST_F(LedgerSchema, ACommitmentGoesOnOnlyWithADateAndEndsOnlyWithAReport) {
