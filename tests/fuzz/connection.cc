@@ -1,12 +1,11 @@
-// Everything behind the A-ASSOCIATE-AC: PDUs from a real socket through the guard, fragments from
-// what DCMTK would read, messages out of fragments. What comes of a stream must not depend on how
-// the network cut it.
+// Everything behind the A-ASSOCIATE-AC: PDUs from a real socket through the guard, fragments out of
+// them, messages out of fragments. What comes of a stream must not depend on how the network cut
+// it.
 #include "dimse/guard/connection.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>
 
-#include "dimse/guard/cursor.h"
 #include "dimse/session/command.h"
 #include "fuzz/fuzz.h"
 #include "support/dicom_factory.h"
@@ -21,7 +20,7 @@ using dimse::GuardedConnection;
 using dimse::MessageAssembler;
 using dimse::Refusal;
 
-constexpr std::uint32_t kMaxPduBytes = 1024;  // small, so that the buffer's end is met often
+constexpr std::uint32_t kMaxPduBytes = 1024;  // small, so that it is met often
 
 Env& environment() {
   static test::TestEnv env;
@@ -81,7 +80,7 @@ class Listener {
     while (!over_) {
       switch (connection_.await(Milliseconds(0), false)) {
         case GuardedConnection::Arrival::data:
-          take_data();
+          take_fragment(connection_.fragment());
           break;
         case GuardedConnection::Arrival::timed_out:
           return;
@@ -104,39 +103,48 @@ class Listener {
     }
   }
 
-  void take_data() {
-    Bytes pdu(dimse::kPduHeaderBytes + kMaxPduBytes);
-    const ssize_t count = connection_.read(pdu.data(), pdu.size());
-    check(count >= 12, "a PDU with a PDV");
-    pdu.resize(static_cast<std::size_t>(count));
-    const dimse::PduHeader header = dimse::read_pdu_header(ByteSpan(pdu).first(6));
-    check_equal(header.length_bytes + dimse::kPduHeaderBytes, pdu.size(), "DCMTK gets whole PDUs");
-    dimse::Cursor cursor(ByteSpan(pdu).subspan(dimse::kPduHeaderBytes));
-    const std::size_t pdv_bytes = *cursor.u32();
-    check_equal(pdv_bytes, cursor.left(), "of one PDV each");
-    Fragment fragment;
-    fragment.context_id = *cursor.u8();
-    const std::uint8_t control = *cursor.u8();
-    fragment.is_command = (control & 1) != 0;
-    fragment.is_last = (control & 2) != 0;
-    fragment.bytes = *cursor.take(cursor.left());
-    take_fragment(fragment);
-  }
-
+  // How many parts a fragment came in is the network's business: the story has their sum.
   void take_fragment(const Fragment& fragment) {
     const auto verdict = messages_.feed(fragment);
-    if (const auto* refusal = std::get_if<Refusal>(&verdict)) return end(refusal->why);
-    const auto event = std::get<MessageAssembler::Event>(verdict);
-    story_ += std::to_string(static_cast<int>(event)) + " ";
-    story_ += std::to_string(fragment.bytes.size()) + "; ";
-    if (event != MessageAssembler::Event::command_complete) return;
+    if (const auto* refusal = std::get_if<Refusal>(&verdict)) {
+      command_bytes_ = 0;  // how much of it came before the part that was wrong is no matter
+      return end(refusal->why);
+    }
+    switch (std::get<MessageAssembler::Event>(verdict)) {
+      case MessageAssembler::Event::more:
+        command_bytes_ += fragment.bytes.size();
+        break;
+      case MessageAssembler::Event::data:
+        dataset_ += as_text(fragment.bytes);
+        break;
+      case MessageAssembler::Event::data_complete:
+        dataset_ += as_text(fragment.bytes);
+        tell_parts();
+        story_ += "data set ends; ";
+        break;
+      case MessageAssembler::Event::command_complete:
+        command_bytes_ = 0;
+        take_command();
+        break;
+    }
+  }
+
+  void take_command() {
     check(messages_.command().size() <= dimse::kMaxCommandBytes, "commands are bounded");
     const auto command = dimse::parse_command(messages_.command());
     if (!command.ok()) return end("malformed command");
     story_ += std::to_string(command->field) + " " + command->affected_sop_instance_uid + "; ";
+    check_equal(messages_.between_messages(), !messages_.has_dataset(), "a data set is awaited");
+  }
+
+  void tell_parts() {
+    story_ += std::to_string(command_bytes_) + " of a command, " + dataset_ + " of a data set; ";
+    command_bytes_ = 0;
+    dataset_.clear();
   }
 
   void end(std::string_view why) {
+    tell_parts();
     story_ += why;
     over_ = true;
   }
@@ -145,6 +153,8 @@ class Listener {
   dimse::StopSignal stop_;
   GuardedConnection connection_;
   MessageAssembler messages_;
+  std::size_t command_bytes_ = 0;
+  std::string dataset_;
   std::string story_;
   bool over_ = false;
 };

@@ -4,7 +4,7 @@
 
 #include "dimse/commitment/peer_associate.h"
 #include "dimse/guard/cursor.h"
-#include "dimse/guard/pdata.h"
+#include "dimse/guard/pdu_stream.h"
 #include "fuzz/fuzz.h"
 #include "support/raw_pdu.h"
 
@@ -18,19 +18,22 @@ void check_pdus(ByteSpan content, std::uint32_t peer_max) {
   const Bytes sent = dimse::encode_data_pdus(content, dimse::kReportContext, false, peer_max);
   dimse::AcceptedContexts accepted{};
   accepted[dimse::kReportContext] = true;
+  dimse::PduStream pdus(kLargest);
+  pdus.accept_contexts(accepted);
   Bytes received;
   bool ended = false;
   for (ByteSpan left = sent; !left.empty();) {
     check(!ended && left.size() >= dimse::kPduHeaderBytes, "whole PDUs, and none behind the last");
     const auto header = dimse::read_pdu_header(left.first(dimse::kPduHeaderBytes));
-    check(!dimse::examine_header(header, kLargest), "a data PDU");
     if (peer_max >= 128) check(header.length_bytes <= peer_max, "no longer than the peer takes");
     const ByteSpan pdu = left.first(dimse::kPduHeaderBytes + header.length_bytes);
-    check(!dimse::examine_data_pdu(pdu, accepted), "that the guard would let through");
-    ended = (std::to_integer<unsigned>(pdu[11]) & 2) != 0;
-    const ByteSpan piece = pdu.subspan(12);
-    received.insert(received.end(), piece.begin(), piece.end());
     left = left.subspan(pdu.size());
+    ByteSpan unread = pdu;
+    const auto item = pdus.next(unread);
+    const auto* fragment = std::get_if<dimse::Fragment>(&item);
+    check(fragment != nullptr && unread.empty(), "of one fragment, that the guard lets through");
+    ended = fragment->is_last;
+    received.insert(received.end(), fragment->bytes.begin(), fragment->bytes.end());
   }
   check(ended, "the last is marked");
   check(std::equal(content.begin(), content.end(), received.begin(), received.end()), "the same");

@@ -5,8 +5,7 @@
 #include "dimse/commitment.h"
 #include "dimse/commitment/event_report.h"
 #include "dimse/commitment/peer_associate.h"
-#include "dimse/guard/cursor.h"
-#include "dimse/guard/pdata.h"
+#include "dimse/guard/pdu_stream.h"
 #include "dimse/session/command.h"
 
 namespace isthmus {
@@ -72,7 +71,9 @@ class OwnAssociation final : public ReportAssociation {
         connection_(std::move(connection)),
         options_(options),
         reader_(*connection_) {
-    accepted_[kReportContext] = true;
+    AcceptedContexts accepted{};
+    accepted[kReportContext] = true;
+    pdus_.accept_contexts(accepted);
   }
   ~OwnAssociation() override { end(); }
 
@@ -168,18 +169,12 @@ class OwnAssociation final : public ReportAssociation {
 
   // The status, when this PDU completes the answer.
   Result<std::optional<std::uint16_t>> take(ByteSpan pdu) {
-    if (examine_data_pdu(pdu, accepted_)) return protocol_error("a PDU is malformed");
-    Cursor cursor(pdu.subspan(kPduHeaderBytes));
     std::optional<std::uint16_t> answered;
-    while (!cursor.at_end()) {
-      const std::uint32_t length = *cursor.u32();
-      Fragment fragment;
-      fragment.context_id = *cursor.u8();
-      const std::uint8_t control = *cursor.u8();
-      fragment.is_command = (control & 1U) != 0;
-      fragment.is_last = (control & 2U) != 0;
-      fragment.bytes = *cursor.take(length - 2);
-      const auto verdict = messages_.feed(fragment);
+    while (!pdu.empty()) {
+      const auto item = pdus_.next(pdu);
+      const auto* fragment = std::get_if<Fragment>(&item);
+      if (fragment == nullptr) return protocol_error("a PDU is malformed");
+      const auto verdict = messages_.feed(*fragment);
       if (std::holds_alternative<Refusal>(verdict)) return protocol_error("a message is malformed");
       if (std::get<MessageAssembler::Event>(verdict) == MessageAssembler::Event::command_complete) {
         TRY_ASSIGN(const Command command, parse(messages_.command()));
@@ -224,7 +219,7 @@ class OwnAssociation final : public ReportAssociation {
   const ReportLineOptions options_;
   PduReader reader_;
   MessageAssembler messages_;
-  AcceptedContexts accepted_{};
+  PduStream pdus_{kMaxPduBytes};
   bool established_ = false;
   bool failed_ = false;
   bool aborted_ = false;

@@ -6,27 +6,24 @@
 #include <cerrno>
 #include <cstring>
 
-#include "dimse/guard/cursor.h"
-
 namespace isthmus::dimse {
 namespace {
 
-// Room for two PDUs of the announced size, so that one can be handed out while the next arrives.
-constexpr std::size_t kBufferedPdus = 2;
+// Of one read: what comes of it is passed on before the next, so it is still in the processor's
+// cache then, and sixty associations cost a few megabytes.
+constexpr std::size_t kReadBytes = 64 * KiB;
 
 int poll_milliseconds(SteadyTime now, SteadyTime until) {
   if (until <= now) return 0;
   return static_cast<int>(std::min<std::int64_t>((until - now).count(), 60'000));
 }
 
-constexpr std::size_t kPdvLengthBytes = 4;
-
-void write_data_header(MutableByteSpan header, std::size_t length) {
-  header[0] = static_cast<std::byte>(PduType::data);
-  header[1] = std::byte{0};
-  for (std::size_t i = 0; i < 4; ++i) {
-    header[2 + i] = static_cast<std::byte>((length >> (24 - 8 * i)) & 0xff);
-  }
+// As DCMTK gets it (PS3.8 section 9.3.6), whatever stands in its reserved bytes.
+Bytes release_request() {
+  Bytes pdu(kPduHeaderBytes + 4);
+  pdu[0] = static_cast<std::byte>(PduType::release_rq);
+  pdu[5] = std::byte{4};
+  return pdu;
 }
 
 }  // namespace
@@ -40,9 +37,9 @@ GuardedConnection::GuardedConnection(Env& env, Channel channel, Bytes first_pdu,
       options_(options),
       stop_(stop),
       hand_back_(std::move(hand_back)),
-      buffer_(std::move(first_pdu)),
-      end_(buffer_.size()),
-      released_(buffer_.size()) {
+      stream_(options.max_pdu_bytes),
+      pdu_time_left_(options.pdu_timeout),
+      for_dcmtk_(std::move(first_pdu)) {
   channel_.hurry(options_.quick_ack);
 }
 
@@ -52,13 +49,16 @@ GuardedConnection::~GuardedConnection() {
 
 GuardedConnection::Arrival GuardedConnection::await(Milliseconds first_byte_within,
                                                     bool between_messages) {
-  ASSERT(released_ == 0);
-  buffer_.resize(
-      std::max(buffer_.size(), kBufferedPdus * (kPduHeaderBytes + options_.max_pdu_bytes)));
-  bool begun = unread() > 0;
-  SteadyTime until = env_.clock.steady_now() + (begun ? options_.pdu_timeout : first_byte_within);
+  ASSERT(for_dcmtk_.empty());
+  buffer_.resize(kReadBytes);
+  bool begun = is_within_pdu();
+  SteadyTime until = env_.clock.steady_now() + (begun ? pdu_time_left_ : first_byte_within);
   for (;;) {
-    if (const auto arrival = examine()) return *arrival;
+    if (const auto arrival = examine()) {
+      pdu_time_left_ =
+          stream_.is_within_pdu() ? until - env_.clock.steady_now() : options_.pdu_timeout;
+      return *arrival;
+    }
     switch (fill()) {
       case Channel::Io::some:
         if (!begun) until = env_.clock.steady_now() + options_.pdu_timeout;
@@ -77,52 +77,28 @@ GuardedConnection::Arrival GuardedConnection::await(Milliseconds first_byte_with
 }
 
 std::optional<GuardedConnection::Arrival> GuardedConnection::examine() {
-  if (content_left_ > 0) return release_next_pdv();
-  const ByteSpan bytes = ByteSpan(buffer_).subspan(begin_, unread());
-  if (bytes.size() < kPduHeaderBytes) return std::nullopt;
-  const PduHeader header = read_pdu_header(bytes.first(kPduHeaderBytes));
-  if (const auto refusal = examine_header(header, options_.max_pdu_bytes)) {
+  ByteSpan bytes = ByteSpan(buffer_).subspan(begin_, unread());
+  auto item = stream_.next(bytes);
+  begin_ = end_ - bytes.size();
+  if (std::holds_alternative<PduStream::NeedMore>(item)) return std::nullopt;
+  if (std::holds_alternative<PduStream::Abort>(item)) return Arrival::aborted;
+  if (const auto* refusal = std::get_if<Refusal>(&item)) {
     refusal_ = *refusal;
     return Arrival::refused;
   }
-  const std::size_t whole = kPduHeaderBytes + header.length_bytes;
-  if (bytes.size() < whole) return std::nullopt;
-  if (header.type == static_cast<std::uint8_t>(PduType::abort)) return Arrival::aborted;
-  if (header.type == static_cast<std::uint8_t>(PduType::data)) {
-    if (const auto refusal = examine_data_pdu(bytes.first(whole), accepted_)) {
-      refusal_ = *refusal;
-      return Arrival::refused;
-    }
-    begin_ += kPduHeaderBytes;
-    content_left_ = header.length_bytes;
-    return release_next_pdv();
+  if (const auto* fragment = std::get_if<Fragment>(&item)) {
+    fragment_ = *fragment;
+    return Arrival::data;
   }
-  released_ = whole;
+  for_dcmtk_ = release_request();
   return Arrival::release;
 }
 
-// DUL_NextPDV of DCMTK 3.6.7 loses its place from the third PDV of a PDU on, when their lengths
-// differ, and reads lengths from anywhere. So it gets every PDV in a PDU of its own: a header is
-// put right in front of it, over what was read already.
-GuardedConnection::Arrival GuardedConnection::release_next_pdv() {
-  const ByteSpan content = ByteSpan(buffer_).subspan(begin_, content_left_);
-  const std::size_t item = kPdvLengthBytes + *Cursor(content).u32();
-  ASSERT(item <= content_left_ && begin_ >= kPduHeaderBytes);
-  content_left_ -= item;
-  begin_ -= kPduHeaderBytes;
-  released_ = kPduHeaderBytes + item;
-  write_data_header(MutableByteSpan(buffer_).subspan(begin_, kPduHeaderBytes), item);
-  return Arrival::data;
-}
-
 Channel::Io GuardedConnection::fill() {
-  if (begin_ == end_) {
-    begin_ = end_ = 0;
-  } else if (begin_ > buffer_.size() / kBufferedPdus) {
-    std::memmove(buffer_.data(), buffer_.data() + begin_, unread());
-    end_ -= begin_;
-    begin_ = 0;
-  }
+  // What is left is less than a header.
+  std::memmove(buffer_.data(), buffer_.data() + begin_, unread());
+  end_ = unread();
+  begin_ = 0;
   const Channel::Moved moved = channel_.read(MutableByteSpan(buffer_).subspan(end_));
   end_ += moved.bytes;
   return moved.io;
@@ -153,10 +129,9 @@ void GuardedConnection::send_last(const Bytes& pdu) {
 }
 
 ssize_t GuardedConnection::read(void* into, size_t count) {
-  const std::size_t given = std::min<std::size_t>(count, released_);
-  std::memcpy(into, buffer_.data() + begin_, given);
-  begin_ += given;
-  released_ -= given;
+  const std::size_t given = std::min<std::size_t>(count, for_dcmtk_.size());
+  std::memcpy(into, for_dcmtk_.data(), given);
+  for_dcmtk_.erase(for_dcmtk_.begin(), for_dcmtk_.begin() + static_cast<std::ptrdiff_t>(given));
   return static_cast<ssize_t>(given);
 }
 
@@ -209,7 +184,7 @@ void GuardedConnection::closeTransportConnection() {
 }
 
 OFBool GuardedConnection::networkDataAvailable(int /*timeout*/) {
-  return released_ > 0;
+  return !for_dcmtk_.empty();
 }
 
 OFCondition GuardedConnection::serverSideHandshake() {

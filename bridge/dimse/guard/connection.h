@@ -1,6 +1,7 @@
-// The transport connection that DCMTK is given. It is the only reader of the channel: it takes
-// whole PDUs from it, within limits and times, checks them, and only then lets DCMTK read them. It
-// also cures the stall of senders that leave Nagle's algorithm on (MEASURED.md sections 0 and 12).
+// The transport connection that DCMTK is given, and the only reader of the channel. DCMTK reads
+// what it needs to set an association up and to release it, whole and examined PDUs; messages never
+// pass through it: await() gives their fragments as they come, within limits and times. It also
+// cures the stall of senders that leave Nagle's algorithm on (MEASURED.md sections 0 and 12).
 #pragma once
 
 #include <dcmtk/config/osconfig.h>
@@ -12,7 +13,7 @@
 
 #include "base/env.h"
 #include "dimse/guard/channel.h"
-#include "dimse/guard/pdata.h"
+#include "dimse/guard/pdu_stream.h"
 
 namespace isthmus::dimse {
 
@@ -33,8 +34,8 @@ struct ConnectionOptions {
 class GuardedConnection : public DcmTransportConnection {
  public:
   enum class Arrival {
-    data,     // the next PDV of a checked P-DATA-TF, now readable by DCMTK as a PDU of its own
-    release,  // an A-RELEASE-RQ, likewise
+    data,     // see fragment()
+    release,  // an A-RELEASE-RQ, now readable by DCMTK
     aborted,  // an A-ABORT came; nothing is readable
     closed,   // the peer is gone, or the network failed
     timed_out,
@@ -51,15 +52,19 @@ class GuardedConnection : public DcmTransportConnection {
 
   // No wait, for bytes or for room to send, goes on beyond it. The session moves it.
   void set_deadline(SteadyTime deadline) { deadline_ = deadline; }
-  void accept_contexts(const AcceptedContexts& accepted) { accepted_ = accepted; }
-  // Waits up to `first_byte_within` for a PDU to begin, then up to the PDU time-out for its end.
-  // `between_messages`: stopping is reported at once.
+  void accept_contexts(const AcceptedContexts& accepted) { stream_.accept_contexts(accepted); }
+  // Waits up to `first_byte_within` for a PDU to begin, then up to the PDU time-out for its end;
+  // what happens between two calls does not count. `between_messages`: stopping is reported at
+  // once.
   Arrival await(Milliseconds first_byte_within, bool between_messages);
+  // After `data`: a part of a message (guard/pdu_stream.h). Its bytes are valid until the next
+  // await().
+  const Fragment& fragment() const { return fragment_; }
   const Refusal& refusal() const { return refusal_; }
   // After `closed`: "closed", or what TLS found wrong (tls/session.h).
   const char* why_closed() const;
   // Some bytes of a PDU came, and not all.
-  bool is_within_pdu() const { return unread() > 0; }
+  bool is_within_pdu() const { return stream_.is_within_pdu() || unread() > 0; }
   // Writing failed because the peer took nothing, or too little, until its time was over.
   bool gave_up_writing() const { return gave_up_writing_; }
   // Sends bytes of ours past DCMTK: an A-ABORT. Failing is nobody's business any more.
@@ -82,7 +87,6 @@ class GuardedConnection : public DcmTransportConnection {
 
  private:
   std::optional<Arrival> examine();  // of what is buffered; nothing: more bytes are needed
-  Arrival release_next_pdv();
   Channel::Io fill();
   std::optional<Arrival> wait(SteadyTime until, short events, bool between_messages);
   bool write_all(ByteSpan bytes);
@@ -94,15 +98,16 @@ class GuardedConnection : public DcmTransportConnection {
   const StopSignal& stop_;
   std::function<void(Descriptor)> hand_back_;
   SteadyTime deadline_ = SteadyTime::max();
-  AcceptedContexts accepted_{};
+  PduStream stream_;
+  Fragment fragment_;
   Refusal refusal_;
+  Milliseconds pdu_time_left_;  // to the end of the PDU that began, or for the next one
   bool gave_up_writing_ = false;
-  Bytes held_;    // the header of a PDU that DCMTK writes, until its content follows
-  Bytes buffer_;  // bytes from the channel: [begin_, end_)
+  Bytes for_dcmtk_;  // that it may read
+  Bytes held_;       // the header of a PDU that DCMTK writes, until its content follows
+  Bytes buffer_;     // bytes from the channel: [begin_, end_)
   std::size_t begin_ = 0;
   std::size_t end_ = 0;
-  std::size_t released_ = 0;      // of these, how many DCMTK may read
-  std::size_t content_left_ = 0;  // of the current P-DATA-TF: PDVs that DCMTK did not get yet
 };
 
 }  // namespace isthmus::dimse

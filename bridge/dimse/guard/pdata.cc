@@ -2,8 +2,6 @@
 
 #include <algorithm>
 
-#include "dimse/guard/cursor.h"
-
 namespace isthmus::dimse {
 namespace {
 
@@ -44,23 +42,6 @@ std::optional<Refusal> examine_header(const PduHeader& header, std::uint32_t max
       return abort_with(AbortReason::unexpected_pdu, "unexpected_pdu");
   }
   return abort_with(AbortReason::unrecognized_pdu, "unrecognized_pdu");
-}
-
-std::optional<Refusal> examine_data_pdu(ByteSpan pdu, const AcceptedContexts& accepted) {
-  Cursor cursor(pdu);
-  if (!cursor.skip(kPduHeaderBytes) || cursor.at_end()) {
-    return abort_with(AbortReason::invalid_parameter, "pdu_length");
-  }
-  while (!cursor.at_end()) {
-    const auto length = cursor.u32();
-    if (!length || *length < 2) return abort_with(AbortReason::invalid_parameter, "pdv_length");
-    const auto item = cursor.take(*length);
-    if (!item) return abort_with(AbortReason::invalid_parameter, "pdv_length");
-    if (!accepted[static_cast<std::uint8_t>((*item)[0])]) {
-      return abort_with(AbortReason::invalid_parameter, "context_not_accepted");
-    }
-  }
-  return std::nullopt;
 }
 
 std::variant<MessageAssembler::Event, Refusal> MessageAssembler::feed(const Fragment& fragment) {

@@ -20,10 +20,7 @@ using AcceptedContexts = std::array<bool, 256>;
 // allocated for its content. Data, release and abort may come (PS3.8 section 9.2, Sta6).
 std::optional<Refusal> examine_header(const PduHeader& header, std::uint32_t max_pdu_bytes);
 
-// A whole P-DATA-TF PDU with its header: items fill it exactly, each on an accepted context.
-std::optional<Refusal> examine_data_pdu(ByteSpan pdu, const AcceptedContexts& accepted);
-
-// One fragment as it stands in a PDU (PS3.8 annex E.2).
+// One fragment as it stands in a PDU, or a part of one (PS3.8 annex E.2; guard/pdu_stream.h).
 struct Fragment {
   std::uint8_t context_id = 0;
   bool is_command = false;

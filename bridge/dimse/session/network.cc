@@ -155,17 +155,6 @@ Result<void> Association::accept(const std::vector<ContextDecision>& decisions,
   return {};
 }
 
-Result<Fragment> Association::read_fragment() {
-  DUL_PDVLIST list{};
-  const OFCondition read = DUL_ReadPDVs(&association_->DULassociation, &list, DUL_NOBLOCK, 0);
-  if (read != DUL_PDATAPDUARRIVED) return dcmtk_error("DCMTK did not take a PDU", read);
-  DUL_PDV pdv{};
-  const OFCondition next = DUL_NextPDV(&association_->DULassociation, &pdv);
-  if (next.bad()) return dcmtk_error("DCMTK gave no PDV", next);
-  return Fragment{pdv.presentationContextID, pdv.pdvType == DUL_COMMANDPDV, pdv.lastPDV != OFFalse,
-                  ByteSpan(static_cast<const std::byte*>(pdv.data), pdv.fragmentLength)};
-}
-
 Result<void> Association::acknowledge_release() {
   DUL_PDVLIST list{};
   const OFCondition read = DUL_ReadPDVs(&association_->DULassociation, &list, DUL_NOBLOCK, 0);

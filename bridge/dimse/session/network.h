@@ -26,8 +26,6 @@ class Association {
   // Sends the A-ASSOCIATE-AC.
   Result<void> accept(const std::vector<ContextDecision>& decisions,
                       const std::vector<std::string>& extended_answers);
-  // After await() said `data`: the PDV that came. Its bytes are valid until the next call.
-  Result<Fragment> read_fragment();
   // After await() said `release`: sends the A-RELEASE-RP.
   Result<void> acknowledge_release();
   Result<void> send_command(std::uint8_t context_id, const Bytes& command_set);

@@ -131,7 +131,7 @@ Session::End Session::serve(Association& association) {
     if (const auto* end = std::get_if<End>(&awaited)) return *end;
     switch (std::get<Arrival>(awaited)) {
       case Arrival::data:
-        if (auto end = on_pdv(association)) return *end;
+        if (auto end = on_fragment(association, association.connection().fragment())) return *end;
         if (const char* why = overdue()) return user_abort(why);
         pace();
         break;
@@ -205,14 +205,6 @@ const char* Session::overdue() const {
   if (took < options_.connection.pdu_timeout) return nullptr;
   const auto milliseconds = static_cast<std::uint64_t>(took.count());
   return message_bytes_ * 1000 / milliseconds < kLeastBytesPerSecond ? "too_slow" : nullptr;
-}
-
-std::optional<Session::End> Session::on_pdv(Association& association) {
-  const auto fragment = association.read_fragment();
-  if (fragment.ok()) return on_fragment(association, *fragment);
-  env_.log.warn("association.failed",
-                {{"association", origin_.association_id}, {"error", describe(fragment.error())}});
-  return End("failed");
 }
 
 std::optional<Session::End> Session::on_fragment(Association& association,

@@ -59,7 +59,6 @@ class Session {
   void note_protection(const Channel& channel) const;
   End serve(Association& association);
   // Nothing: go on.
-  std::optional<End> on_pdv(Association& association);
   std::optional<End> on_fragment(Association& association, const Fragment& fragment);
   std::optional<End> on_command(Association& association);
   void begin_store();

@@ -197,7 +197,11 @@ std::vector<Rudeness> rudenesses() {
       {"AbortWhenIdle", a + raw_abort() + echo(), "AC"},
       {"AbortInACommand", a + raw_data_pdu(3, true, false, "ab") + raw_abort(), "AC"},
       {"AbortInAStore", a + store_begins() + half_of_dataset() + raw_abort(), "AC"},
-      {"AbortWithinAPdu", a + half_of_dataset().substr(0, 100) + raw_abort(), "AC"},
+      {"AbortWithinAPdu", a + store_begins() + half_of_dataset().substr(0, 100) + raw_abort(),
+       "AC"},
+      // What a fragment begins with tells enough.
+      {"DataWithoutCommandInAPduThatDoesNotEnd", a + half_of_dataset().substr(0, 100),
+       "AC ABORT(2/5)", 0, "dataset_without_command"},
       {"AbortInsteadOfReadingTheAnswer", a + store() + raw_abort(), "AC RSP(8001 to 1: 0000)", 1},
       {"EndOfStreamInAStore", a + store_begins() + half_of_dataset(), "AC"},
       {"ReleaseTwice", a + raw_release_rq() + raw_release_rq(), "AC RP"},

@@ -11,16 +11,6 @@ using Event = MessageAssembler::Event;
 using test::raw_command;
 using test::raw_u16;
 
-AcceptedContexts accept(std::initializer_list<int> ids) {
-  AcceptedContexts accepted{};
-  for (const int id : ids) accepted[static_cast<std::size_t>(id)] = true;
-  return accepted;
-}
-
-std::optional<Refusal> examine(const std::string& pdu) {
-  return examine_data_pdu(as_bytes(pdu), accept({1, 3}));
-}
-
 Fragment command_part(std::string_view text, bool last, std::uint8_t context = 3) {
   return {context, true, last, as_bytes(text)};
 }
@@ -61,26 +51,6 @@ TEST(PduHeader, TellsUnexpectedFromUnknown) {
   for (const auto type : std::to_array<std::uint8_t>({0, 8, 0xff})) {
     EXPECT_EQ(examine_header({type, 4}, 131072), abort_with(AbortReason::unrecognized_pdu, ""));
   }
-}
-
-TEST(DataPdu, TakesSeveralFragments) {
-  EXPECT_FALSE(examine(test::raw_pdu(4, test::raw_pdv(1, true, true, "ab") +
-                                            test::raw_pdv(3, false, false, "") +
-                                            test::raw_pdv(3, false, true, "odd"))));
-}
-
-TEST(DataPdu, RefusesLengthsThatDoNotFill) {
-  EXPECT_TRUE(examine(test::raw_pdu(4, "")));
-  EXPECT_TRUE(examine(test::raw_pdu(4, std::string(4, 0))));                       // length 0
-  EXPECT_TRUE(examine(test::raw_pdu(4, std::string("\0\0\0\1\1", 5))));            // length 1
-  EXPECT_TRUE(examine(test::raw_pdu(4, std::string("\0\0\0\xff\1\3", 6))));        // beyond
-  EXPECT_TRUE(examine(test::raw_pdu(4, std::string("\xff\xff\xff\xff\1\3", 6))));  // far beyond
-  EXPECT_TRUE(examine(test::raw_pdu(4, test::raw_pdv(1, true, true, "ab") + "xyz")));
-}
-
-TEST(DataPdu, RefusesContextsThatWereNotAccepted) {
-  EXPECT_TRUE(examine(test::raw_data_pdu(5, true, true, "ab")));
-  EXPECT_TRUE(examine(test::raw_data_pdu(0, true, true, "ab")));
 }
 
 TEST(MessageAssembler, PutsACommandAndItsDataSetTogether) {
