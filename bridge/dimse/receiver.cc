@@ -102,6 +102,7 @@ class Receiver : public DimseReceiver {
     sessions_.remove_if([](const Running& one) { return one.done.load(); });
     const SenderRequest asked{request.calling_ae_title, request.called_ae_title, peer_address,
                               identity_of(channel)};
+    const std::uint64_t policy_version = senders_.version();
     const SenderDecision decision = senders_.admit(asked);
     if (!decision.admitted()) senders_.refused(asked, decision.refusal, summary_of(request));
     auto refusal = refusal_of(decision.refusal);
@@ -113,8 +114,8 @@ class Receiver : public DimseReceiver {
     gauge_.set(static_cast<double>(associations()));
     Running& running = sessions_.emplace_back();
     auto admitted = std::make_shared<Admitted>(  // shared: std::function copies what it holds
-        Admitted{std::move(channel), std::move(request), peer_address, decision.sender,
-                 std::move(place)});
+        Admitted{std::move(channel), std::move(request), peer_address, asked, policy_version,
+                 decision.sender, std::move(place)});
     try {
       running.thread = Thread(env_, "dimse", [this, &running, admitted] {
         run(std::move(*admitted));

@@ -226,6 +226,7 @@ void Senders::set_admitted(std::vector<Sender> admitted, std::vector<Sender> blo
             [](const Sender& a, const Sender& b) { return a.name < b.name; });
   const std::lock_guard lock(mutex_);
   policy_ = std::move(in_force);
+  version_.fetch_add(1, std::memory_order_release);
 }
 
 SenderDecision Senders::admit(const SenderRequest& request) const {

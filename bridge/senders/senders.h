@@ -5,6 +5,7 @@
 // 403).
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -148,6 +149,9 @@ class Senders {
   // Senders that a person admitted or blocked while the gateway runs, besides the configured ones:
   // a configured sender of the same name stays as it is.
   void set_admitted(std::vector<Sender> admitted, std::vector<Sender> blocked);
+  // Another one whenever what is in force changed: whoever was let in before asks again. Taken
+  // before admit(), it belongs to a decision of that policy or an older one.
+  std::uint64_t version() const { return version_.load(std::memory_order_acquire); }
 
  private:
   // Readers hold the policy that they began with while a new one takes its place: shared, because
@@ -161,6 +165,7 @@ class Senders {
   NoteRefused note_refused_;
   mutable std::mutex mutex_;
   std::shared_ptr<const InForce> policy_;
+  std::atomic<std::uint64_t> version_{0};
 };
 
 }  // namespace isthmus

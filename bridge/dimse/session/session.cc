@@ -1,6 +1,7 @@
 #include "dimse/session/session.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/failpoint.h"
 #include "dicom/status.h"
@@ -13,6 +14,8 @@ namespace {
 constexpr std::uint64_t kMaxDrainedBytes = 16 * MiB;  // 50,000 references are about 8 MiB
 // A message that is slower than this, once the PDU time-out is over, only holds a thread.
 constexpr std::uint64_t kLeastBytesPerSecond = 1 * KiB;
+// How soon an association that says nothing notices that its sender was blocked.
+constexpr Milliseconds kLookAtPolicy{1'000};
 
 // A-ABORT of the service user (PS3.8 table 9-26): the upper layer was right, the message was not.
 Refusal user_abort(const char* why) {
@@ -47,6 +50,8 @@ void Session::run(Admitted admitted) {
   origin_.calling_ae_title = admitted.request.calling_ae_title;
   origin_.called_ae_title = admitted.request.called_ae_title;
   origin_.peer_address = admitted.peer_address;
+  asked_ = std::move(admitted.asked);
+  policy_version_ = admitted.policy_version;
   sender_ = std::move(admitted.sender);
   place_ = std::move(admitted.place);
 
@@ -125,6 +130,7 @@ void Session::note_protection(const Channel& channel) const {
 Session::End Session::serve(Association& association) {
   using Arrival = GuardedConnection::Arrival;
   for (;;) {
+    if (const char* why = shut_out()) return user_abort(why);
     const bool idle = messages_.between_messages();
     association.connection().set_deadline(deadline());
     const auto awaited = await(association, idle);
@@ -163,10 +169,12 @@ std::variant<GuardedConnection::Arrival, Session::End> Session::await(Associatio
   for (;;) {
     const auto left = until - env_.clock.steady_now();
     const auto quiet = idle && reports_ ? reports_->quiet() : std::nullopt;
-    const Arrival arrival = connection.await(quiet ? std::min(*quiet, left) : left, idle);
+    const Arrival arrival = connection.await(std::min(quiet.value_or(kLookAtPolicy), left), idle);
     const bool silent = arrival == Arrival::timed_out && !connection.is_within_pdu();
     const bool over = env_.clock.steady_now() >= until || past_deadline() != nullptr;
-    if (!quiet || !silent || over) return arrival;
+    if (!silent || over) return arrival;
+    if (const char* why = shut_out()) return End(user_abort(why));
+    if (!quiet) continue;
     if (const Result<void> told = reports_->tick(association); !told.ok()) {
       env_.log.warn("association.failed",
                     {{"association", origin_.association_id}, {"error", describe(told.error())}});
@@ -186,6 +194,14 @@ void Session::pace() {
     message_began_ += waited;  // that it took so long is not the peer's doing
   }
   to_wait_ = Milliseconds(0);
+}
+
+const char* Session::shut_out() {
+  const std::uint64_t version = senders_.version();
+  if (std::exchange(policy_version_, version) == version) return nullptr;
+  const SenderRefusal refusal = senders_.admit(asked_).refusal;
+  if (refusal == SenderRefusal::none) return nullptr;
+  return to_string(refusal).data();  // a literal: ends with a NUL
 }
 
 SteadyTime Session::deadline() const {

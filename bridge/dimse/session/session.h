@@ -37,6 +37,8 @@ struct Admitted {
   Channel channel;
   AssociateRequest request;
   std::string peer_address;
+  SenderRequest asked;
+  std::uint64_t policy_version = 0;  // that let it in
   Sender sender;
   SenderShares::Place place;  // among the associations that there may be
 };
@@ -66,7 +68,8 @@ class Session {
   std::optional<End> on_message_end(Association& association);
   std::optional<End> answer_store(Association& association);
   std::optional<End> answer_action(Association& association);
-  // The next arrival, reports told meanwhile; an end when one cannot be sent.
+  // The next arrival, reports told meanwhile; an end when one cannot be sent, or when the sender is
+  // not welcome any more.
   std::variant<GuardedConnection::Arrival, End> await(Association& association, bool idle);
   void refuse_store(const Error& error, Response& response);
   std::optional<End> answer(Association& association, Response response);
@@ -75,6 +78,9 @@ class Session {
   const char* past_deadline() const;  // null: it is not over
   // Why a peer that is not silent loses its thread all the same; null: it does not.
   const char* overdue() const;
+  // Why its sender may not be here any more: a person blocked or removed it meanwhile. Null: it
+  // may.
+  const char* shut_out();
   // Reads nothing until the sender's limits allow it: the peer's window fills, and it slows down.
   void pace();
   const ContextDecision& context() const;
@@ -88,6 +94,8 @@ class Session {
   std::function<void(Descriptor)> hand_back_;
 
   Origin origin_;
+  SenderRequest asked_;
+  std::uint64_t policy_version_ = 0;
   Sender sender_;
   SenderShares::Place place_;
   Milliseconds to_wait_{0};  // before more is read, by the sender's limits

@@ -372,6 +372,31 @@ TEST(Receiver, WhomSomebodyAdmitsMeanwhileIsLetIn) {
   EXPECT_THAT(under_test.associate(request), IsOk());
 }
 
+TEST(Receiver, WhomSomebodyBlocksMeanwhileLosesItsAssociations) {
+  SenderPolicy policy = one_scanner();
+  Sender magnet = policy.senders[0];
+  magnet.name = "magnet";
+  magnet.calling_ae_titles = {"MR1"};
+  policy.senders.push_back(magnet);
+  ReceiverUnderTest under_test({}, policy);
+  RawAssociate request = request_for(kCt, kExplicitLittle);
+  request.called_ae_title = "GATE";
+  request.calling_ae_title = "MR1";
+  ASSERT_OK_AND_ASSIGN(auto other, under_test.associate(request));
+  request.calling_ae_title = "CT1";
+  ASSERT_OK_AND_ASSIGN(auto silent, under_test.associate(request));
+  ASSERT_OK_AND_ASSIGN(auto storing, under_test.associate(request));
+  ASSERT_THAT(storing->send_command(3, c_store_command(1, kCt, "1.2.3")), IsOk());
+
+  under_test.senders.set_admitted({}, {policy.senders[0]});
+
+  EXPECT_TRUE(silent->socket().is_closed_within(Milliseconds(10'000)));
+  EXPECT_TRUE(storing->socket().is_closed_within(Milliseconds(10'000)));
+  EXPECT_EQ(under_test.refused("sender_blocked"), 2);
+  EXPECT_THAT(other->echo(1), IsOk());
+  EXPECT_EQ(under_test.spool.under_way(), 0U);
+}
+
 TEST(Receiver, NotesWhomItRefusesForAPersonToDecide) {
   SenderPolicy policy = one_scanner();
   Sender rogue;
