@@ -26,14 +26,6 @@ void TokenBucket::fill(SteadyTime now) {
   last_ = now;
 }
 
-bool TokenBucket::try_take(SteadyTime now, double amount) {
-  if (per_second_ <= 0) return true;
-  fill(now);
-  if (tokens_ < amount) return false;
-  tokens_ -= amount;
-  return true;
-}
-
 Milliseconds TokenBucket::take(SteadyTime now, double amount) {
   if (per_second_ <= 0) return Milliseconds(0);
   fill(now);

@@ -21,8 +21,6 @@ class TokenBucket {
 
   // Takes `amount`, into debt if need be, and gives how long to wait before more is taken.
   Milliseconds take(SteadyTime now, double amount);
-  // Takes it only when it is there.
-  bool try_take(SteadyTime now, double amount);
 
  private:
   void fill(SteadyTime now);

@@ -29,15 +29,6 @@ TEST(TokenBucket, SavesNoMoreThanASecondsWorth) {
   EXPECT_EQ(bucket.take(at(60'000), 200), Milliseconds(1000));
 }
 
-TEST(TokenBucket, TakesOnlyWhatIsThereWhenAskedTo) {
-  TokenBucket bucket(2);
-
-  EXPECT_TRUE(bucket.try_take(at(0), 1));
-  EXPECT_TRUE(bucket.try_take(at(0), 1));
-  EXPECT_FALSE(bucket.try_take(at(499), 1));
-  EXPECT_TRUE(bucket.try_take(at(500), 1));
-}
-
 TEST(TokenBucket, WithoutARateNobodyWaits) {
   TokenBucket bucket(0);
 
