@@ -8,6 +8,9 @@
 namespace isthmus::wire {
 namespace {
 
+// RFC 2046 section 5.1.1 has 70; Orthanc 1.10 sends 73 (two UUIDs).
+constexpr std::size_t kMostBoundaryBytes = 200;
+
 Error malformed(const char* what) {
   return permanent_error("multipart.malformed",
                          std::string("The multipart body cannot be read: ") + what + ".");
@@ -116,7 +119,7 @@ std::vector<AcceptedType> parse_accept(std::string_view text) {
 
 std::optional<std::string> boundary_of(const MediaType& media) {
   const std::string_view text = media.parameter("boundary");
-  const bool fits = !text.empty() && text.size() <= 70 && text.back() != ' ' &&
+  const bool fits = !text.empty() && text.size() <= kMostBoundaryBytes && text.back() != ' ' &&
                     std::ranges::all_of(text, [](char c) {
                       return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
                              (c >= '0' && c <= '9') ||
@@ -198,8 +201,9 @@ Result<bool> MultipartReader::after_delimiter() {
   const std::size_t padding = std::min(rest.find_first_not_of(" \t"), rest.size());
   const std::string_view line = rest.substr(padding);
   if (!closing && line.size() < 2 && padding < 64 && (line.empty() || line == "\r")) return false;
-  if (!closing && !line.starts_with("\r\n")) {
-    if (line.starts_with('\n')) return malformed("a line ends in LF alone");
+  const bool lf_alone = line.starts_with('\n');
+  if (!closing && !line.starts_with("\r\n") && !(lf_alone && limits_.lf_in_heads)) {
+    if (lf_alone) return malformed("a line ends in LF alone");
     if (!in_part_) {
       state_ = State::preamble;
       buffer_.erase(0, 1);
@@ -215,19 +219,30 @@ Result<bool> MultipartReader::after_delimiter() {
   if (in_part_) TRY(sink_.end_part());
   in_part_ = false;
   buffer_.erase(0, delimiter_.size() + (closing ? 2 : padding));
+  if (!closing && lf_alone) buffer_.insert(0, "\r");
   state_ = closing ? State::epilogue : State::head;
   return true;
 }
 
+// Where the empty line ends that ends a head; npos while it is not there.
+std::size_t MultipartReader::end_of_head() const {
+  const std::size_t strict = buffer_.find(limits_.lf_in_heads ? "\n\r\n" : "\r\n\r\n");
+  const std::size_t end =
+      strict == std::string::npos ? strict : strict + (limits_.lf_in_heads ? 3 : 4);
+  if (!limits_.lf_in_heads) return end;
+  const std::size_t bare = buffer_.find("\n\n");
+  return bare == std::string::npos ? end : std::min(end, bare + 2);
+}
+
 // Header fields up to the empty line; the CRLF that ended the delimiter is still in front.
 Result<bool> MultipartReader::take_head() {
-  const std::size_t end = buffer_.find("\r\n\r\n");
-  if (std::min(end, buffer_.size()) > limits_.head_bytes) {
+  const std::size_t end = end_of_head();
+  if (std::min(end, buffer_.size()) > limits_.head_bytes + 4) {
     return too_large("a part with a head beyond the limit");
   }
   if (end == std::string::npos) return false;
-  const std::string head = buffer_.substr(2, end < 2 ? 0 : end - 2);
-  buffer_.erase(0, end + 4);
+  const std::string head = buffer_.substr(2, end - 2);
+  buffer_.erase(0, end);
   TRY(begin_part(head));
   // The delimiter behind an empty part may begin with the CRLF that ended the head.
   buffer_.insert(0, "\r\n");
@@ -239,10 +254,13 @@ Result<bool> MultipartReader::take_head() {
 Result<void> MultipartReader::begin_part(std::string_view head) {
   if (++parts_ > limits_.parts) return too_large("too many parts");
   http::Headers headers;
+  const std::string_view line_end = limits_.lf_in_heads ? "\n" : "\r\n";
   while (!head.empty()) {
-    const std::size_t end = std::min(head.find("\r\n"), head.size());
-    const std::string_view line = head.substr(0, end);
-    head.remove_prefix(std::min(end + 2, head.size()));
+    const std::size_t end = std::min(head.find(line_end), head.size());
+    std::string_view line = head.substr(0, end);
+    head.remove_prefix(std::min(end + line_end.size(), head.size()));
+    if (limits_.lf_in_heads && line.ends_with('\r')) line.remove_suffix(1);
+    if (line.empty()) continue;  // the one that ends the head
     const std::size_t colon = line.find(':');
     const bool fits = colon != std::string_view::npos && is_token(line.substr(0, colon)) &&
                       std::ranges::none_of(line, [](char c) {

@@ -34,7 +34,8 @@ struct AcceptedType {
 // In the order of quality, then as they were. Entries that cannot be read are left out.
 std::vector<AcceptedType> parse_accept(std::string_view text);
 
-// The boundary of a multipart type: 1 to 70 characters of RFC 2046's alphabet, no blank at the end.
+// The boundary of a multipart type: 1 to 200 characters (more than the 70 of RFC 2046: Orthanc
+// sends 73) of RFC 2046's alphabet, no blank at the end.
 std::optional<std::string> boundary_of(const MediaType& media);
 
 struct MultipartLimits {
@@ -42,6 +43,9 @@ struct MultipartLimits {
   std::size_t head_fields = 32;
   std::size_t preamble_bytes = 64 * KiB;  // before the first part, and after the last
   std::size_t parts = 100'000;
+  // Lines of a part's head, and that of its delimiter, may end in LF alone, as some senders write.
+  // In front of a delimiter only CRLF counts all the same.
+  bool lf_in_heads = false;
 };
 
 // Gets what a reader finds. An error ends the reading and is what feed() gives.
@@ -54,8 +58,8 @@ class PartSink {
 };
 
 // Errors, all permanent: "multipart.malformed" (what stands where a delimiter, a header field or a
-// CRLF should; lines that end in LF alone), "multipart.truncated" (no closing delimiter),
-// "multipart.too_large" (a limit). After an error nothing may be fed. One thread.
+// CRLF should; lines that end in LF alone where they may not), "multipart.truncated" (no closing
+// delimiter), "multipart.too_large" (a limit). After an error nothing may be fed. One thread.
 class MultipartReader {
  public:
   // Only CRLF, "--" and the boundary, followed by "--" or the end of the line, is a delimiter:
@@ -72,6 +76,7 @@ class MultipartReader {
   Result<bool> skip_preamble();
   Result<bool> after_delimiter();
   Result<bool> take_head();
+  std::size_t end_of_head() const;
   Result<bool> take_body();
   Result<void> begin_part(std::string_view head);
   Result<void> emit(std::size_t count);

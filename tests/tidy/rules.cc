@@ -53,7 +53,7 @@ const std::vector<Library>& libraries() {
       {"prometheus/", {"bridge/base/"}},
       {"openssl/", {"bridge/base/", "bridge/http/cpprest/", "bridge/http/beast/", "bridge/tls/"}},
       {"zlib.h",
-       {"bridge/base/", "bridge/dicom/", "bridge/datastore/",
+       {"bridge/base/", "bridge/dicom/", "bridge/wire/", "bridge/datastore/",
         "bridge/imports/healthimaging/gunzip"}},
       {"nlohmann/",
        {"bridge/wire/", "bridge/auth/", "bridge/api/", "bridge/datastore/", "bridge/app/"}},
