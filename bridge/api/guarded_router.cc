@@ -142,6 +142,7 @@ class GuardedExchange : public http::Exchange {
         inner_(std::move(inner)) {}
 
   bool feed(ByteSpan piece) override { return inner_->feed(piece); }
+  Milliseconds pause() override { return inner_->pause(); }
   http::Response finish() override {
     http::Response response = inner_->finish();
     if (entry_) {

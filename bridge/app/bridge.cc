@@ -8,6 +8,7 @@
 #include "api/gatekeeper.h"
 #include "api/gateway.h"
 #include "api/senders.h"
+#include "api/stow.h"
 #include "app/certificates.h"
 #include "app/commitment.h"
 #include "app/config.h"
@@ -132,6 +133,22 @@ http::ServerOptions server_options(const Settings& settings, const std::string& 
   options.port = static_cast<std::uint16_t>(settings.integer(section + ".port"));
   options.connections = static_cast<std::size_t>(settings.integer("http.connections"));
   options.threads = static_cast<std::size_t>(settings.integer("http.threads"));
+  return options;
+}
+
+api::StowOptions stow_options(const Settings& settings) {
+  const auto number = [&settings](const char* name) {
+    return static_cast<std::uint64_t>(settings.integer(name));
+  };
+  api::StowOptions options;
+  options.max_body_bytes = number("stow.max_body_bytes");
+  options.max_instance_bytes = number("stow.max_instance_bytes");
+  options.max_parts = number("stow.max_parts");
+  options.requests = number("stow.requests");
+  options.request_timeout = settings.duration("stow.request_timeout_s");
+  options.retrieve_url = settings.text("stow.retrieve_url");
+  options.accept_unknown_sop_classes = settings.flag("dimse.accept_unknown_sop_classes");
+  options.extra_sop_classes = settings.list("dimse.extra_sop_classes");
   return options;
 }
 
@@ -297,7 +314,14 @@ class OpenBridge : public Bridge {
     api::add_gateway_routes(*gateway_, env_, *ledger_, *admission_,
                             {[this] { return reload_certificates(); }});
     api::add_sender_routes(*gateway_, *desk_);
-    TRY_ASSIGN(gateway_server_, http::listen(env_, *gateway_, server_options(settings_, "http")));
+    http::ServerOptions http_options = server_options(settings_, "http");
+    if (settings_.flag("stow.enabled")) {
+      const api::StowOptions options = stow_options(settings_);
+      stow_ = api::make_stow_receiver(env_, *spool_, *admission_, senders_, options);
+      stow_->add_routes(*gateway_);
+      http_options.body_bytes = std::max(http_options.body_bytes, options.max_body_bytes);
+    }
+    TRY_ASSIGN(gateway_server_, http::listen(env_, *gateway_, http_options));
     if (settings_.flag("datastore.listen")) {
       TRY_ASSIGN(datastore_server_, http::listen(env_, data_store_->handler(),
                                                  server_options(settings_, "datastore")));
@@ -386,6 +410,7 @@ class OpenBridge : public Bridge {
   SteadyTime next_certificate_check_{};
   std::unique_ptr<api::Gatekeeper> gatekeeper_;
   std::unique_ptr<api::GuardedRouter> gateway_;
+  std::unique_ptr<api::StowReceiver> stow_;
   ReportDesk report_desk_;
   std::unique_ptr<ReportLine> report_line_;
   std::unique_ptr<CommitmentMeans> commitment_;

@@ -1,5 +1,6 @@
 """Death at every failpoint, restart, invariants I1 to I6. usage: crash_test.py [FAILPOINT …]"""
 
+import http.client
 import pathlib
 import re
 import subprocess
@@ -10,6 +11,7 @@ from commitment_scu import Closed, CommitmentScu, new_uid, references_of
 from commitment_scu import settings_for as commitment_settings_for
 from harness import ROOT, Daemon, fail, imaging_models, in_temp_folder, make_study, raw_send, shared_or_none
 from image_set_changes import KINDS, dies_in_a_change
+from stow_client import related, store
 from truth import imported_exactly_once, rows
 
 POINTS = re.findall(r'ISTHMUS_FAILPOINT\(\w+, "([^"]+)"',
@@ -143,8 +145,33 @@ def asked_and_told_nevertheless(folder, point):
         fail(f"{point}: the daemon ended with {status}:\n{daemon.log_tail(150)}")
 
 
+def dies_before_a_stow_answer(folder):
+    """Stored and not told: the sender sends again, and each instance is there once."""
+    files = make_study(folder / "study", series=1, instances=3, rows=32, cols=32)
+    daemon = Daemon(folder, **settings_for("stow.before_answer")).start(
+        "--failpoint", "stow.before_answer:1")
+    content = related([path.read_bytes() for path in files])
+    try:
+        store(daemon, content)
+        fail("it answered")
+    except (OSError, http.client.HTTPException):
+        pass
+    if daemon.reap(60) != -9:
+        fail("stow.before_answer was not reached")
+    daemon.start()
+    uids = store(daemon, content)
+    assert len(uids) == len(files), uids
+    daemon.wait_settled(120)
+    imported_exactly_once(daemon, uids, folder)
+    status = daemon.stop()
+    if status != 0:
+        fail(f"stow.before_answer: the daemon ended with {status}:\n{daemon.log_tail(150)}")
+
+
 for point in sys.argv[1:] or POINTS:
-    if point.startswith("datastore.change_"):
+    if point == "stow.before_answer":
+        in_temp_folder(dies_before_a_stow_answer)
+    elif point.startswith("datastore.change_"):
         dies_in_every_change(point)
     elif point.startswith(("commitment.", "reporter.")):
         in_temp_folder(lambda folder: asked_and_told_nevertheless(folder, point))

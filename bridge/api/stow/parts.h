@@ -1,0 +1,20 @@
+// What a request's parts become: instances. One kind for each kind of body. Private to api/stow.
+#pragma once
+
+#include <memory>
+
+#include "api/stow/instances.h"
+#include "wire/multipart.h"
+
+namespace isthmus::api::stow {
+
+class Parts : public wire::PartSink {
+ public:
+  // After the last part of a body that was whole.
+  virtual Result<void> finish() = 0;
+};
+
+// Part 10 files, one a part, straight into the spool. A part without a type is one too.
+std::unique_ptr<Parts> make_file_parts(Instances& instances);
+
+}  // namespace isthmus::api::stow

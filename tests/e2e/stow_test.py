@@ -1,0 +1,257 @@
+"""STOW-RS into the gateway by clients nobody here wrote: curl, npm dicomweb-client, Orthanc's DICOMweb plugin;
+every valid file of ../shared/dicom; and death while uploading."""
+
+import hashlib
+import http.client
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+
+from dicomfile import dataset_of
+from harness import ROOT, Daemon, fail, in_temp_folder, make_study, shared_or_none
+from stow_client import RELATED, post, related, uids_of
+from truth import body, bucket_objects, imported_exactly_once, rows
+
+CLIENTS = ROOT / "build/clients"
+FOLDERS = ("studies", "transfer-syntax", "encapsulated", "charset", "modality", "edge")
+KEPT = {"staging__object_retention_s": 3600}
+
+
+def url_of(daemon, path=""):
+    return f"http://127.0.0.1:{daemon.http_port}/dicom-web/studies{path}"
+
+
+def in_bucket(daemon):
+    """Digests of whatever is staged."""
+    s3 = daemon.s3()
+    return {hashlib.sha256(body(s3, key)).hexdigest() for key in bucket_objects(s3) if "/in/" in key}
+
+
+def held_byte_for_byte(daemon, files):
+    daemon.wait_settled(120)
+    stored = in_bucket(daemon)
+    for path in files:
+        if hashlib.sha256(path.read_bytes()).hexdigest() not in stored:
+            fail(f"the bucket does not hold {path.name} as it was sent")
+
+
+def curl(*words):
+    done = subprocess.run(["curl", "-sS", "-w", "\n%{http_code}", *words], capture_output=True, text=True,
+                          timeout=60)
+    if done.returncode != 0:
+        fail(f"curl: {done.stderr}")
+    text, _, status = done.stdout.rpartition("\n")
+    return int(status), text
+
+
+def by_curl(folder):
+    files = make_study(folder / "study", series=1, instances=4)
+    with Daemon(folder, **KEPT) as daemon:
+        status, text = curl("-H", "Content-Type: application/dicom", "--data-binary", f"@{files[0]}",
+                            url_of(daemon))
+        assert status == 200 and len(uids_of(json.loads(text))) == 1, (status, text)
+        (folder / "body").write_bytes(related([path.read_bytes() for path in files[1:3]]))
+        status, text = curl("-H", f"Content-Type: {RELATED}", "-H", "Accept: application/dicom+xml",
+                            "-H", "Transfer-Encoding: chunked", "--data-binary", f"@{folder / 'body'}",
+                            url_of(daemon))
+        assert status == 200 and text.count("ReferencedSOPInstanceUID") == 2, (status, text)
+        # curl expects "100-continue" of a body this large.
+        large = make_study(folder / "large", series=1, instances=1, rows=1024, cols=1024, seed=5)
+        status, text = curl("-H", "Content-Type: application/dicom", "-H", "Expect: 100-continue",
+                            "--data-binary", f"@{large[0]}", url_of(daemon))
+        assert status == 200, (status, text)
+        status, text = curl("-H", "Content-Type: text/plain", "--data-binary", "@" + str(files[0]),
+                            url_of(daemon))
+        assert status == 415 and json.loads(text)["code"] == "api.media_type", (status, text)
+        status, _ = curl("-H", "Content-Type: application/dicom", "--data-binary", f"@{files[3]}",
+                         url_of(daemon, "/1.2.3"))
+        assert status == 409, status
+        held_byte_for_byte(daemon, [*files[:3], *large])
+
+
+def by_dicomweb_client(folder):
+    if not (CLIENTS / "node_modules/dicomweb-client").exists():
+        print("skipped: the npm clients are not installed (./dev setup)")
+        return
+    files = make_study(folder / "study", series=2, instances=3)
+    with Daemon(folder, **KEPT) as daemon:
+        done = subprocess.run(
+            ["node", str(ROOT / "tests/e2e/clients/stow_test.mjs")], capture_output=True, text=True, timeout=120,
+            env=dict(os.environ, BASE=f"http://127.0.0.1:{daemon.http_port}/dicom-web",
+                     FILES=str(folder / "study"), CLIENTS=str(CLIENTS)))
+        print(done.stdout.strip())
+        if done.returncode != 0:
+            fail(done.stderr[-4000:] + daemon.log_tail(10))
+        held_byte_for_byte(daemon, files)
+
+
+class Orthanc:
+    PLUGIN = "/usr/share/orthanc/plugins/libOrthancDicomWeb.so"
+
+    def __init__(self, folder, server_url):
+        self.folder = folder
+        self.folder.mkdir()
+        configuration = {
+            "StorageDirectory": str(folder / "store"), "IndexDirectory": str(folder / "store"),
+            "HttpPort": free_port(), "DicomServerEnabled": False, "RemoteAccessAllowed": False,
+            "AuthenticationEnabled": False, "Plugins": [self.PLUGIN],
+            "DicomWeb": {"Enable": True, "Servers": {"isthmus": {"Url": server_url, "ChunkedTransfers": True}}}}
+        self.url = f"http://127.0.0.1:{configuration['HttpPort']}"
+        (folder / "orthanc.json").write_text(json.dumps(configuration))
+        self.log = open(folder / "log", "wb")
+        program = shutil.which("Orthanc") or "/usr/sbin/Orthanc"
+        self.process = subprocess.Popen([program, str(folder / "orthanc.json")], stdout=self.log, stderr=self.log)
+
+    def __enter__(self):
+        for _ in range(300):
+            try:
+                self.call("GET", "/system")
+                return self
+            except OSError:
+                if self.process.poll() is not None:
+                    break
+                time.sleep(0.1)
+        fail(f"Orthanc did not start: {(self.folder / 'log').read_text(errors='replace')[-1000:]}")
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait(60)
+        self.log.close()
+
+    def call(self, method, path, content=None):
+        request = urllib.request.Request(self.url + path, content, method=method)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return json.loads(answer.read() or b"null")
+
+
+def free_port():
+    import socket
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def by_orthanc(folder):
+    if not pathlib.Path(Orthanc.PLUGIN).exists():
+        print("skipped: orthanc-dicomweb is not installed (./dev setup)")
+        return
+    files = make_study(folder / "study", series=2, instances=5)
+    with Daemon(folder, **KEPT) as daemon, \
+            Orthanc(folder / "orthanc", f"http://127.0.0.1:{daemon.http_port}/dicom-web/") as orthanc:
+        for path in files:
+            orthanc.call("POST", "/instances", path.read_bytes())
+        study, = orthanc.call("GET", "/studies")
+        done = orthanc.call("POST", "/dicom-web/servers/isthmus/stow",
+                            json.dumps({"Resources": [study], "Synchronous": True}).encode())
+        print("Orthanc:", done)
+        daemon.wait_settled(120)
+        assert daemon.totals()["imported"] == len(files), daemon.totals()
+        # Orthanc gives out what it stored, which is what it got.
+        held_byte_for_byte(daemon, files)
+
+
+def every_valid_file(folder):
+    shared = shared_or_none()
+    if shared is None:
+        print("skipped: no ../shared beside the repository")
+        return
+    files = [shared / "dicom" / line.split("\t")[0]
+             for line in (shared / "dicom/MANIFEST.tsv").read_text().splitlines()[1:]
+             if line.startswith(FOLDERS) and "DICOMDIR" not in line.split("\t")[0]]
+    with Daemon(folder, **KEPT) as daemon:
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.http_port, timeout=60)
+        stored, warned, refused = [], [], []
+        for path in files:
+            status, answer = post(connection, related([path.read_bytes()]))
+            (stored if status == 200 else warned if status == 202 else refused).append(path)
+            assert status in (200, 202, 400, 409), (path, status)
+            if status in (200, 202):
+                assert len(uids_of(answer)) == 1 and "00081198" not in answer, (path, answer)
+        for path in refused:  # as in real_input_test: no Part 10 file, or without the UIDs of a study
+            data = path.read_bytes()
+            whole = dataset_of(data) is not None and data.find(b"\x20\x00\x0d\x00") >= 0
+            assert not whole or len(refused) <= 40, path
+        print(f"{len(stored)} stored, {len(warned)} with a warning, {len(refused)} refused")
+        assert len(stored) + len(warned) > 600 and len(refused) <= 40
+        daemon.wait_settled(300)
+        held = in_bucket(daemon)
+        held_back = {digest for digest, in rows(
+            daemon, "SELECT i.dataset_digest FROM instance i JOIN delivery d ON d.instance_id = i.id "
+                    "WHERE d.state = 'quarantined'")}
+        known = {}
+        for path in stored + warned:
+            data = path.read_bytes()
+            dataset = hashlib.sha256(dataset_of(data) or b"").hexdigest()
+            first = known.setdefault(dataset, path)  # the same data set under two heads is kept once
+            if first is path and hashlib.sha256(data).hexdigest() not in held and dataset not in held_back:
+                fail(f"{path.name}: the bucket does not hold what was sent")
+        connection.close()
+
+
+def kill_while_uploading(folder):
+    files = make_study(folder / "study", series=3, instances=20, rows=256, cols=256)
+    for kind in ("files", "segments"):
+        home = folder / kind
+        home.mkdir()
+        daemon = Daemon(home, spool__kind=kind, **KEPT).start()
+        acknowledged, enough = set(), threading.Event()
+
+        def upload(mine, home=home, daemon=daemon, acknowledged=acknowledged, enough=enough):
+            connection = http.client.HTTPConnection("127.0.0.1", daemon.http_port, timeout=30)
+            try:
+                for at in range(0, len(mine), 2):
+                    _, answer = post(connection, related([p.read_bytes() for p in mine[at:at + 2]]))
+                    acknowledged.update(uids_of(answer))
+                    if len(acknowledged) > 10:
+                        enough.set()
+            except (OSError, http.client.HTTPException):
+                pass  # it was killed
+
+        threads = [threading.Thread(target=upload, args=(files[i::4],)) for i in range(4)]
+        for thread in threads:
+            thread.start()
+        assert enough.wait(60), daemon.log_tail()
+        daemon.kill()
+        for thread in threads:
+            thread.join()
+        daemon.start()
+        # Some were stored and never answered: their sender sends them again.
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.http_port, timeout=60)
+        status, answer = post(connection, related([path.read_bytes() for path in files]))
+        assert status == 200 and len(uids_of(answer)) == len(files), answer
+        connection.close()
+        daemon.wait_settled(120)
+        imported_exactly_once(daemon, acknowledged | set(uids_of(answer)), home)
+        print(f"{kind}: {len(acknowledged)} answered before the death, all imported")
+        assert daemon.stop() == 0, daemon.log_tail()
+
+
+def a_stranger_is_refused_and_remembered(folder):
+    path, = make_study(folder / "study", series=1, instances=1)
+    with Daemon(folder, dimse__admission="discover") as daemon:
+        words = ("-H", "Content-Type: application/dicom", "--data-binary", f"@{path}", url_of(daemon))
+        daemon.settings["http.port"] = str(daemon.http_port)  # where the command line asks it
+        status, text = curl(*words)
+        assert status == 403 and json.loads(text)["code"] == "sender.unknown_sender", (status, text)
+        deadline = time.monotonic() + 20
+        while "local" not in daemon.command("senders").stdout:
+            assert time.monotonic() < deadline, daemon.command("senders").stdout
+            time.sleep(0.1)
+        daemon.command("senders", "admit", "local")
+        status, text = curl(*words)
+        assert status == 200, (status, text)
+
+
+TESTS = (by_curl, by_dicomweb_client, by_orthanc, every_valid_file, kill_while_uploading,
+         a_stranger_is_refused_and_remembered)
+for test in TESTS:
+    if len(sys.argv) > 1 and test.__name__ not in sys.argv[1:]:
+        continue
+    in_temp_folder(test)
+    print("passed:", test.__name__, flush=True)
