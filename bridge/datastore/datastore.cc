@@ -3,6 +3,7 @@
 #include "datastore/api/dicomweb.h"
 #include "datastore/api/gcs.h"
 #include "datastore/api/google_identity.h"
+#include "datastore/api/healthcare.h"
 #include "datastore/api/healthimaging.h"
 #include "datastore/api/s3.h"
 #include "datastore/engine/examiner.h"
@@ -21,6 +22,8 @@ class Front : public http::Handler {
     http::Handler& dicomweb;
     http::Handler& cloud_storage;
     http::Handler& google_identity;
+    http::Handler& healthcare;
+    http::Handler& google_dicomweb;
   };
   explicit Front(Faces faces) : faces_(faces) {}
   std::unique_ptr<http::Exchange> open(const http::Head& head) override {
@@ -33,10 +36,12 @@ class Front : public http::Handler {
     const std::optional<std::string> service = Gate::claimed_service(head);
     if (!service && GoogleIdentity::claims(head)) return faces_.google_identity;
     if (!service && GcsApi::claims_path(path)) return faces_.cloud_storage;
+    if (!service && GoogleWeb::claims_path(path)) return faces_.google_dicomweb;
+    if (!service && HealthcareApi::claims_path(path)) return faces_.healthcare;
     const bool imaging = service ? *service == wire::healthimaging::kSigningName
                                  : HealthImagingApi::claims_path(path);
     if (!imaging) return faces_.s3;
-    return DicomWebApi::claims_path(path) ? faces_.dicomweb : faces_.healthimaging;
+    return HealthImagingWeb::claims_path(path) ? faces_.dicomweb : faces_.healthimaging;
   }
 
   Faces faces_;
@@ -75,14 +80,21 @@ class LocalDataStore : public DataStore {
                         [this] { runner_.notify(); }}),
         index_(*catalogue_),
         stow_(env, gate_,
-              {*blobs_, objects_, import_jobs_, *examiner_, [this] { runner_.notify(); }}),
-        dicomweb_(env, gate_,
+              {*blobs_, objects_, import_jobs_, *examiner_, index_, [this] { runner_.notify(); }}),
+        imaging_web_(env, gate_, data_stores_),
+        dicomweb_(env, imaging_web_,
                   {*catalogue_, *blobs_, data_stores_, index_, *frames_, *examiner_, stow_}),
         google_tokens_(env, gate_.open_to_all()),
         google_identity_(env, google_tokens_,
                          {options_.google_metadata_server, options_.google_project}),
         cloud_storage_(env, google_tokens_, *blobs_, objects_),
-        front_({s3_, healthimaging_, dicomweb_, cloud_storage_, google_identity_}) {}
+        google_stores_(env, *catalogue_, data_stores_, import_jobs_),
+        healthcare_(env, {google_tokens_, google_stores_, objects_, [this] { runner_.notify(); }}),
+        google_web_(env, google_tokens_, google_stores_, data_stores_),
+        google_dicomweb_(env, google_web_,
+                         {*catalogue_, *blobs_, data_stores_, index_, *frames_, *examiner_, stow_}),
+        front_({s3_, healthimaging_, dicomweb_, cloud_storage_, google_identity_, healthcare_,
+                google_dicomweb_}) {}
   ~LocalDataStore() override { stop(); }
 
   http::Handler& handler() override { return front_; }
@@ -139,10 +151,15 @@ class LocalDataStore : public DataStore {
   HealthImagingApi healthimaging_;
   DicomIndex index_;
   Stow stow_;
+  HealthImagingWeb imaging_web_;
   DicomWebApi dicomweb_;
   GoogleTokens google_tokens_;
   GoogleIdentity google_identity_;
   GcsApi cloud_storage_;
+  GoogleStores google_stores_;
+  HealthcareApi healthcare_;
+  GoogleWeb google_web_;
+  DicomWebApi google_dicomweb_;
   Front front_;
 };
 

@@ -1,6 +1,6 @@
-// The embedded data store: an imaging store that speaks S3, AWS HealthImaging and Cloud Storage
-// over HTTP. It is a server: it knows nothing of the gateway, and the gateway talks to it as to a
-// cloud.
+// The embedded data store: an imaging store that speaks S3, AWS HealthImaging, Cloud Storage and
+// Cloud Healthcare over HTTP. It is a server: it knows nothing of the gateway, and the gateway
+// talks to it as to a cloud.
 #pragma once
 
 #include <cstdint>

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import urllib.request
 
-from harness import ROOT, SKIP, Daemon, fail, in_temp_folder
+from harness import ROOT, SKIP, Daemon, fail, in_temp_folder, make_study
 
 CLIENTS = ROOT / "build/clients"
 
@@ -29,6 +29,12 @@ def cloud_storage(folder):
         run_script(daemon, "gcs_test.mjs")
 
 
+def healthcare(folder):
+    make_study(folder / "study", series=2, instances=3)
+    with Daemon(folder, datastore__google_metadata_server="true") as daemon:
+        run_script(daemon, "healthcare_test.mjs", FILES=str(folder / "study"))
+
+
 def nobody_without_a_token(folder):
     with Daemon(folder) as daemon:
         for path in ("/storage/v1/b", "/computeMetadata/v1/instance/service-accounts/default/token"):
@@ -43,6 +49,6 @@ def nobody_without_a_token(folder):
             fail(f"{path} was answered")
 
 
-for test in (cloud_storage, nobody_without_a_token):
+for test in (cloud_storage, healthcare, nobody_without_a_token):
     in_temp_folder(test)
     print("passed:", test.__name__, flush=True)

@@ -25,43 +25,11 @@ constexpr std::string_view kExplicitLittle = "1.2.840.10008.1.2.1";
 Error invalid(std::string message) {
   return permanent_error("ValidationException", std::move(message));
 }
-Error not_allowed() {
-  return permanent_error("sigv4.not_allowed", "This access key is for another data store.");
-}
 Error not_acceptable() {
   return permanent_error("NotAcceptableException", "None of the types in Accept can be given.");
 }
 Error not_found() {
   return permanent_error("ResourceNotFoundException", "There is no such resource.");
-}
-
-struct Naming {
-  std::string_view code;
-  std::string_view type;
-};
-constexpr Naming kNames[] = {
-    {"datastore.no_such_data_store", "ResourceNotFoundException"},
-    {"datastore.no_such_image_set", "ResourceNotFoundException"},
-    {"datastore.no_such_frame", "ResourceNotFoundException"},
-    {"datastore.too_many_frames", "ThrottlingException"},
-    {"pixels.broken", "BadRequestException"},
-    {"pixels.unsupported", "NotAcceptableException"},
-    {"pixels.too_large", "BadRequestException"},
-};
-
-std::string type_of(const Error& error) {
-  for (const Naming& naming : kNames) {
-    if (naming.code == error.code) return std::string(naming.type);
-  }
-  if (error.code.starts_with("sigv4.")) return "AccessDeniedException";
-  return error.code.find('.') == std::string::npos ? error.code : "InternalServerException";
-}
-
-// Two that the service model does not have.
-int status_of(std::string_view type) {
-  if (type == "UnsupportedMediaTypeException") return 415;
-  if (type == "RequestEntityTooLargeException") return 413;
-  return hi::status_of(type);
 }
 
 http::Response json_response(const json& value) {
@@ -174,44 +142,33 @@ Result<FramePresentation> choose_form(const http::Head& head, const std::string&
 
 }  // namespace
 
-DicomWebApi::DicomWebApi(Env& env, const Gate& gate, Parts parts)
-    : env_(env), gate_(gate), parts_(parts) {
-  route("/datastore/{store}/studies", &DicomWebApi::search_studies);
-  route("/datastore/{store}/series", &DicomWebApi::search_series);
-  route("/datastore/{store}/instances", &DicomWebApi::search_instances);
-  route("/datastore/{store}/studies/{study}", &DicomWebApi::retrieve);
-  route("/datastore/{store}/studies/{study}/metadata", &DicomWebApi::metadata);
-  route("/datastore/{store}/studies/{study}/series", &DicomWebApi::search_series);
-  route("/datastore/{store}/studies/{study}/instances", &DicomWebApi::search_instances);
-  route("/datastore/{store}/studies/{study}/series/{series}", &DicomWebApi::retrieve);
-  route("/datastore/{store}/studies/{study}/series/{series}/metadata", &DicomWebApi::metadata);
-  route("/datastore/{store}/studies/{study}/series/{series}/instances",
-        &DicomWebApi::search_instances);
-  const std::string one = "/datastore/{store}/studies/{study}/series/{series}/instances/{instance}";
-  route(one, &DicomWebApi::retrieve);
-  route(one + "/metadata", &DicomWebApi::metadata);
-  route(one + "/frames/{frames}", &DicomWebApi::frames);
-  for (const char* where : {"/datastore/{store}/studies", "/datastore/{store}/studies/{study}"}) {
-    router_.add("POST", where, [this](const http::Head& head, const http::PathParameters& path) {
-      return store(head, path);
-    });
+DicomWebApi::DicomWebApi(Env& env, const DicomWebFace& face, Parts parts)
+    : env_(env), face_(face), parts_(parts) {
+  for (const std::string& root : face.roots()) {
+    const std::string study = root + "/studies/{study}", series = study + "/series/{series}";
+    const std::string one = series + "/instances/{instance}";
+    route(root + "/studies", &DicomWebApi::search_studies);
+    route(root + "/series", &DicomWebApi::search_series);
+    route(root + "/instances", &DicomWebApi::search_instances);
+    route(study, &DicomWebApi::retrieve);
+    route(study + "/metadata", &DicomWebApi::metadata);
+    route(study + "/series", &DicomWebApi::search_series);
+    route(study + "/instances", &DicomWebApi::search_instances);
+    route(series, &DicomWebApi::retrieve);
+    route(series + "/metadata", &DicomWebApi::metadata);
+    route(series + "/instances", &DicomWebApi::search_instances);
+    route(one, &DicomWebApi::retrieve);
+    route(one + "/metadata", &DicomWebApi::metadata);
+    route(one + "/frames/{frames}", &DicomWebApi::frames);
+    for (const std::string& where : {root + "/studies", study}) {
+      router_.add("POST", where, [this](const http::Head& head, const http::PathParameters& path) {
+        return store(head, path);
+      });
+    }
   }
   router_.on_not_found([this](const http::Head&, const http::PathParameters&) {
-    return http::answer_with(refusal(not_found()));
+    return http::answer_with(face_.refusal(not_found()));
   });
-}
-
-bool DicomWebApi::claims_path(std::string_view path) {
-  constexpr std::string_view kStores = "/datastore/";
-  if (!path.starts_with(kStores)) return false;
-  path.remove_prefix(kStores.size());
-  path.remove_prefix(std::min(path.find('/'), path.size()));
-  return std::ranges::any_of(
-      std::initializer_list<std::string_view>{"/studies", "/series", "/instances"},
-      [&](std::string_view first) {
-        return path.starts_with(first) &&
-               (path.size() == first.size() || path[first.size()] == '/');
-      });
 }
 
 std::unique_ptr<http::Exchange> DicomWebApi::open(const http::Head& head) {
@@ -229,53 +186,24 @@ void DicomWebApi::route(std::string_view path_template, Action action) {
 
 std::unique_ptr<http::Exchange> DicomWebApi::store(const http::Head& head,
                                                    const http::PathParameters& path) {
-  const std::string study = parameter(path, "study");
-  const bool uid = study.size() <= 64 && std::ranges::all_of(study, [](char c) {
-                     return (c >= '0' && c <= '9') || c == '.';
-                   });
-  if (!uid) return http::answer_with(refusal(invalid("The study in the path is no UID.")));
-  const AccessKey* const key = gate_.key_of(head);
-  if (key != nullptr && !key->data_store.empty()) {
-    const auto there = parts_.data_stores.find(parameter(path, "store"));
-    if (!there || !allowed(head, *there)) return http::answer_with(refusal(not_allowed()));
-  }
-  // Whether there is such a data store is nobody's business who has not signed: the job finds out.
-  return parts_.stow.open(head, {parameter(path, "store"), study},
-                          [this](const Error& error) { return refusal(error); });
+  Result<Stow::Order> order = face_.order(head, path);
+  if (!order) return http::answer_with(face_.refusal(order.error()));
+  return parts_.stow.open(head, std::move(*order),
+                          [this](const Error& error) { return face_.refusal(error); });
 }
 
-// A key may be for one data store.
-bool DicomWebApi::allowed(const http::Head& head, const DataStoreRecord& store) const {
-  const AccessKey* const key = gate_.key_of(head);
-  return key == nullptr || key->data_store.empty() || store.id == key->data_store ||
-         store.name == key->data_store;
-}
-
+// From here on {store} is the data store's id, and {base} what addresses begin with.
 http::Response DicomWebApi::answer(const http::Head& head, const http::PathParameters& path,
                                    const std::string& body, Action action) {
-  const std::string actual = sha256(body).hex();
-  const auto admitted =
-      gate_.admit(head, hi::kSigningName, head.headers.get("x-amz-content-sha256", actual));
-  if (!admitted) return refusal(admitted.error());
-  const auto there = parts_.data_stores.find(parameter(path, "store"));
-  if (!there) return refusal(there.error());
-  if (!allowed(head, *there)) return refusal(not_allowed());
-  Answer made = (this->*action)(head, path);
-  if (!made) return refusal(made.error());
-  made->headers.set(hi::kRequestIdHeader, make_id_text(env_));
+  const auto store = face_.admit(head, path, sha256(body).hex());
+  if (!store) return face_.refusal(store.error());
+  http::PathParameters inside = path;
+  inside["store"] = store->id;
+  inside["base"] = face_.base_url(head, path);
+  Answer made = (this->*action)(head, inside);
+  if (!made) return face_.refusal(made.error());
+  face_.complete(*made);
   return std::move(*made);
-}
-
-http::Response DicomWebApi::refusal(const Error& error) {
-  hi::ErrorBody body{type_of(error), error.message};
-  if (body.type == "InternalServerException") {
-    env_.log.error("datastore.dicomweb_failed", {{"code", error.code}, {"why", error.message}});
-    body.message = "An unexpected error occurred: try again.";
-  }
-  http::Response response =
-      http::text_response(status_of(body.type), "application/json", hi::print(body));
-  response.headers.set(hi::kErrorTypeHeader, body.type);
-  return response;
 }
 
 DicomWebApi::Answer DicomWebApi::search_studies(const http::Head& head,
@@ -298,7 +226,7 @@ DicomWebApi::Answer DicomWebApi::search(const http::Head& head, const http::Path
   if (!accepts_json(head)) return not_acceptable();
   TRY_ASSIGN(ParsedQuery query,
              parse_dicom_query(http::parse_query(head.query()), level, parameter(path, "study"),
-                               parameter(path, "series")));
+                               parameter(path, "series"), face_.limits(level)));
   const std::size_t limit = query.query.limit;
   ++query.query.limit;
   TRY_ASSIGN(std::vector<QueryResult> results,
@@ -307,7 +235,7 @@ DicomWebApi::Answer DicomWebApi::search(const http::Head& head, const http::Path
   if (more) results.resize(limit);
   json list = json::array();
   for (const QueryResult& result : results) {
-    TRY_ASSIGN(json one, print_query_result(result, query, parameter(path, "store")));
+    TRY_ASSIGN(json one, print_query_result(result, query, parameter(path, "base")));
     list.push_back(std::move(one));
   }
   http::Response response = json_response(list);

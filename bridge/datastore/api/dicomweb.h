@@ -1,7 +1,6 @@
-// The DICOMweb face of a HealthImaging data store, under /datastore/{datastoreId}/: QIDO-RS,
-// STOW-RS, and WADO-RS of instances, metadata and frames (PS3.18 sections 10.4 to 10.6). What it
-// serves are the primary image sets in their latest settled version. Signatures and errors are
-// HealthImaging's.
+// DICOMweb on a data store: QIDO-RS, STOW-RS, and WADO-RS of instances, metadata and frames (PS3.18
+// sections 10.4 to 10.6), under the addresses of a DicomWebFace. What it serves are the primary
+// image sets in their latest settled version.
 #pragma once
 
 #include <map>
@@ -9,8 +8,8 @@
 #include <string>
 #include <vector>
 
+#include "datastore/api/dicomweb_face.h"
 #include "datastore/api/dicomweb_stow.h"
-#include "datastore/api/gate.h"
 #include "datastore/engine/data_stores.h"
 #include "datastore/engine/dicom_index.h"
 #include "datastore/engine/dictionary.h"
@@ -32,10 +31,8 @@ class DicomWebApi : public http::Handler {
     Examiner& examiner;  // knows the data dictionary
     Stow& stow;
   };
-  DicomWebApi(Env& env, const Gate& gate, Parts parts);
+  DicomWebApi(Env& env, const DicomWebFace& face, Parts parts);
   std::unique_ptr<http::Exchange> open(const http::Head& head) override;
-  // "/datastore/{id}/studies…", "…/series…", "…/instances…".
-  static bool claims_path(std::string_view path);
 
  private:
   using Answer = Result<http::Response>;
@@ -45,8 +42,6 @@ class DicomWebApi : public http::Handler {
   std::unique_ptr<http::Exchange> store(const http::Head& head, const http::PathParameters& path);
   http::Response answer(const http::Head& head, const http::PathParameters& path,
                         const std::string& body, Action action);
-  http::Response refusal(const Error& error);
-  bool allowed(const http::Head& head, const DataStoreRecord& store) const;
 
   Answer search_studies(const http::Head& head, const http::PathParameters& path);
   Answer search_series(const http::Head& head, const http::PathParameters& path);
@@ -64,7 +59,7 @@ class DicomWebApi : public http::Handler {
   std::string boundary();
 
   Env& env_;
-  const Gate& gate_;
+  const DicomWebFace& face_;
   Parts parts_;
   http::Router router_;
   std::mutex mutex_;

@@ -11,7 +11,6 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t kMostResults = 1000;      // quotas.json
 constexpr std::size_t kMostOffset = 1'000'000;  // quotas.json
 constexpr std::size_t kMostFields = 50;         // quotas.json
 constexpr std::size_t kMostValue = 16 * KiB;
@@ -208,10 +207,10 @@ json modalities_of(const std::string& text) {
 
 Result<ParsedQuery> parse_dicom_query(
     const std::vector<std::pair<std::string, std::string>>& parameters, QueryLevel level,
-    const std::string& study, const std::string& series) {
+    const std::string& study, const std::string& series, const QueryLimits& limits) {
   ParsedQuery parsed;
   parsed.query.level = level;
-  parsed.query.limit = kMostResults;
+  parsed.query.limit = limits.otherwise;
   const bool fuzzy = std::ranges::any_of(parameters, [](const auto& parameter) {
     return parameter.first == "fuzzymatching" && parameter.second == "true";
   });
@@ -219,7 +218,7 @@ Result<ParsedQuery> parse_dicom_query(
   if (!series.empty()) parsed.query.matches.push_back({"SeriesInstanceUID", {}, {series}});
   for (const auto& [name, value] : parameters) {
     if (name == "limit") {
-      TRY_ASSIGN(parsed.query.limit, number(name, value, kMostResults));
+      TRY_ASSIGN(parsed.query.limit, number(name, value, limits.most));
     } else if (name == "offset") {
       TRY_ASSIGN(parsed.query.offset, number(name, value, kMostOffset));
     } else if (name == "includefield") {
@@ -240,7 +239,7 @@ Result<ParsedQuery> parse_dicom_query(
 }
 
 Result<json> print_query_result(const QueryResult& result, const ParsedQuery& query,
-                                const std::string& data_store) {
+                                const std::string& base_url) {
   const json set = parsed(result.set_attributes);
   const json instance = parsed(result.instance_attributes);
   json one = json::object();
@@ -259,7 +258,7 @@ Result<json> print_query_result(const QueryResult& result, const ParsedQuery& qu
           one);
     }
   }
-  std::string url = "/datastore/" + data_store + "/studies/" + text_in(set, "StudyInstanceUID");
+  std::string url = base_url + "/studies/" + text_in(set, "StudyInstanceUID");
   if (query.query.level == QueryLevel::study) {
     one["00201206"] = {{"vr", "IS"}, {"Value", {result.series}}};
     one["00201208"] = {{"vr", "IS"}, {"Value", {result.instances}}};

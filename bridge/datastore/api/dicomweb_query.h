@@ -12,6 +12,12 @@
 
 namespace isthmus::datastore {
 
+// How many results an answer has, unless it is said, and at most.
+struct QueryLimits {
+  std::size_t otherwise = 1000;
+  std::size_t most = 1000;
+};
+
 struct ParsedQuery {
   DicomQuery query;
   std::set<std::string> fields;  // keywords asked for by includefield; "all" among them
@@ -23,9 +29,10 @@ struct ParsedQuery {
 // (contracts/healthimaging/quotas.json), and values that do not fit their key.
 Result<ParsedQuery> parse_dicom_query(
     const std::vector<std::pair<std::string, std::string>>& parameters, QueryLevel level,
-    const std::string& study, const std::string& series);
+    const std::string& study, const std::string& series, const QueryLimits& limits);
 
+// `base_url` is what the address of a study begins with, before "/studies".
 Result<nlohmann::json> print_query_result(const QueryResult& result, const ParsedQuery& query,
-                                          const std::string& data_store);
+                                          const std::string& base_url);
 
 }  // namespace isthmus::datastore

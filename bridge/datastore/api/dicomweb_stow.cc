@@ -4,6 +4,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "datastore/api/native_xml.h"
 #include "datastore/engine/levels.h"
 #include "wire/healthimaging.h"
 
@@ -29,14 +30,6 @@ Error invalid(std::string message) {
   return permanent_error("ValidationException", std::move(message));
 }
 
-struct Outcome {
-  std::string sop_class_uid;  // empty where nobody could tell
-  std::string sop_instance_uid;
-  std::string study_instance_uid;
-  std::string series_instance_uid;
-  int failure = 0;  // 0: stored
-};
-
 json text_element(const char* vr, const std::string& value) {
   json element = {{"vr", vr}};
   if (!value.empty()) element["Value"] = {value};
@@ -47,42 +40,8 @@ json sequence(json items) {
   return {{"vr", "SQ"}, {"Value", std::move(items)}};
 }
 
-std::string study_url(const std::string& data_store, const std::string& study) {
-  return "/datastore/" + data_store + "/studies/" + study;
-}
-
-// Empty sequences stay away: some clients take one for a failure.
-json answer_body(const Stow::Order& order, const std::vector<Outcome>& outcomes) {
-  json stored = json::array(), failed = json::array(), other = json::array();
-  std::string study;
-  bool one_study = true;
-  for (const Outcome& outcome : outcomes) {
-    const json reason = {{"vr", "US"}, {"Value", {outcome.failure}}};
-    if (outcome.sop_instance_uid.empty()) {
-      other.push_back({{"00081197", reason}});
-      continue;
-    }
-    json item = {{"00081150", text_element("UI", outcome.sop_class_uid)},
-                 {"00081155", text_element("UI", outcome.sop_instance_uid)}};
-    if (outcome.failure != 0) {
-      item["00081197"] = reason;
-      failed.push_back(std::move(item));
-      continue;
-    }
-    one_study = one_study && (study.empty() || study == outcome.study_instance_uid);
-    study = outcome.study_instance_uid;
-    item["00081190"] = text_element("UR", study_url(order.data_store, study) + "/series/" +
-                                              outcome.series_instance_uid + "/instances/" +
-                                              outcome.sop_instance_uid);
-    stored.push_back(std::move(item));
-  }
-  json body = {{"00081190",
-                text_element("UR", one_study && !study.empty() ? study_url(order.data_store, study)
-                                                               : std::string())}};
-  if (!failed.empty()) body["00081198"] = sequence(std::move(failed));
-  if (!stored.empty()) body["00081199"] = sequence(std::move(stored));
-  if (!other.empty()) body["0008119A"] = sequence(std::move(other));
-  return body;
+std::string study_url(const Stow::Order& order, const std::string& study) {
+  return order.base_url + "/studies/" + study;
 }
 
 std::string text_of(const json& object, const char* name) {
@@ -90,11 +49,55 @@ std::string text_of(const json& object, const char* name) {
   return found != object.end() && found->is_string() ? found->get<std::string>() : "";
 }
 
-Result<Outcome> outcome_of(const Examination& examination, const std::string& wanted_study) {
+}  // namespace
+
+// Empty sequences stay away: some clients take one for a failure.
+json Stow::answer_body(const Order& order, const std::vector<Outcome>& outcomes) {
+  json stored = json::array(), failed = json::array(), other = json::array();
+  std::string study;
+  bool one_study = true;
+  for (const Outcome& outcome : outcomes) {
+    const json reason = {{"vr", "US"}, {"Value", {outcome.failure}}};
+    const auto add_detail = [&](json& item) {
+      if (!order.google) return;
+      item["00090010"] = text_element("LO", "GOOGLE");
+      item["00091097"] = text_element("LT", outcome.detail);
+    };
+    if (outcome.sop_instance_uid.empty()) {
+      other.push_back({{"00081197", reason}});
+      add_detail(other.back());
+      continue;
+    }
+    json item = {{"00081150", text_element("UI", outcome.sop_class_uid)},
+                 {"00081155", text_element("UI", outcome.sop_instance_uid)}};
+    if (outcome.failure != 0) {
+      item["00081197"] = reason;
+      add_detail(item);
+      failed.push_back(std::move(item));
+      continue;
+    }
+    one_study = one_study && (study.empty() || study == outcome.study_instance_uid);
+    study = outcome.study_instance_uid;
+    item["00081190"] =
+        text_element("UR", study_url(order, study) + "/series/" + outcome.series_instance_uid +
+                               "/instances/" + outcome.sop_instance_uid);
+    stored.push_back(std::move(item));
+  }
+  json body = {{"00081190", text_element("UR", one_study && !study.empty() ? study_url(order, study)
+                                                                           : std::string())}};
+  if (!failed.empty()) body["00081198"] = sequence(std::move(failed));
+  if (!stored.empty()) body["00081199"] = sequence(std::move(stored));
+  if (!other.empty()) body["0008119A"] = sequence(std::move(other));
+  return body;
+}
+
+Result<Stow::Outcome> Stow::outcome_of(const Examination& examination,
+                                       const std::string& wanted_study) {
   Outcome outcome;
   if (examination.refused()) {
     outcome.failure =
         examination.failure_type == "ValidationException" ? kUnreadable : kProcessingFailure;
+    outcome.detail = examination.failure_message;
     return outcome;
   }
   const json attributes = json::parse(examination.attributes, nullptr, false);
@@ -108,11 +111,10 @@ Result<Outcome> outcome_of(const Examination& examination, const std::string& wa
   }
   if (!wanted_study.empty() && outcome.study_instance_uid != wanted_study) {
     outcome.failure = kOutsideStudy;
+    outcome.detail = "the study is not that of the path";
   }
   return outcome;
 }
-
-}  // namespace
 
 // One request. Parts are blobs that no row names until the body was whole and its hash right.
 class StowExchange : public http::Exchange, private wire::PartSink {
@@ -135,8 +137,8 @@ class StowExchange : public http::Exchange, private wire::PartSink {
 
  private:
   void begin() {
-    claimed_ = head_.headers.find("x-amz-content-sha256");
-    if (claimed_ || stow_.gate_.open_to_all()) {
+    if (!order_.admitted) claimed_ = head_.headers.find("x-amz-content-sha256");
+    if (!order_.admitted && (claimed_ || stow_.gate_.open_to_all())) {
       const auto admitted =
           stow_.gate_.admit(head_, wire::healthimaging::kSigningName, claimed_.value_or(""));
       if (!admitted) problem_ = Result<void>(admitted.error());
@@ -160,6 +162,9 @@ class StowExchange : public http::Exchange, private wire::PartSink {
     reader_.emplace(*boundary, sink, wire::MultipartLimits{.parts = kMostParts});
   }
 
+  // The signature is of the whole body, and nobody said what its hash will be.
+  bool must_gather() const { return !order_.admitted && !claimed_ && !stow_.gate_.open_to_all(); }
+
   static Error unsupported() {
     return permanent_error("UnsupportedMediaTypeException",
                            "Instances come as application/dicom, one or in multipart/related.");
@@ -171,7 +176,7 @@ class StowExchange : public http::Exchange, private wire::PartSink {
       return permanent_error("RequestEntityTooLargeException", "The body is too large.");
     }
     hash_.update(piece);
-    if (!claimed_ && !stow_.gate_.open_to_all()) {
+    if (must_gather()) {
       if (size_ > kMostGathered) {
         return permanent_error("RequestEntityTooLargeException",
                                "A body of this size must be signed with x-amz-content-sha256.");
@@ -192,7 +197,7 @@ class StowExchange : public http::Exchange, private wire::PartSink {
   Result<http::Response> conclude() {
     if (problem_) TRY(std::move(*problem_));
     const std::string actual = hash_.finish().hex();
-    if (!claimed_ && !stow_.gate_.open_to_all()) {
+    if (must_gather()) {
       TRY(stow_.gate_.admit(head_, wire::healthimaging::kSigningName, actual));
       TRY(parse(as_bytes(gathered_)));
     }
@@ -271,7 +276,9 @@ Result<http::Response> Stow::store(const Order& order, std::vector<BlobPin>& par
     TRY_ASSIGN(const Examination examination,
                parts_.examiner.examine(parts_.blobs.path_of(part.digest())));
     TRY_ASSIGN(Outcome outcome, outcome_of(examination, order.study));
-    if (outcome.failure == 0) {
+    outcome.blob = part.digest();
+    TRY_ASSIGN(const bool settled_already, settled(order, outcome));
+    if (outcome.failure == 0 && !settled_already) {
       // Names in the order of the parts: listing and import keep it.
       const std::string number = std::to_string(kFirstName + imported.size());
       keys.push_back(folder + "/" + number + ".dcm");
@@ -286,14 +293,59 @@ Result<http::Response> Stow::store(const Order& order, std::vector<BlobPin>& par
   if (!imported.empty()) {
     TRY_ASSIGN(const std::vector<std::string> failures, import(order, folder, imported.size()));
     for (std::size_t i = 0; i < imported.size(); ++i) {
-      if (!failures[i].empty()) outcomes[imported[i]].failure = kProcessingFailure;
+      Outcome& outcome = outcomes[imported[i]];
+      if (!failures[i].empty()) {
+        outcome.failure = kProcessingFailure;
+        outcome.detail = failures[i];
+      } else {
+        // Another transaction, or an earlier part of this one, may have been first.
+        TRY_ASSIGN(const bool there, settled(order, outcome));
+        if (order.google && !there) {
+          outcome.failure = kProcessingFailure;
+          outcome.detail = "could not be stored";
+        }
+      }
     }
     ignore(parts_.objects.remove(kBucket, keys), "swept at the next start");
   }
+  return answer(order, outcomes);
+}
+
+http::Response Stow::answer(const Order& order, const std::vector<Outcome>& outcomes) const {
   const auto failed = static_cast<std::size_t>(std::count_if(
       outcomes.begin(), outcomes.end(), [](const Outcome& one) { return one.failure != 0; }));
-  const int status = failed == 0 ? 200 : failed == outcomes.size() ? 409 : 202;
-  return http::text_response(status, "application/dicom+json", answer_body(order, outcomes).dump());
+  // Google knows no 202.
+  const bool some = failed < outcomes.size() && !order.google;
+  const int status = failed == 0 ? 200 : some ? 202 : 409;
+  std::vector<Outcome> told = outcomes;
+  for (Outcome& outcome : told) {
+    if (order.google && outcome.failure != 0) outcome.failure = kProcessingFailure;
+  }
+  const json body = answer_body(order, told);
+  if (!order.json) {
+    return http::text_response(status, "application/dicom+xml", print_native_xml(body));
+  }
+  return http::text_response(status, "application/dicom+json", body.dump());
+}
+
+Result<Stow::There> Stow::look(const Order& order, const Outcome& outcome) {
+  TRY_ASSIGN(const std::vector<ServedInstance> found,
+             parts_.index.instances(order.data_store,
+                                    {outcome.study_instance_uid, outcome.series_instance_uid,
+                                     outcome.sop_instance_uid},
+                                    0, 1));
+  if (found.empty()) return There::nothing;
+  return found.front().blob == outcome.blob ? There::same : There::other;
+}
+
+Result<bool> Stow::settled(const Order& order, Outcome& outcome) {
+  if (!order.google || outcome.failure != 0) return false;
+  TRY_ASSIGN(const There there, look(order, outcome));
+  if (there == There::other) {
+    outcome.failure = kProcessingFailure;
+    outcome.detail = "already exists";
+  }
+  return there != There::nothing;
 }
 
 // The rows of a job's files go when it ends; what it wrote says what became of each.
@@ -301,6 +353,7 @@ Result<std::vector<std::string>> Stow::failures_of(const ImportJobRecord& job, s
   namespace hi = wire::healthimaging;
   std::vector<std::string> failures(count, "not imported");
   if (job.status != "COMPLETED") return failures;
+  if (is_google_uri(job.input_s3_uri)) return std::vector<std::string>(count);  // and are looked at
   const auto folder = hi::parse_s3_uri(hi::job_folder(job.output_s3_uri, job.data_store, job.id));
   ASSERT(folder.has_value());
   const ObjectName name{folder->bucket, folder->key + "SUCCESS/success.ndjson"};
@@ -329,7 +382,8 @@ Result<std::vector<std::string>> Stow::import(const Order& order, const std::str
   wanted.data_store = order.data_store;
   wanted.name = "stow";
   wanted.role_arn = "arn:aws:iam::123456789012:role/stow";
-  wanted.input_s3_uri = std::string("s3://") + kBucket + "/" + folder + "/";
+  wanted.input_s3_uri = order.google ? std::string("gs://") + kBucket + "/" + folder + "/**"
+                                     : std::string("s3://") + kBucket + "/" + folder + "/";
   wanted.output_s3_uri = std::string("s3://") + kBucket + "/output/" + folder + "/";
   TRY_ASSIGN(ImportJobRecord job,
              parts_.import_jobs.accept(

@@ -4,12 +4,14 @@
 #pragma once
 
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "datastore/api/gate.h"
 #include "datastore/engine/blobs.h"
+#include "datastore/engine/dicom_index.h"
 #include "datastore/engine/examiner.h"
 #include "datastore/engine/import_jobs.h"
 #include "datastore/engine/objects.h"
@@ -25,11 +27,16 @@ class Stow {
     Objects& objects;
     ImportJobs& import_jobs;
     Examiner& examiner;
+    DicomIndex& index;
     std::function<void()> job_accepted;
   };
   struct Order {
     std::string data_store;
-    std::string study;  // every instance must be of it; empty: of any
+    std::string study;      // every instance must be of it; empty: of any
+    std::string base_url;   // what addresses of studies begin with
+    bool admitted = false;  // the caller was let in already: the request is not signed
+    bool google = false;    // Google's rules and answers (contracts/google-healthcare section 6)
+    bool json = true;       // of Google's answers: else XML
   };
   // Bodies: contracts/healthimaging/quotas.json.
   static constexpr std::uint64_t kMostBytes = 1'000'000'000;
@@ -44,7 +51,25 @@ class Stow {
 
  private:
   friend class StowExchange;
+  struct Outcome {
+    std::string sop_class_uid;  // empty where nobody could tell
+    std::string sop_instance_uid;
+    std::string study_instance_uid;
+    std::string series_instance_uid;
+    Digest blob;
+    int failure = 0;  // 0: stored
+    std::string detail;
+  };
+  enum class There { nothing, same, other };
   Result<http::Response> store(const Order& order, std::vector<BlobPin>& parts);
+  http::Response answer(const Order& order, const std::vector<Outcome>& outcomes) const;
+  static Result<Outcome> outcome_of(const Examination& examination,
+                                    const std::string& wanted_study);
+  static nlohmann::json answer_body(const Order& order, const std::vector<Outcome>& outcomes);
+  // What is in the data store under the three UIDs.
+  Result<There> look(const Order& order, const Outcome& outcome);
+  // Google: what is there already is refused, unless it is the same; true: nothing is to be done.
+  Result<bool> settled(const Order& order, Outcome& outcome);
   Result<std::vector<std::string>> failures_of(const ImportJobRecord& job, std::size_t count);
   // Runs the import of these files and gives the failure of each; empty where it was imported.
   Result<std::vector<std::string>> import(const Order& order, const std::string& folder,

@@ -74,12 +74,40 @@ Result<void> keep_overrides(sql::Database& database, const std::string& job,
   return {};
 }
 
+// What an operation of Google's keeps of its job's files: counters, and a log entry of each that
+// was refused. Nothing for a job that has none.
+Result<void> end_operation(sql::Database& database, const std::string& job,
+                           const std::string& message, int rpc_code, WallTime now) {
+  TRY_ASSIGN(const auto operation,
+             database.query_integer("SELECT id FROM google_operations WHERE job = ?", {job}));
+  if (!operation) return {};
+  TRY(database.run(
+      "UPDATE google_operations SET ended_at = ?1, error_code = ?2, error_message = ?3,"
+      " success = (SELECT COUNT(*) FROM import_files WHERE job = ?4"
+      "  AND state = 'examined' AND EXISTS (SELECT 1 FROM import_jobs WHERE id = ?4"
+      "  AND phase = 'published')),"
+      " failure = (SELECT COUNT(*) FROM import_files WHERE job = ?4"
+      "  AND state = 'failed') WHERE id = ?5",
+      {now, rpc_code, message, job, *operation}));
+  // "gs://bucket/" of the job's pattern, then the key.
+  TRY(database.run(
+      "INSERT INTO google_import_log (operation, ordinal, source, code, message)"
+      " SELECT ?1, f.ordinal,"
+      "  substr(j.input_s3_uri, 1, 5 + instr(substr(j.input_s3_uri, 6), '/')) || f.key,"
+      "  CASE f.failure_type WHEN 'InternalServerException' THEN 13 ELSE 3 END, f.failure_message"
+      " FROM import_files f JOIN import_jobs j ON j.id = f.job WHERE f.job = ?2"
+      "  AND f.state = 'failed'",
+      {*operation, job}));
+  return {};
+}
+
 }  // namespace
 
 ImportJobs::ImportJobs(Env& env, Catalogue& catalogue, ImportLimits limits)
     : env_(env), catalogue_(catalogue), limits_(limits) {}
 
-Result<ImportJobRecord> ImportJobs::accept(ImportJobRecord wanted, const ClientToken& token) {
+Result<ImportJobRecord> ImportJobs::accept(ImportJobRecord wanted, const ClientToken& token,
+                                           const Besides& besides) {
   wanted.id = make_id_text(env_);
   wanted.status = "SUBMITTED";
   wanted.phase = "accepted";
@@ -105,6 +133,7 @@ Result<ImportJobRecord> ImportJobs::accept(ImportJobRecord wanted, const ClientT
              wanted.role_arn, wanted.input_s3_uri, wanted.output_s3_uri,
              wanted.import_configuration, std::nullopt, wanted.submitted_at, std::nullopt}));
         TRY(keep_token(database, token, wanted.id));
+        if (besides) TRY(besides(database, wanted.id));
         return wanted;
       }));
   FAILPOINT(datastore_job_accepted);
@@ -210,6 +239,49 @@ Result<void> ImportJobs::begin(const ImportJobRecord& job, const std::string& bu
                             {env_.clock.wall_now(), job.id}));
     if (moved != 1) return permanent_error("datastore.wrong_phase", "The job has begun already.");
     return {};
+  });
+}
+
+Result<void> ImportJobs::begin_matching(const ImportJobRecord& job, const ObjectPattern& pattern) {
+  return catalogue_.write([&](sql::Database& database) -> Result<void> {
+    TRY_ASSIGN(const auto there,
+               database.query_integer("SELECT 1 FROM buckets WHERE name = ?", {pattern.bucket()}));
+    if (!there) {
+      return permanent_error("datastore.nothing_to_import", "the bucket does not exist");
+    }
+    std::int64_t ordinal = 0;
+    TRY_ASSIGN(sql::Statement rows,
+               database.query("SELECT key, blob, size_bytes FROM objects WHERE bucket = ?"
+                              " AND key >= ? ORDER BY key",
+                              {pattern.bucket(), pattern.prefix()}));
+    while (true) {
+      TRY_ASSIGN(const bool more, rows.next());
+      if (!more || !rows.text(0).starts_with(pattern.prefix())) break;
+      if (!pattern.matches(rows.text(0))) continue;
+      TRY(
+          database.run("INSERT INTO import_files (job, ordinal, key, blob, size_bytes, state)"
+                       " VALUES (?, ?, ?, ?, ?, 'pending')",
+                       {job.id, ordinal++, rows.text(0), rows.text(1), rows.integer(2)}));
+    }
+    if (ordinal == 0 && pattern.literal()) {
+      return permanent_error("datastore.nothing_to_import", "the object does not exist");
+    }
+    TRY_ASSIGN(const std::int64_t moved,
+               database.run("UPDATE import_jobs SET status = 'IN_PROGRESS', phase = 'listed',"
+                            " begun_at = ? WHERE id = ? AND phase = 'accepted'"
+                            " AND status = 'SUBMITTED'",
+                            {env_.clock.wall_now(), job.id}));
+    if (moved != 1) return permanent_error("datastore.wrong_phase", "The job has begun already.");
+    return {};
+  });
+}
+
+Result<bool> ImportJobs::cancelled(const std::string& job) {
+  return catalogue_.read([&](sql::Database& database) -> Result<bool> {
+    TRY_ASSIGN(const auto requested,
+               database.query_integer(
+                   "SELECT cancel_requested FROM google_operations WHERE job = ?", {job}));
+    return requested.value_or(0) != 0;
   });
 }
 
@@ -322,23 +394,26 @@ Result<std::vector<ImportedImageSet>> ImportJobs::image_sets(const std::string& 
 }
 
 Result<std::vector<std::string>> ImportJobs::conclude(const std::string& job) {
-  return end(job, "COMPLETED", std::nullopt);
+  return end(job, "COMPLETED", std::nullopt, 0);
 }
 
 Result<std::vector<std::string>> ImportJobs::fail(const std::string& job,
-                                                  const std::string& message) {
-  return end(job, "FAILED", message);
+                                                  const std::string& message, int rpc_code) {
+  return end(job, "FAILED", message, rpc_code);
 }
 
 Result<std::vector<std::string>> ImportJobs::end(const std::string& job, const std::string& status,
-                                                 const std::optional<std::string>& message) {
+                                                 const std::optional<std::string>& message,
+                                                 int rpc_code) {
   using Blobs = std::vector<std::string>;
   return catalogue_.write([&](sql::Database& database) -> Result<Blobs> {
+    const WallTime now = env_.clock.wall_now();
     TRY_ASSIGN(const std::int64_t ended,
                database.run("UPDATE import_jobs SET status = ?, message = ?, ended_at = ?"
                             " WHERE id = ? AND status IN ('SUBMITTED', 'IN_PROGRESS')",
-                            {status, message, env_.clock.wall_now(), job}));
+                            {status, message, now, job}));
     if (ended != 1) return permanent_error("datastore.wrong_phase", "The job has ended already.");
+    TRY(end_operation(database, job, message.value_or(""), rpc_code, now));
     Blobs garbage;
     TRY_ASSIGN(sql::Statement rows,
                database.query("SELECT DISTINCT f.blob FROM import_files f WHERE f.job = ?"

@@ -5,6 +5,7 @@
 //   and from each of them --fail()--> FAILED
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,6 +15,7 @@
 #include "datastore/engine/client_tokens.h"
 #include "datastore/engine/examination.h"
 #include "datastore/engine/import_overrides.h"
+#include "datastore/engine/object_pattern.h"
 
 namespace isthmus::datastore {
 
@@ -70,8 +72,12 @@ class ImportJobs {
  public:
   ImportJobs(Env& env, Catalogue& catalogue, ImportLimits limits);
 
-  // `wanted` without id, status, phase and dates. Durable before it returns.
-  Result<ImportJobRecord> accept(ImportJobRecord wanted, const ClientToken& token);
+  using Besides = std::function<Result<void>(sql::Database&, const std::string& job)>;
+
+  // `wanted` without id, status, phase and dates. Durable before it returns, together with what
+  // `besides` writes.
+  Result<ImportJobRecord> accept(ImportJobRecord wanted, const ClientToken& token,
+                                 const Besides& besides = {});
   Result<ImportJobRecord> find(const std::string& data_store, const std::string& id);
   // In order of submission, behind the job `after` (an id; empty: from the first).
   Result<std::vector<ImportJobRecord>> list(const std::string& data_store,
@@ -87,6 +93,11 @@ class ImportJobs {
   Result<void> begin(const ImportJobRecord& job, const std::string& bucket,
                      const std::string& prefix, const std::vector<OverrideText>& overrides = {},
                      const std::vector<std::string>& beside = {});
+  // The same for an import of Google's: the objects of the pattern, and their number has no quota.
+  // "datastore.nothing_to_import" (permanent) when a literal names none.
+  Result<void> begin_matching(const ImportJobRecord& job, const ObjectPattern& pattern);
+  // Whether an import of Google's is to end before its time.
+  Result<bool> cancelled(const std::string& job);
   Result<std::vector<OverrideText>> overrides(const std::string& job);
   Result<std::vector<PendingFile>> pending(const std::string& job);
   Result<void> record(const std::string& job, std::int64_t ordinal, const Examination& examination);
@@ -98,11 +109,13 @@ class ImportJobs {
   Result<std::vector<ImportedImageSet>> image_sets(const std::string& job);
   // COMPLETED. Gives the blobs that the job may have been the last to name.
   Result<std::vector<std::string>> conclude(const std::string& job);
-  Result<std::vector<std::string>> fail(const std::string& job, const std::string& message);
+  // `rpc_code` is what an operation of Google's says (google.rpc.Code).
+  Result<std::vector<std::string>> fail(const std::string& job, const std::string& message,
+                                        int rpc_code = 13);
 
  private:
   Result<std::vector<std::string>> end(const std::string& job, const std::string& status,
-                                       const std::optional<std::string>& message);
+                                       const std::optional<std::string>& message, int rpc_code);
 
   Env& env_;
   Catalogue& catalogue_;

@@ -2,6 +2,7 @@
 // in one transaction.
 #include <map>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/failpoint.h"
 #include "datastore/engine/image_sets.h"
@@ -11,23 +12,61 @@
 namespace isthmus::datastore {
 namespace {
 
+// A Healthcare import ignores what is there already, by the three UIDs, and keeps the first of what
+// comes twice; series hold together whatever else their files say.
+class GoogleRules {
+ public:
+  explicit GoogleRules(const ImportJobRecord& job)
+      : applies_(is_google_uri(job.input_s3_uri)), data_store_(job.data_store) {}
+  bool applies() const { return applies_; }
+
+  Result<bool> ignores(sql::Database& database, const std::string& study, const std::string& series,
+                       const std::string& instance) {
+    if (!seen_.insert(study + " " + series + " " + instance).second) return true;
+    TRY_ASSIGN(const auto there,
+               database.query_integer("SELECT 1 FROM image_sets s JOIN instances i"
+                                      " ON i.image_set = s.id AND i.end_version IS NULL"
+                                      " WHERE s.data_store = ? AND s.series_instance_uid = ?"
+                                      " AND s.study_instance_uid = ? AND s.state <> 'DELETED'"
+                                      " AND i.sop_instance_uid = ? LIMIT 1",
+                                      {data_store_, series, study, instance}));
+    return there.has_value();
+  }
+  static Digest grouping(const std::string& study, const std::string& series) {
+    return sha256("series " + study + " " + series);
+  }
+
+ private:
+  const bool applies_;
+  const std::string data_store_;
+  std::set<std::string> seen_;
+};
+
 struct ExaminedFiles {
   std::vector<std::int64_t> ordinals;
   std::vector<FileToPlace> files;
 };
 
-Result<ExaminedFiles> read_examined(sql::Database& database, const std::string& job) {
+Result<ExaminedFiles> read_examined(sql::Database& database, const ImportJobRecord& job) {
   ExaminedFiles examined;
+  GoogleRules rules(job);
   TRY_ASSIGN(sql::Statement rows,
-             database.query("SELECT ordinal, sop_instance_uid, series_instance_uid, grouping"
+             database.query("SELECT ordinal, sop_instance_uid, series_instance_uid, grouping,"
+                            " COALESCE(json_extract(attributes, '$.StudyInstanceUID'), '')"
                             " FROM import_files WHERE job = ? AND state = 'examined'"
                             " ORDER BY ordinal",
-                            {job}));
+                            {job.id}));
   while (true) {
     TRY_ASSIGN(const bool more, rows.next());
     if (!more) return examined;
-    const std::optional<Digest> grouping = Digest::from_hex(rows.text(3));
+    std::optional<Digest> grouping = Digest::from_hex(rows.text(3));
     if (!grouping) return fatal_error("datastore.io", "A row of the catalogue is damaged.");
+    if (rules.applies()) {
+      TRY_ASSIGN(const bool ignored,
+                 rules.ignores(database, rows.text(4), rows.text(2), rows.text(1)));
+      if (ignored) continue;
+      grouping = GoogleRules::grouping(rows.text(4), rows.text(2));
+    }
     examined.ordinals.push_back(rows.integer(0));
     examined.files.push_back({rows.text(1), rows.text(2), *grouping});
   }
@@ -138,7 +177,7 @@ Result<void> ImportJobs::publish(const ImportJobRecord& job) {
     if (moved != 1) {
       return permanent_error("datastore.wrong_phase", "The job is not where it can be published.");
     }
-    TRY_ASSIGN(const ExaminedFiles examined, read_examined(database, job.id));
+    TRY_ASSIGN(const ExaminedFiles examined, read_examined(database, job));
     TRY_ASSIGN(const std::vector<KnownImageSet> known,
                read_known(database, job.data_store, examined.files));
     const std::vector<PlannedImageSet> plan =

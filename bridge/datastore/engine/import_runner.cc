@@ -13,6 +13,7 @@ constexpr Milliseconds kLookAgain{1'000};
 constexpr Milliseconds kAfterTrouble{2'000};
 constexpr std::size_t kJobsAtOnce = 4;
 constexpr std::uint64_t kMostOverrideBytes = 1 * MiB;
+constexpr int kRpcCancelled = 1, kRpcNotFound = 5, kRpcInternal = 13;  // google.rpc.Code
 constexpr int kWorkerStarts = 3;  // in a row without success, then the job fails
 
 Error stopped() {
@@ -111,9 +112,11 @@ Result<void> ImportRunner::advance(const ImportJobRecord& job) {
     phase = "listed";
   }
   if (phase == "listed") {
-    TRY(examine_pending(job));
+    const Result<void> examined = examine_pending(job);
+    if (!examined && examined.error().code != "datastore.cancelled") return examined;
     TRY(jobs_.publish(job));
   }
+  if (is_google_uri(job.input_s3_uri)) return conclude_google(job);
   TRY(write_import_output(jobs_, objects_, blobs_, job));
   TRY_ASSIGN(const std::vector<std::string> garbage, jobs_.conclude(job.id));
   objects_.collect(garbage);
@@ -121,7 +124,22 @@ Result<void> ImportRunner::advance(const ImportJobRecord& job) {
   return {};
 }
 
+// What a cancelled import has examined stays: nobody would know otherwise what is there.
+Result<void> ImportRunner::conclude_google(const ImportJobRecord& job) {
+  TRY_ASSIGN(const std::vector<PendingFile> left, jobs_.pending(job.id));
+  TRY_ASSIGN(const std::vector<std::string> garbage,
+             left.empty() ? jobs_.conclude(job.id)
+                          : jobs_.fail(job.id, "operation was cancelled", kRpcCancelled));
+  objects_.collect(garbage);
+  env_.log.info("datastore.import_completed", {{"job", job.id}});
+  return {};
+}
+
 Result<void> ImportRunner::begin(const ImportJobRecord& job) {
+  if (is_google_uri(job.input_s3_uri)) {
+    TRY_ASSIGN(const ObjectPattern pattern, ObjectPattern::parse(job.input_s3_uri));
+    return jobs_.begin_matching(job, pattern);
+  }
   const auto input = wire::healthimaging::parse_s3_uri(job.input_s3_uri);
   if (!input) return permanent_error("datastore.import_refused", "inputS3Uri cannot be read.");
   std::vector<std::string> beside;
@@ -170,8 +188,8 @@ Result<void> ImportRunner::examine_pending(const ImportJobRecord& job) {
     while (true) {
       const std::size_t at = next++;
       if (at >= files.size()) return;
-      Result<void> examined =
-          stopping_ ? Result<void>(stopped()) : examine_one(job, files[at], overrides);
+      Result<void> examined = may_go_on(job);
+      if (examined) examined = examine_one(job, files[at], overrides);
       if (examined) continue;
       next = files.size();
       const std::lock_guard lock(mutex);
@@ -185,6 +203,14 @@ Result<void> ImportRunner::examine_pending(const ImportJobRecord& job) {
   }
   for (Thread& thread : threads) thread.join();
   return outcome;
+}
+
+Result<void> ImportRunner::may_go_on(const ImportJobRecord& job) {
+  if (stopping_) return stopped();
+  if (!is_google_uri(job.input_s3_uri)) return {};
+  TRY_ASSIGN(const bool cancelled, jobs_.cancelled(job.id));
+  if (cancelled) return permanent_error("datastore.cancelled", "The import was cancelled.");
+  return {};
 }
 
 Result<void> ImportRunner::examine_one(const ImportJobRecord& job, const PendingFile& file,
@@ -204,7 +230,8 @@ Result<void> ImportRunner::settle(const ImportJobRecord& job, Error error,
   worker_starts_failed = error.code == "datastore.worker_start" ? worker_starts_failed + 1 : 0;
   if (error.fate == Fate::transient && worker_starts_failed < kWorkerStarts) return error;
   env_.log.error("datastore.import_failed", {{"job", job.id}, {"code", error.code}});
-  TRY_ASSIGN(const std::vector<std::string> garbage, jobs_.fail(job.id, error.message));
+  const int rpc_code = error.code == "datastore.nothing_to_import" ? kRpcNotFound : kRpcInternal;
+  TRY_ASSIGN(const std::vector<std::string> garbage, jobs_.fail(job.id, error.message, rpc_code));
   objects_.collect(garbage);
   return {};
 }

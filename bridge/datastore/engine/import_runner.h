@@ -44,6 +44,9 @@ class ImportRunner {
   void run(Run& run);
   Result<void> advance(const ImportJobRecord& job);
   Result<void> begin(const ImportJobRecord& job);
+  Result<void> conclude_google(const ImportJobRecord& job);
+  // "datastore.stopping", "datastore.cancelled".
+  Result<void> may_go_on(const ImportJobRecord& job);
   Result<void> examine_pending(const ImportJobRecord& job);
   Result<void> examine_one(const ImportJobRecord& job, const PendingFile& file,
                            const ImportOverrides& overrides);

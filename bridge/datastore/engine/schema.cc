@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "datastore/engine/schema_google.h"
 #include "datastore/engine/schema_objects.h"
 #include "datastore/engine/schema_pixels.h"
 #include "datastore/engine/schema_search.h"
@@ -281,7 +282,8 @@ std::span<const sql::Migration> catalogue_migrations() {
       {kBuckets, {}},         {kImaging, {}},
       {kChanges, {}},         {kEvents, {}},
       {kPixelDataSchema, {}}, {kPixelDataOfFilesSchema, {}},
-      {kObjectsSchema, {}},   search_columns_migration()};
+      {kObjectsSchema, {}},   search_columns_migration(),
+      {kGoogleSchema, {}}};
   return migrations;
 }
 
