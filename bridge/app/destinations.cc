@@ -3,6 +3,7 @@
 #include <array>
 #include <nlohmann/json.hpp>
 
+#include "app/aws_destination.h"
 #include "app/config.h"
 #include "http/loopback.h"
 #include "imports/healthimaging.h"
@@ -65,6 +66,7 @@ Result<std::unique_ptr<ConfiguredDestination>> make_destination(Env& env, const 
                                                                 datastore::DataStore& data_store,
                                                                 const datastore::AccessKey& key) {
   const auto setting = [&](const char* last) { return "destinations." + name + "." + last; };
+  if (settings.text(setting("kind")) == "aws") return make_aws_destination(env, settings, name);
   const std::string bucket = settings.text(setting("bucket"));
   const std::string region = settings.text("datastore.region");
   auto made = std::make_unique<ConfiguredDestination>();

@@ -17,6 +17,7 @@ namespace isthmus::app {
 // Everything one destination is made of, in order of construction.
 struct ConfiguredDestination {
   std::unique_ptr<http::Transport> transport;
+  std::unique_ptr<http::Transport> local_transport;  // for what is on this machine; none: embedded
   std::unique_ptr<CredentialsSource> credentials;
   std::unique_ptr<ObjectStore> store;
   std::unique_ptr<ImportService> service;
@@ -28,7 +29,8 @@ struct ConfiguredDestination {
 // before it is first used.
 Result<datastore::AccessKey> datastore_access_key(Env& env, const Settings& settings);
 
-// kind=embedded: provisions bucket and data store, then joins the clients to it by loopback.
+// kind=embedded: provisions bucket and data store, then joins the clients to it by loopback. For
+// the other kinds as their own headers say.
 Result<std::unique_ptr<ConfiguredDestination>> make_destination(Env& env, const Settings& settings,
                                                                 const std::string& name,
                                                                 datastore::DataStore& data_store,

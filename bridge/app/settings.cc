@@ -1,5 +1,6 @@
 #include "app/settings.h"
 
+#include "app/aws_destination.h"
 #include "app/certificates.h"
 #include "app/configured_senders.h"
 
@@ -410,6 +411,7 @@ struct SettingsParser {
     if (s.text("data_dir").empty()) problem("data_dir must not be empty.");
     for (std::string& sentence : certificate_problems(s)) problem(std::move(sentence));
     for (std::string& sentence : configured_senders(s).problems) problem(std::move(sentence));
+    for (std::string& sentence : destination_problems(s)) problem(std::move(sentence));
   }
 };
 
@@ -431,7 +433,7 @@ std::vector<std::string_view> choices_of(std::string_view name) {
   if (name == "dimse.tls.client_certificates") return {"required", "none"};
   if (name == "dimse.tls.profile") return {"bcp195", "bcp195-modified", "bcp195-rfc7525"};
   if (name == "destinations.*.on_conflict") return {"deliver", "quarantine"};
-  if (name == "destinations.*.kind") return {"embedded"};
+  if (name == "destinations.*.kind") return {"embedded", "aws"};
   if (name == "senders.*.commitment") {
     return {"default", "none", "spooled", "staged", "imported"};
   }

@@ -191,6 +191,28 @@ TEST(Settings, ANameOfTheSitesOwnIsCheckedWhereverItComesFrom) {
                           HasSubstr("\"A\" under destinations"), HasSubstr("\"\" under senders")));
 }
 
+TEST(Settings, ACloudNeedsItsRegionAndItsDataStore) {
+  Sources sources;
+  sources.overrides = {"destinations.cloud.kind=aws"};
+  EXPECT_THAT(sources.parse().problems,
+              ElementsAre(HasSubstr("destinations.cloud.region must be set")));
+
+  sources.overrides = {"destinations.cloud.kind=aws",
+                       "destinations.cloud.region=eu-central-1",
+                       "destinations.cloud.datastore_id=short",
+                       "destinations.cloud.fips=true",
+                       "destinations.cloud.endpoint=https://example.org",
+                       "destinations.cloud.s3_endpoint=nonsense"};
+  EXPECT_THAT(sources.parse().problems,
+              ElementsAre(HasSubstr("destinations.cloud.datastore_id"),
+                          HasSubstr("destinations.cloud.endpoint: FIPS"),
+                          HasSubstr("destinations.cloud.s3_endpoint: FIPS")));
+
+  sources.overrides = {"destinations.cloud.kind=aws", "destinations.cloud.region=eu-central-1",
+                       "destinations.cloud.datastore_id=0123456789abcdef0123456789abcdef"};
+  EXPECT_THAT(sources.parse().problems, IsEmpty());
+}
+
 TEST(Settings, BrokenJsonSaysWhere) {
   Sources sources;
   sources.file = "{\"dimse\": {";
