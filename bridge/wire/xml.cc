@@ -8,8 +8,6 @@ namespace isthmus::wire {
 
 namespace {
 
-constexpr int kMaxDepth = 16;
-
 pugi::xml_node node_of(const void* node) {
   return pugi::xml_node(
       const_cast<pugi::xml_node_struct*>(static_cast<const pugi::xml_node_struct*>(node)));
@@ -22,7 +20,11 @@ XmlElement element_of(pugi::xml_node node) {
 // pugixml walks without recursion; so a hostile depth costs nothing but the walk up to the limit.
 class DepthCheck : public pugi::xml_tree_walker {
  public:
-  bool for_each(pugi::xml_node&) override { return depth() <= kMaxDepth; }
+  explicit DepthCheck(int most) : most_(most) {}
+  bool for_each(pugi::xml_node&) override { return depth() <= most_; }
+
+ private:
+  const int most_;
 };
 
 void append_escaped(std::string& out, std::string_view text) {
@@ -54,6 +56,10 @@ void append_escaped(std::string& out, std::string_view text) {
 
 std::string XmlElement::name() const {
   return node_of(node_).name();
+}
+
+std::string XmlElement::attribute(const char* name) const {
+  return node_of(node_).attribute(name).value();
 }
 
 XmlElement XmlElement::child(const char* name) const {
@@ -94,7 +100,7 @@ XmlDocument::XmlDocument(XmlDocument&&) noexcept = default;
 XmlDocument& XmlDocument::operator=(XmlDocument&&) noexcept = default;
 
 Result<XmlDocument> XmlDocument::parse(std::string_view text, std::string_view root_name,
-                                       std::uint64_t limit, const char* error_code) {
+                                       std::uint64_t limit, const char* error_code, int max_depth) {
   const auto refused = [&](const char* why) {
     return permanent_error(error_code, fmt::format("Not a <{}> document: {}.", root_name, why));
   };
@@ -114,7 +120,7 @@ Result<XmlDocument> XmlDocument::parse(std::string_view text, std::string_view r
   }
   if (roots != 1) return refused("it has not exactly one root");
   if (root_name != state->document.document_element().name()) return refused("the root is another");
-  DepthCheck depth;
+  DepthCheck depth(max_depth);
   if (!state->document.traverse(depth)) return refused("it is nested too deeply");
   return XmlDocument(std::move(state));
 }

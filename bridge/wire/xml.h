@@ -21,6 +21,8 @@ class XmlElement {
   explicit XmlElement(const void* node) : node_(node) {}
   bool present() const { return node_ != nullptr; }
   std::string name() const;
+  // Empty when it is not there.
+  std::string attribute(const char* name) const;
   // The first child element of that name.
   XmlElement child(const char* name) const;
   std::vector<XmlElement> children(const char* name) const;
@@ -36,9 +38,10 @@ class XmlElement {
 class XmlDocument {
  public:
   // Refuses what is not one well-formed element, any DOCTYPE (so no entities but the five), more
-  // than `limit` bytes, nesting above 16, and a root of another name: `error_code` (permanent).
+  // than `limit` bytes, nesting above `depth`, and a root of another name: `error_code`
+  // (permanent).
   static Result<XmlDocument> parse(std::string_view text, std::string_view root_name,
-                                   std::uint64_t limit, const char* error_code);
+                                   std::uint64_t limit, const char* error_code, int depth = 16);
   XmlElement root() const;
   ~XmlDocument();
   XmlDocument(XmlDocument&&) noexcept;
