@@ -143,6 +143,8 @@ api::StowOptions stow_options(const Settings& settings) {
   api::StowOptions options;
   options.max_body_bytes = number("stow.max_body_bytes");
   options.max_instance_bytes = number("stow.max_instance_bytes");
+  options.max_metadata_bytes = number("stow.max_metadata_bytes");
+  options.scratch_directory = spool_directory(settings) / "stow";
   options.max_parts = number("stow.max_parts");
   options.requests = number("stow.requests");
   options.request_timeout = settings.duration("stow.request_timeout_s");
@@ -318,6 +320,7 @@ class OpenBridge : public Bridge {
     if (settings_.flag("stow.enabled")) {
       const api::StowOptions options = stow_options(settings_);
       stow_ = api::make_stow_receiver(env_, *spool_, *admission_, senders_, options);
+      TRY(stow_->recover());
       stow_->add_routes(*gateway_);
       http_options.body_bytes = std::max(http_options.body_bytes, options.max_body_bytes);
     }

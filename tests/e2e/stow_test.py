@@ -248,7 +248,41 @@ def a_stranger_is_refused_and_remembered(folder):
         assert status == 200, (status, text)
 
 
-TESTS = (by_curl, by_dicomweb_client, by_orthanc, every_valid_file, kill_while_uploading,
+def metadata_and_bulk_data(folder):
+    """As DICOM JSON with bulk data; what was put together is imported, and dcmdump reads it."""
+    uid = "2.25.88.1.1"
+    text = {"00080016": ("UI", "1.2.840.10008.5.1.4.1.1.7"), "00080018": ("UI", uid), "00080060": ("CS", "OT"),
+            "00100020": ("LO", "SYNTHETIC"), "0020000D": ("UI", "2.25.88"), "0020000E": ("UI", "2.25.88.1"),
+            "00280004": ("CS", "MONOCHROME2")}
+    numbers = {"00280002": 1, "00280010": 16, "00280011": 16, "00280100": 8, "00280101": 8, "00280102": 7,
+               "00280103": 0}
+    instance = {tag: {"vr": vr, "Value": [value]} for tag, (vr, value) in text.items()}
+    instance.update({tag: {"vr": "US", "Value": [value]} for tag, value in numbers.items()})
+    instance["00100010"] = {"vr": "PN", "Value": [{"Alphabetic": "Synthetic^Nobody"}]}
+    instance["7FE00010"] = {"vr": "OB", "BulkDataURI": "pixels"}
+    boundary = "x"
+    content = b"".join([
+        b"--x\r\nContent-Type: application/dicom+json\r\n\r\n", json.dumps([instance]).encode(),
+        b"\r\n--x\r\nContent-Type: application/octet-stream\r\nContent-Location: pixels\r\n\r\n", bytes(range(256)),
+        b"\r\n--x--\r\n"])
+    with Daemon(folder, **KEPT) as daemon:
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.http_port, timeout=60)
+        status, answer = post(connection, content,
+                              f'multipart/related; type="application/dicom+json"; boundary={boundary}')
+        connection.close()
+        assert status == 200 and uids_of(answer) == [uid], (status, answer)
+        daemon.wait_settled(120)
+        assert daemon.totals()["imported"] == 1, daemon.totals()
+        s3 = daemon.s3()
+        key, = [key for key in bucket_objects(s3) if "/in/" in key]
+        (folder / "made.dcm").write_bytes(body(s3, key))
+        done = subprocess.run(["dcmdump", "+P", "0010,0010", "+P", "7fe0,0010", str(folder / "made.dcm")],
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0 and "[Synthetic^Nobody]" in done.stdout, done.stderr + done.stdout
+        assert not list((folder / "data/spool/stow").iterdir())
+
+
+TESTS = (by_curl, metadata_and_bulk_data, by_dicomweb_client, by_orthanc, every_valid_file, kill_while_uploading,
          a_stranger_is_refused_and_remembered)
 for test in TESTS:
     if len(sys.argv) > 1 and test.__name__ not in sys.argv[1:]:

@@ -152,7 +152,7 @@ std::uint16_t failure_reason(const Error& error) {
   if (error.code == "dicom.other_study") return kOtherStudy;
   if (error.code == "dicom.transfer_syntax_not_supported") return kNoSuchSyntax;
   if (error.code == "dicom.not_part10" || error.code == "dicom.no_transfer_syntax" ||
-      error.code == "stow.part_media_type") {
+      error.code == "dicom_model.malformed" || error.code.starts_with("stow.")) {
     return kUnreadable;
   }
   return dicom::store_status_of(error, "").code;

@@ -17,6 +17,7 @@ namespace isthmus::api::stow {
 constexpr std::uint16_t kOtherStudy = 0xA901;    // not of the study in the path
 constexpr std::uint16_t kNoSuchSyntax = 0xC122;  // transfer syntax not supported
 constexpr std::uint16_t kUnreadable = 0xC000;
+constexpr std::uint16_t kCoerced = 0xB000;      // a warning: said to be UTF-8, as it came
 constexpr std::uint16_t kHeadDiffers = 0xB007;  // a warning: file meta information names another
 
 struct Outcome {

@@ -23,7 +23,9 @@ StowExchange::StowExchange(Core& core, Asking asking, SenderShares::Place place)
       asking_(std::move(asking)),
       place_(std::move(place)),
       instances_(core_, asking_),
-      parts_(make_file_parts(instances_)),
+      parts_(asking_.plan.kind == BodyKind::files
+                 ? make_file_parts(instances_)
+                 : make_metadata_parts(core_, instances_, asking_.plan.kind)),
       began_(core.env.clock.steady_now()) {
   core_.open.add(1);
   if (asking_.plan.gzip) gzip_.emplace();

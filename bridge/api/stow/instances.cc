@@ -76,23 +76,25 @@ Result<Outcome> Instances::store(InstanceIntake& intake) {
   return outcome;
 }
 
-void Instances::conclude(InstanceIntake& intake) {
+void Instances::conclude(InstanceIntake& intake, std::optional<std::uint16_t> warning) {
   auto outcome = store(intake);
   if (outcome.ok()) {
     ++stored_;
+    if (warning) outcome->warning = warning;
     return add(std::move(outcome).value());
   }
-  note(outcome.error(), intake.received_bytes());
-  Outcome failed = Outcome::failed(outcome.error());
-  failed.sop_class_uid = uid_or_nothing(intake.seen_sop_class_uid());
-  failed.sop_instance_uid = uid_or_nothing(intake.seen_sop_instance_uid());
-  failed.unreadable = failed.unreadable && intake.received_bytes() > 0;
-  add(std::move(failed));
+  refuse(outcome.error(), intake.received_bytes(), intake.seen_sop_class_uid(),
+         intake.seen_sop_instance_uid());
 }
 
-void Instances::refuse(const Error& error, std::uint64_t received_bytes) {
+void Instances::refuse(const Error& error, std::uint64_t received_bytes,
+                       std::string_view sop_class_uid, std::string_view sop_instance_uid) {
   note(error, received_bytes);
-  add(Outcome::failed(error));
+  Outcome failed = Outcome::failed(error);
+  failed.sop_class_uid = uid_or_nothing(sop_class_uid);
+  failed.sop_instance_uid = uid_or_nothing(sop_instance_uid);
+  failed.unreadable = failed.unreadable && received_bytes > 0;
+  add(std::move(failed));
 }
 
 void Instances::note(const Error& error, std::uint64_t received_bytes) const {

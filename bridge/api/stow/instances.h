@@ -15,8 +15,11 @@ class Instances {
 
   InstanceIntake begin() const;
   // After the instance's last byte: commits it, or says why not. Logs what is refused.
-  void conclude(InstanceIntake& intake);
-  void refuse(const Error& error, std::uint64_t received_bytes);
+  // `warning`: of what was done to it on the way.
+  void conclude(InstanceIntake& intake, std::optional<std::uint16_t> warning = {});
+  // One that never came so far, with its UIDs where they are known.
+  void refuse(const Error& error, std::uint64_t received_bytes, std::string_view sop_class_uid = {},
+              std::string_view sop_instance_uid = {});
 
   Outcomes& outcomes() { return outcomes_; }
   std::size_t stored() const { return stored_; }

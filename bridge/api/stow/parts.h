@@ -16,5 +16,7 @@ class Parts : public wire::PartSink {
 
 // Part 10 files, one a part, straight into the spool. A part without a type is one too.
 std::unique_ptr<Parts> make_file_parts(Instances& instances);
+// Metadata and bulk data, which are put together when all are there.
+std::unique_ptr<Parts> make_metadata_parts(Core& core, Instances& instances, BodyKind kind);
 
 }  // namespace isthmus::api::stow

@@ -64,8 +64,12 @@ Result<void> plan_body(const http::Head& head, Plan& plan) {
     const auto inner = wire::parse_media_type(media->parameter("type", "application/dicom"));
     return inner ? inner->type : std::string();
   }();
-  if (type != "application/dicom") {
-    return unsupported("The type of multipart/related must be application/dicom.");
+  if (type == "application/dicom+json") {
+    plan.kind = BodyKind::json;
+  } else if (type == "application/dicom+xml") {
+    plan.kind = BodyKind::xml;
+  } else if (type != "application/dicom") {
+    return unsupported("The type of multipart/related is application/dicom, or its JSON or XML.");
   }
   auto boundary = wire::boundary_of(*media);
   if (!boundary) {

@@ -10,9 +10,15 @@
 namespace isthmus::api::stow {
 
 enum class AnswerForm { json, xml };
+enum class BodyKind {
+  files,  // Part 10 files
+  json,   // metadata of all instances in DICOM JSON, and bulk data
+  xml,    // metadata in the Native DICOM Model, a part for each instance, and bulk data
+};
 
 struct Plan {
-  std::string study;      // every instance is of it; empty: of any
+  std::string study;  // every instance is of it; empty: of any
+  BodyKind kind = BodyKind::files;
   bool multipart = true;  // else the body is one file
   std::string boundary;
   bool gzip = false;

@@ -1,6 +1,7 @@
 #include "api/problem.h"
 #include "api/stow.h"
 #include "api/stow/exchange.h"
+#include "api/stow/scratch.h"
 
 namespace isthmus::api {
 namespace {
@@ -25,6 +26,10 @@ class Receiver : public StowReceiver {
               env.metrics.gauge("stow_requests_open", "Store requests being worked on."),
               env.metrics.histogram("stow_request_seconds",
                                     "From the head of a Store request to its answer.")} {}
+
+  Result<void> recover() override {
+    return Scratch::sweep(core_.env, core_.options.scratch_directory);
+  }
 
   void add_routes(GuardedRouter& router) override {
     const auto action = [this](const Call& call) {

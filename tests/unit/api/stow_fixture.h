@@ -27,8 +27,10 @@ class StowFixture : public ::testing::Test {
   explicit StowFixture(SenderPolicy policy = everybody()) : senders_(std::move(policy)) {}
   void SetUp() override { open({}); }
   void open(api::StowOptions options) {
+    options.scratch_directory = env_.folder() / "scratch";
     router_ = std::make_unique<api::GuardedRouter>(env_, authenticator_, audit_);
     stow_ = api::make_stow_receiver(env_, spool_, admission_, senders_, std::move(options));
+    EXPECT_THAT(stow_->recover(), IsOk());
     stow_->add_routes(*router_);
   }
 
