@@ -51,8 +51,8 @@ struct HistoryEntry {
   std::string subject;  // "instance", "delivery", "batch", "import_job", "commitment",
                         // "metadata_update"
   std::string subject_id;
-  std::string event;       // "received", "opened", "intended", or a transition's event
-  std::string from_state;  // empty for the first three
+  std::string event;       // "received", "received_again", "opened", "intended", or a transition's
+  std::string from_state;  // empty for the first four
   std::string to_state;
   std::string why;  // "code: message", or empty
 };
@@ -123,12 +123,15 @@ class Ledger {
   // delivery too, and that waits until it is: an arrival is a promise already. `bytes`, when given,
   // is
   // made durable before the rows; returns when both are. Same identity (SOP Instance UID) and same
-  // data set digest as an instance known already: no new row, Receipt{that id, known}. Same UID
-  // with other bytes: a new instance that conflicts_with the first; with another study or patient
-  // besides it is flagged as an identity conflict and its deliveries go to quarantine
-  // ("identity_conflict"). An instance whose spool bytes were freed is still known.
+  // data set digest as an instance known already: no new row, Receipt{that id, known}; destinations
+  // of the arrival that it has no delivery to get one (I7), and if its bytes were freed or claimed
+  // for that, the row names the arrival's bytes from now on (Receipt::bytes_taken). Same UID with
+  // other bytes: a new instance that conflicts_with the first; its delivery waits for a person
+  // ("conflict") at destinations that say so. With another study or patient besides it is flagged
+  // as an identity conflict and all its deliveries go to quarantine ("identity_conflict"). An
+  // instance whose spool bytes were freed is still known.
   virtual Result<Receipt> record(const Arrival& arrival, Durable* bytes) = 0;
-  // True when an instance row with this id exists: start-up asks before it discards spool files.
+  // True when an instance row with this id exists.
   virtual Result<bool> has_instance(const InstanceId& id) = 0;
   virtual Result<std::optional<Instance>> instance(const InstanceId& id) = 0;
 
@@ -220,6 +223,7 @@ class Ledger {
   // Claims: from now on the bytes may be missing. Then the spool frees, then note_freed concludes.
   // Gives where they lie now: they may have been moved since sweepable() told.
   virtual Result<SpoolRef> claim_freeing(const InstanceId& instance) = 0;
+  // "ledger.no_transition" when it was received again meanwhile and holds other bytes now.
   virtual Result<void> note_freed(const InstanceId& instance) = 0;
   // Claimed and not concluded: what a restart has to go on with.
   virtual Result<std::vector<Sweepable>> being_freed() = 0;

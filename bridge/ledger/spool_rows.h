@@ -42,6 +42,9 @@ class SpoolRows {
   // nothing is changed, when it does not name `from` or is claimed for freeing.
   virtual Result<bool> move(const InstanceId& instance, const SpoolRef& from,
                             const SpoolRef& to) = 0;
+  // True when an instance that holds its bytes holds them there: start-up asks before it discards
+  // what it finds.
+  virtual Result<bool> names(const SpoolRef& ref) = 0;
   // Held instances with a reference behind `after` and before `before` (texts compared byte by
   // byte), in the order of references.
   virtual Result<std::vector<HeldInstance>> held(std::string_view after, std::string_view before,

@@ -87,6 +87,9 @@ struct Instance {
 struct Receipt {
   InstanceId id;
   bool known = false;
+  // Known, and it goes to another destination now, but its bytes had been freed: the row names the
+  // bytes that came, which stay. Else the bytes of a known instance are not needed.
+  bool bytes_taken = false;
 };
 
 }  // namespace isthmus

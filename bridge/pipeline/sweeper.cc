@@ -114,7 +114,9 @@ class Sweeper final : public Step {
       return {};
     }
     FAILPOINT(sweeper_bytes_removed);
-    TRY(ledger_.note_freed(instance.instance));
+    const Result<void> noted = ledger_.note_freed(instance.instance);
+    TRY_ASSIGN(const bool ours, still_ours(env_, noted, name(), instance.instance.text()));
+    if (!ours) return {};  // it was received again, and these were its old bytes
     freed_.add();
     env_.log.debug("instance.freed", {{"instance", instance.instance.text()}});
     return {};

@@ -36,7 +36,8 @@ class IncomingInstance {
   virtual void dataset_begins() = 0;
   // Returns when the instance would survive a power cut: its bytes, and its row or what the next
   // start makes the row of. Once. Same identity and digest known already: success, and these bytes
-  // are dropped; Receipt::known says so if the row came first. Errors as append, those of
+  // are dropped unless the row takes them (Receipt::bytes_taken); Receipt::known says so if the row
+  // came first. Errors as append, those of
   // Ledger::record, "spool.dataset_offset" (permanent) when the data set does not begin where
   // `identified` says, "spool.directory_sync_failed" and "spool.segment_sync_failed" (fatal): the
   // instance was not promised.

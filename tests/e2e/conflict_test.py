@@ -1,10 +1,12 @@
-"""Duplicates and conflicts through real associations: what is known is not sent again, what differs is
-kept beside it, and `isthmus spool` sees both. On segments and on files, and after a restart."""
+"""Duplicates and conflicts through real associations: what is known is not sent again, but for a
+destination that does not have it; what differs is kept beside it, and `isthmus spool` sees both. On
+segments and on files, and after a restart."""
 
 import shutil
 import threading
+import time
 
-from harness import Daemon, fail, in_temp_folder, make_study, raw_send
+from harness import Daemon, dcmsend, fail, in_temp_folder, make_study, raw_send
 from truth import rows, spool_is_whole
 
 
@@ -67,6 +69,60 @@ def duplicates_and_conflicts(folder, kind, on_conflict):
     assert daemon.stop() == 0
 
 
-for kind, on_conflict in (("segments", "deliver"), ("segments", "quarantine"), ("files", "deliver")):
+TWO_WAYS = {
+    "dimse.admission": "known",
+    "destinations.archive.kind": "embedded",
+    "destinations.archive.bucket": "isthmus-archive",
+    "destinations.archive.datastore_name": "archive",
+    "destinations.archive.starts_per_second": "100",
+    "senders.one.calling_ae_titles": "ONE",
+    "senders.one.destinations": "main",
+    "senders.other.calling_ae_titles": "OTHER",
+    "senders.other.destinations": "archive",
+}
+
+
+def went_to(daemon):
+    daemon.wait_settled()
+    return dict(rows(daemon, "SELECT destination, count(*) FROM delivery WHERE state = 'imported' "
+                             "GROUP BY destination"))
+
+
+def known_but_not_there(folder, kind):
+    """The same study by another sender, whose instances go elsewhere: while its bytes are held, and
+    once more after they were freed."""
+    for name, seed in (("held", 1), ("freed", 2)):
+        make_study(folder / name, series=1, instances=3, rows=32, cols=32, seed=seed)
+    daemon = Daemon(folder, spool__kind=kind, spool__segment_bytes="1MiB", spool__retention_s=0)
+    daemon.settings.update(TWO_WAYS)
+    with daemon:
+        dcmsend(daemon.dimse_port, folder / "held", "-aet", "ONE")
+        dcmsend(daemon.dimse_port, folder / "held", "-aet", "OTHER")
+        assert went_to(daemon) == {"main": 3, "archive": 3}, went_to(daemon)
+
+        dcmsend(daemon.dimse_port, folder / "freed", "-aet", "ONE")
+        assert went_to(daemon) == {"main": 6, "archive": 3}, went_to(daemon)
+        deadline = time.monotonic() + 60
+        while rows(daemon, "SELECT count(*) FROM instance WHERE freed_at IS NULL") != [(0,)]:
+            assert time.monotonic() < deadline, "not freed"
+            time.sleep(0.1)
+        assert daemon.stop() == 0
+        daemon.start()
+        dcmsend(daemon.dimse_port, folder / "freed", "-aet", "OTHER")
+        assert went_to(daemon) == {"main": 6, "archive": 6}, went_to(daemon)
+
+        assert rows(daemon, "SELECT count(*) FROM instance") == [(6,)]
+        story = daemon.command("history", rows(daemon, "SELECT id FROM instance ORDER BY rowid DESC")[0][0])
+        assert "received_again" in story.stdout, story.stdout
+        checked = daemon.command("check-ledger", check=False)
+        assert checked.returncode == 0, checked.stdout + checked.stderr
+        spool_is_whole(daemon)
+
+
+for kind in ("segments", "files"):
+    in_temp_folder(lambda folder: known_but_not_there(folder, kind))
+    print("passed: known, but not there:", kind, flush=True)
+for kind, on_conflict in (("segments", "deliver"), ("segments", "quarantine"), ("files", "deliver"),
+                          ("files", "quarantine")):
     in_temp_folder(lambda folder: duplicates_and_conflicts(folder, kind, on_conflict))
     print("passed:", kind, on_conflict, flush=True)

@@ -30,6 +30,14 @@ Result<bool> IntakeLedger::has_instance(const InstanceId& id) {
   return MemoryLedger::has_instance(id);
 }
 
+Result<bool> IntakeLedger::names(const SpoolRef& ref) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (forgotten_refs_.contains(ref.text)) return false;
+  }
+  return MemoryLedger::names(ref);
+}
+
 void IntakeLedger::fail_next_record(Error error, bool row_stays) {
   const std::lock_guard lock(mutex_);
   next_failure_.emplace(std::move(error), row_stays);
@@ -38,7 +46,10 @@ void IntakeLedger::fail_next_record(Error error, bool row_stays) {
 void IntakeLedger::forget(const InstanceId& id) {
   const std::lock_guard lock(mutex_);
   forgotten_.insert(id);
-  arrivals_.erase(id);
+  if (const auto known = arrivals_.find(id); known != arrivals_.end()) {
+    forgotten_refs_.insert(known->second.spool_ref.text);
+    arrivals_.erase(known);
+  }
 }
 
 std::vector<Arrival> IntakeLedger::arrivals() const {

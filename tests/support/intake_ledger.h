@@ -22,6 +22,7 @@ class IntakeLedger : public MemoryLedger {
 
   Result<Receipt> record(const Arrival& arrival, Durable* bytes) override;
   Result<bool> has_instance(const InstanceId& id) override;
+  Result<bool> names(const SpoolRef& ref) override;
 
   // --- faults ---------------------------------------------------------------------------------
   // The next record() fails after the bytes are durable; `row_stays` is a commit that reached the
@@ -30,7 +31,8 @@ class IntakeLedger : public MemoryLedger {
   // Called in record(): when the bytes are durable and the row is not yet; when the row is and
   // nobody knows.
   std::function<void()> before_row, after_row;
-  // As if the row had never been committed: has_instance() denies it.
+  // As if the row had never been committed: has_instance() and
+  // names() deny it.
   void forget(const InstanceId& id);
 
   // As if the sweeper had freed its bytes and concluded.
@@ -49,6 +51,7 @@ class IntakeLedger : public MemoryLedger {
   mutable std::mutex mutex_;
   std::map<InstanceId, Arrival> arrivals_;
   std::set<InstanceId> forgotten_;
+  std::set<std::string> forgotten_refs_;
   std::vector<Durable*> durables_;
   std::optional<std::pair<Error, bool>> next_failure_;
 };

@@ -28,8 +28,11 @@ class MemoryLedger : public Ledger, private SpoolRows, private ReceiverRows {
   // the caller, and nothing happens.
   using Hook = std::function<std::optional<Error>(std::string_view call)>;
 
-  MemoryLedger(Env& env, std::vector<std::string> destinations)
-      : env_(env), destinations_(std::move(destinations)) {}
+  MemoryLedger(Env& env, std::vector<std::string> destinations,
+               std::vector<std::string> quarantine_conflicts_at = {})
+      : env_(env),
+        destinations_(std::move(destinations)),
+        quarantine_conflicts_at_(std::move(quarantine_conflicts_at)) {}
 
   // As if the process had died and a new one had opened the ledger.
   void reopen();
@@ -120,9 +123,10 @@ class MemoryLedger : public Ledger, private SpoolRows, private ReceiverRows {
   // A row was made by follow(), or names other bytes than before.
   virtual void followed(const Arrival& /*arrival*/) {}
   virtual void moved(const InstanceId& /*instance*/, const SpoolRef& /*to*/) {}
+  // memory_spool_rows.cc
+  Result<bool> names(const SpoolRef& ref) override;
 
  private:
-  // memory_spool_rows.cc
   Result<SpoolPosition> position() override;
   Result<std::vector<Receipt>> follow(std::span<const Arrival> arrivals,
                                       const SpoolPosition& reached) override;
@@ -174,6 +178,8 @@ class MemoryLedger : public Ledger, private SpoolRows, private ReceiverRows {
   JobRow* find(const ImportJobId& id);
   InstanceRow* find(const InstanceId& id);
   Receipt make_row(const Arrival& arrival);
+  Receipt receive_again(InstanceRow& row, const Arrival& arrival);
+  void add_delivery(const InstanceRow& row, const std::string& destination);
   std::vector<DeliveryRow*> members(const BatchId& batch);
   bool move(DeliveryRow& row, DeliveryEvent event, std::string why);
   bool move(BatchRow& row, BatchEvent event, std::string why);
@@ -189,6 +195,7 @@ class MemoryLedger : public Ledger, private SpoolRows, private ReceiverRows {
 
   Env& env_;
   const std::vector<std::string> destinations_;
+  const std::vector<std::string> quarantine_conflicts_at_;
   mutable std::mutex mutex_;
   // In the order in which they were made.
   std::vector<InstanceRow> instances_;

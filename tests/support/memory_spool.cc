@@ -1,5 +1,7 @@
 #include "support/memory_spool.h"
 
+#include "ledger/spool_rows.h"
+
 namespace isthmus::test {
 
 class MemorySpool::Incoming : public IncomingInstance {
@@ -38,7 +40,8 @@ class MemorySpool::Incoming : public IncomingInstance {
     }
     Result<Receipt> receipt = spool_.ledger_->record(arrival, nullptr);
     // After a fatal error the row may exist: recover() decides.
-    if (receipt.ok() ? receipt->known : receipt.error().fate != Fate::fatal) {
+    const bool is_needless = receipt.ok() && receipt->known && !receipt->bytes_taken;
+    if (receipt.ok() ? is_needless : receipt.error().fate != Fate::fatal) {
       const std::lock_guard lock(spool_.mutex_);
       spool_.bytes_.erase(id_.text());
     }
@@ -92,7 +95,7 @@ Result<std::size_t> MemorySpool::recover() {
   }
   std::size_t discarded = 0;
   for (const auto& [ref, bytes] : held) {
-    TRY_ASSIGN(const bool has_row, ledger_->has_instance(*InstanceId::parse(ref)));
+    TRY_ASSIGN(const bool has_row, ledger_->spool_rows().names({ref}));
     if (has_row) continue;
     const std::lock_guard lock(mutex_);
     discarded += bytes_.erase(ref);
@@ -107,11 +110,12 @@ Result<std::uint64_t> MemorySpool::used_bytes() {
   return used;
 }
 
-Result<Receipt> MemorySpool::receive(const Identity& identity, std::string_view file) {
+Result<Receipt> MemorySpool::receive(const Identity& identity, std::string_view file,
+                                     std::optional<std::vector<std::string>> destinations) {
   Incoming incoming(*this, {"dimse", "SENDER", "ISTHMUS", "192.0.2.7", "a1"});
   incoming.dataset_begins();
   TRY(incoming.append(as_bytes(file)));
-  return incoming.commit({identity, "1.2.840.10008.1.2.1", 0});
+  return incoming.commit({identity, "1.2.840.10008.1.2.1", 0, std::move(destinations)});
 }
 
 void MemorySpool::set_hook(Hook hook) {

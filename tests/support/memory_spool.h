@@ -31,7 +31,8 @@ class MemorySpool : public Spool {
   Result<std::uint64_t> used_bytes() override;
 
   // One instance, all at once: what a receiver does with begin, append and commit.
-  Result<Receipt> receive(const Identity& identity, std::string_view file);
+  Result<Receipt> receive(const Identity& identity, std::string_view file,
+                          std::optional<std::vector<std::string>> destinations = std::nullopt);
 
   void set_hook(Hook hook);
   // As if a disk had flipped a bit, or somebody had removed the file. False: there is none.

@@ -43,6 +43,14 @@ Result<bool> MemoryLedger::move(const InstanceId& instance, const SpoolRef& from
   return ours;
 }
 
+Result<bool> MemoryLedger::names(const SpoolRef& ref) {
+  if (auto error = admit("names")) return *error;
+  const Lock lock(mutex_);
+  return std::ranges::any_of(instances_, [&](const InstanceRow& row) {
+    return !row.instance.freed_at && row.instance.spool_ref == ref;
+  });
+}
+
 Result<std::vector<HeldInstance>> MemoryLedger::held(std::string_view after,
                                                      std::string_view before, std::size_t limit) {
   if (auto error = admit("held")) return *error;

@@ -5,7 +5,18 @@
 #include <algorithm>
 
 namespace isthmus {
+
+// What else is known under an instance's UID.
+struct Clash {
+  bool other_bytes = false;
+  bool other_identity = false;  // another study or patient
+};
+
 namespace {
+
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
 
 // What decides whether an instance with a known UID is the known one, a conflict or worse.
 struct Known {
@@ -29,6 +40,27 @@ Result<Known> look_up(sql::Database& db, const Arrival& arrival, const std::stri
   known.other_identity = !found || row.text(0) != arrival.identity.study_instance_uid.text() ||
                          row.text(1) != patient_hash;
   return known;
+}
+
+// An instance that is received once more.
+struct KnownRow {
+  std::string spool_ref;
+  bool is_going = false;  // its bytes are freed, or claimed for that
+  Clash clash;
+};
+
+Result<KnownRow> load_known(sql::Database& db, const InstanceId& id) {
+  TRY_ASSIGN(const auto rows,
+             collect(db.query(statement::known_instance, {id}), [](sql::Columns columns) {
+               KnownRow row;
+               row.spool_ref = columns.text();
+               row.is_going = columns.boolean();
+               row.clash.other_identity = columns.boolean();
+               row.clash.other_bytes = columns.boolean();
+               return row;
+             }));
+  if (rows.empty()) return not_found("instance");
+  return rows.front();
 }
 
 }  // namespace
@@ -57,34 +89,64 @@ Result<Receipt> SqliteLedger::record(const Arrival& arrival, Durable* bytes) {
   return receipt;
 }
 
-bool SqliteLedger::waits_for_a_person(const std::string& destination) const {
-  const std::vector<std::string>& those = options_.quarantine_conflicts_at;
-  return std::find(those.begin(), those.end(), destination) != those.end();
+// Adds a delivery; one that a person must look at first goes to quarantine at once.
+Result<void> SqliteLedger::add_delivery(Write& write, const InstanceId& instance,
+                                        const std::string& destination, const Clash& clash) {
+  TRY_ASSIGN(DeliveryRow delivery, insert_delivery(write, instance, destination));
+  const bool is_held_back =
+      clash.other_bytes && contains(options_.quarantine_conflicts_at, destination);
+  if (!clash.other_identity && !is_held_back) return {};
+  const Error why =
+      clash.other_identity
+          ? permanent_error(
+                "identity_conflict",
+                "An instance with this SOP Instance UID is known from another study or patient; "
+                "compare the two, then order a retry to deliver this one as well.")
+          : permanent_error("conflict",
+                            "An instance with this SOP Instance UID and other bytes is known; "
+                            "compare the two, "
+                            "then order a retry to deliver this one as well.");
+  delivery.set_reason(why);
+  return apply(write, delivery, DeliveryEvent::input_unusable, &why);
 }
 
 Result<Receipt> SqliteLedger::record_one(Write& write, const Arrival& arrival,
                                          const std::string& patient_hash) {
   TRY_ASSIGN(const Known known, look_up(write.db, arrival, patient_hash));
-  if (known.same) return Receipt{*known.same, true};
+  if (known.same) return receive_again(write, arrival, *known.same);
+  const Clash clash{known.first.has_value(), known.other_identity};
   TRY(insert_instance(write, arrival, patient_hash, known.first, known.other_identity));
   for (const std::string& destination : destinations_of(arrival, options_.destinations)) {
-    TRY_ASSIGN(DeliveryRow delivery, insert_delivery(write, arrival.id, destination));
-    const bool is_held_back = known.first && waits_for_a_person(destination);
-    if (!known.other_identity && !is_held_back) continue;
-    const Error why =
-        known.other_identity
-            ? permanent_error(
-                  "identity_conflict",
-                  "An instance with this SOP Instance UID is known from another study or patient; "
-                  "compare the two, then order a retry to deliver this one as well.")
-            : permanent_error("conflict",
-                              "An instance with this SOP Instance UID and other bytes is known; "
-                              "compare the two, "
-                              "then order a retry to deliver this one as well.");
-    delivery.set_reason(why);
-    TRY(apply(write, delivery, DeliveryEvent::input_unusable, &why));
+    TRY(add_delivery(write, arrival.id, destination, clash));
   }
   return Receipt{arrival.id, false};
+}
+
+// I7: the sender hears success, so every destination that the arrival is for must get it.
+Result<Receipt> SqliteLedger::receive_again(Write& write, const Arrival& arrival,
+                                            const InstanceId& known) {
+  TRY_ASSIGN(const KnownRow row, load_known(write.db, known));
+  Receipt receipt{known, true, row.spool_ref == arrival.spool_ref.text && !row.is_going};
+  TRY_ASSIGN(const auto had, collect(write.db.query(statement::destinations_of_instance, {known}),
+                                     [](sql::Columns columns) { return columns.text(); }));
+  std::string added;
+  for (const std::string& destination : destinations_of(arrival, options_.destinations)) {
+    if (contains(had, destination)) continue;
+    TRY(add_delivery(write, known, destination, row.clash));
+    added += (added.empty() ? "" : ", ") + destination;
+  }
+  if (added.empty()) return receipt;
+  if (row.is_going) {
+    TRY(write.db.run(statement::take_bytes,
+                     {arrival.spool_ref.text, arrival.transfer_syntax_uid, arrival.size_bytes,
+                      arrival.dataset_offset_bytes, arrival.file_digest, known}));
+    receipt.bytes_taken = true;
+  } else {
+    TRY(write.db.run(statement::keep_bytes, {known}));
+  }
+  const Error why = permanent_error(row.is_going ? "bytes_taken" : "destinations_added", added);
+  TRY(note(write, "instance", known.text(), "received_again", "", "received", &why));
+  return receipt;
 }
 
 Result<bool> SqliteLedger::has_instance(const InstanceId& id) {

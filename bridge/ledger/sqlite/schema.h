@@ -18,6 +18,9 @@ std::vector<sql::Migration> ledger_migrations(Env& env);
 // Makes what the spool holds findable by place (migration_held_instances.cc).
 std::string held_instances_migration();
 
+// Lets a row whose bytes were freed take bytes that came again (migration_bytes_again.cc).
+std::string bytes_again_migration();
+
 // Version 1's script. STRICT tables; states, their CHECKs and the triggers that refuse a change of
 // state come from model/transitions.h.
 std::string ledger_schema_v1();

@@ -79,6 +79,13 @@ Result<bool> SqliteSpoolRows::move(const InstanceId& instance, const SpoolRef& f
   });
 }
 
+Result<bool> SqliteSpoolRows::names(const SpoolRef& ref) {
+  return ledger_.read([&](sql::Database& db) -> Result<bool> {
+    TRY_ASSIGN(const auto found, db.query_integer(statement::names_bytes, {ref.text}));
+    return found.has_value();
+  });
+}
+
 Result<std::vector<HeldInstance>> SqliteSpoolRows::held(std::string_view after,
                                                         std::string_view before,
                                                         std::size_t limit) {

@@ -21,6 +21,7 @@
 namespace isthmus {
 
 class SqliteLedger;
+struct Clash;
 
 // spool_rows.cc.
 class SqliteSpoolRows final : public SpoolRows {
@@ -30,6 +31,7 @@ class SqliteSpoolRows final : public SpoolRows {
   Result<std::vector<Receipt>> follow(std::span<const Arrival> arrivals,
                                       const SpoolPosition& reached) override;
   Result<bool> move(const InstanceId& instance, const SpoolRef& from, const SpoolRef& to) override;
+  Result<bool> names(const SpoolRef& ref) override;
   Result<std::vector<HeldInstance>> held(std::string_view after, std::string_view before,
                                          std::size_t limit) override;
 
@@ -135,7 +137,9 @@ class SqliteLedger final : public Ledger {
   Result<std::int64_t> retry_batches(const std::vector<std::string>& ids);
   Result<std::int64_t> retry_deliveries(const std::vector<std::string>& ids);
   Result<Receipt> record_one(Write& write, const Arrival& arrival, const std::string& patient_hash);
-  bool waits_for_a_person(const std::string& destination) const;
+  Result<Receipt> receive_again(Write& write, const Arrival& arrival, const InstanceId& known);
+  Result<void> add_delivery(Write& write, const InstanceId& instance,
+                            const std::string& destination, const Clash& clash);
   std::string hash_of_patient(const Arrival& arrival) const;
   std::string hash_of_patient_id(std::string_view patient_id) const;
 

@@ -12,6 +12,7 @@
 
 #include "base/digest.h"
 #include "base/failpoint.h"
+#include "ledger/spool_rows.h"
 #include "model/layout.h"
 #include "spool/admission.h"
 #include "spool/spool.h"
@@ -252,7 +253,7 @@ class IncomingFile : public IncomingInstance {
   void conclude(const Result<Receipt>& receipt) {
     concluded_ = true;
     if (receipt.ok()) {
-      if (receipt->known) {
+      if (receipt->known && !receipt->bytes_taken) {
         drop();
       } else {
         spool_.used_bytes_.fetch_add(size_bytes_, std::memory_order_relaxed);
@@ -260,7 +261,7 @@ class IncomingFile : public IncomingInstance {
       return;
     }
     if (receipt.error().fate == Fate::fatal) return;
-    const Result<bool> has_row = spool_.ledger_.has_instance(id_);
+    const Result<bool> has_row = spool_.ledger_.spool_rows().names({layout::spool_file(id_)});
     if (has_row.ok() && !*has_row) drop();
   }
 
@@ -387,7 +388,7 @@ Result<void> FileSpool::examine(Folder& folder, Findings& findings) {
       findings.parts.push_back(folder.path() / name);
       continue;
     }
-    TRY_ASSIGN(const bool has_row, ledger_.has_instance(*instance));
+    TRY_ASSIGN(const bool has_row, ledger_.spool_rows().names({layout::spool_file(*instance)}));
     if (!has_row) {
       findings.unclaimed.push_back(folder.path() / name);
       continue;

@@ -97,7 +97,8 @@ Result<bool> Follower::follow_once() {
   }
   FAILPOINT(segment_rows_followed);
   for (std::size_t i = 0; i < receipts->size(); ++i) {
-    if ((*receipts)[i].known) unneeded_(batch_.arrivals[i].spool_ref);
+    const Receipt& receipt = (*receipts)[i];
+    if (receipt.known && !receipt.bytes_taken) unneeded_(batch_.arrivals[i].spool_ref);
   }
   const std::lock_guard lock(mutex_);
   trouble_.reset();

@@ -234,6 +234,111 @@ TEST_P(SpoolContract, OnlyTheDataSetDecidesWhatIsKnown) {
   EXPECT_EQ(world->ledger.arrivals().size(), 1u);
 }
 
+// What a modality does that was told nothing in time, and what an archive does that sends by two
+// ways.
+TEST_P(SpoolContract, OneInstanceOnManyAssociationsAtOnceIsKeptOnce) {
+  constexpr std::size_t kSenders = 8;
+  const Sent small = make_sent(1, 50'000), large = make_sent(2, 700'000);
+  std::vector<Result<Receipt>> receipts(2 * kSenders, Receipt{});
+  {
+    std::vector<Thread> threads;
+    for (std::size_t i = 0; i < kSenders; ++i) {
+      threads.emplace_back(world->env, "sender", [&, i] {
+        receipts[2 * i] = send(spool(), small);
+        receipts[2 * i + 1] = send(spool(), large);
+      });
+    }
+  }
+
+  for (const auto& receipt : receipts) EXPECT_THAT(receipt, IsOk());
+  EXPECT_EQ(world->count_held(), 2u);
+  ASSERT_EQ(world->ledger.arrivals().size(), 2u);
+  for (const Arrival& arrival : world->ledger.arrivals()) {
+    const std::string bytes = stored(spool(), arrival.spool_ref);
+    EXPECT_TRUE(bytes == small.whole() || bytes == large.whole());
+  }
+  EXPECT_EQ(spool().used_bytes().value(), small.whole().size() + large.whole().size());
+}
+
+TEST_P(SpoolContract, AStudyThatIsSentOnceMoreIsKeptOnceAlsoOverARestart) {
+  constexpr std::uint64_t kInstances = 12;
+  const auto send_study = [&] {
+    for (std::uint64_t n = 0; n < kInstances; ++n) {
+      ASSERT_THAT(send(spool(), make_sent(n, 60'000 * (n + 1))), IsOk());
+    }
+  };
+  send_study();
+  send_study();
+
+  world->restart();
+  ASSERT_THAT(spool().recover(), IsOk());
+  send_study();
+
+  EXPECT_EQ(world->count_held(), kInstances);
+  EXPECT_EQ(world->ledger.arrivals().size(), kInstances);
+}
+
+TEST_P(SpoolContract, BytesThatCameAgainForAnotherDestinationStayWhenTheFirstWereFreed) {
+  for (const std::size_t size : {std::size_t{50'000}, std::size_t{700'000}}) {
+    Sent sent = make_sent(size, size);
+    sent.identified.destinations = {"near"};
+    ASSERT_OK_AND_ASSIGN(const Receipt first, send(spool(), sent));
+    const SpoolRef freed = arrival_of(first).spool_ref;
+    world->ledger.freed(first.id);
+    ASSERT_THAT(spool().free(freed), IsOk());
+    ASSERT_THAT(send(spool(), sent), IsOk()) << "it is done everywhere it is for";
+    const std::size_t held_before = world->count_held();
+    sent.head += "another sender's file meta";
+    sent.identified.dataset_offset_bytes = sent.head.size();
+    sent.identified.destinations = {"far"};
+
+    ASSERT_THAT(send(spool(), sent), IsOk());
+
+    EXPECT_EQ(world->count_held(), held_before + 1);
+    const SpoolRef taken = arrival_of(first).spool_ref;
+    EXPECT_NE(taken, freed);
+    EXPECT_TRUE(stored(spool(), taken) == sent.whole());
+    world->restart();
+    ASSERT_THAT(spool().recover(), IsOk());
+    EXPECT_TRUE(stored(spool(), taken) == sent.whole());
+    EXPECT_THAT(spool().open(freed), FailsWith("spool.not_found"));
+  }
+}
+
+TEST_P(SpoolContract, OldBytesThatNoRowNamesAnyMoreAreGivenUpByTheNextStart) {
+  Sent sent = make_sent(1, 50'000);
+  sent.identified.destinations = {"near"};
+  ASSERT_OK_AND_ASSIGN(const Receipt first, send(spool(), sent));
+  const SpoolRef old = arrival_of(first).spool_ref;
+  world->ledger.freed(first.id);  // the process died before it had given them back
+  sent.identified.destinations = {"far"};
+  ASSERT_THAT(send(spool(), sent), IsOk());
+  EXPECT_EQ(world->count_held(), 2u);
+
+  world->restart();
+  ASSERT_THAT(spool().recover(), IsOk());
+
+  EXPECT_EQ(world->count_held(), 1u);
+  EXPECT_THAT(spool().open(old), FailsWith("spool.not_found"));
+  EXPECT_TRUE(stored(spool(), arrival_of(first).spool_ref) == sent.whole());
+}
+
+TEST_P(SpoolContract, OtherBytesUnderTheSameUidAreKeptBesideTheFirst) {
+  Sent first = make_sent(1, 50'000);
+  Sent other = make_sent(2, 50'000);
+  other.identified.identity = first.identified.identity;
+
+  ASSERT_OK_AND_ASSIGN(const Receipt kept, send(spool(), first));
+  ASSERT_OK_AND_ASSIGN(const Receipt beside, send(spool(), other));
+  ASSERT_THAT(send(spool(), other), IsOk());
+
+  EXPECT_FALSE(beside.known);
+  EXPECT_EQ(world->count_held(), 2u);
+  EXPECT_TRUE(stored(spool(), arrival_of(kept).spool_ref) == first.whole());
+  EXPECT_TRUE(stored(spool(), arrival_of(beside).spool_ref) == other.whole());
+  EXPECT_EQ(world->ledger.instance(beside.id).value()->conflicts_with, kept.id);
+}
+
 TEST_P(SpoolContract, BeginsNothingWhileAdmissionIsClosed) {
   world->admission->close(AdmissionState::stopping);
 

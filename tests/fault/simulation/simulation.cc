@@ -10,6 +10,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr Milliseconds kRetention = 1h;
+// Where instances come again for other destinations: some after their bytes were freed.
+constexpr Milliseconds kShortRetention = 10s;
 constexpr int kRoundsToRest = 5'000;
 constexpr int kStudies = 3;
 
@@ -18,6 +20,14 @@ std::string study_uid(int number) {
 }
 
 struct Died {};
+
+// A ledger that refuses at times is asked until it answers.
+template <typename Question>
+auto insist(Question question) {
+  auto answer = question();
+  while (!answer.ok() && answer.error().fate == Fate::transient) answer = question();
+  return answer;
+}
 
 class MemoryHouse : public LedgerHouse {
  public:
@@ -146,7 +156,7 @@ void Simulation::start_process() {
   reconciler.backoff = {500ms, 20s};
   reconciler.output_patience = 30min;  // longer than late manifests and clock changes together
   SweeperOptions sweeper;
-  sweeper.spool_retention = kRetention;
+  sweeper.spool_retention = sites_.size() > 1 ? kShortRetention : kRetention;
   std::vector<Destination*> destinations;
   for (const auto& site : sites_) {
     Destination& destination = site->destination;
@@ -166,6 +176,7 @@ void Simulation::die() {
   steps_.clear();
   house_->reopen();
   start_process();
+  recover_spool();
 }
 
 void Simulation::run_step(Step& step) {
@@ -178,32 +189,52 @@ void Simulation::run_step(Step& step) {
   }
 }
 
-Result<Receipt> Simulation::send(int number, const std::string& study) {
+void Simulation::recover_spool() {
+  const auto recovered = insist([&] { return spool_.recover(); });
+  if (!recovered.ok()) wrong("recover: " + describe(recovered.error()));
+}
+
+// To one or some of the destinations, if there are several.
+Result<Receipt> Simulation::send(int number) {
+  const auto index = static_cast<std::size_t>(number) - 1;
+  const std::string& study = study_of_[index];
+  std::optional<std::vector<std::string>> destinations;
+  if (sites_.size() > 1) {
+    destinations = names(plan_.destinations);
+    std::erase_if(*destinations, [&](const std::string&) { return dice_.chance(0.5); });
+    if (destinations->empty()) destinations->push_back(sites_.front()->destination.name);
+  }
   Identity identity;
   identity.sop_class_uid = *Uid::parse("1.2.840.10008.5.1.4.1.1.2");
   identity.study_instance_uid = *Uid::parse(study);
   identity.series_instance_uid = *Uid::parse(study + ".1");
   identity.sop_instance_uid = *Uid::parse(study + ".1." + std::to_string(number));
-  return spool_.receive(identity, "bytes of " + std::to_string(number));
+  const Result<Receipt> receipt =
+      spool_.receive(identity, "bytes of " + std::to_string(number), destinations);
+  if (!receipt.ok()) return receipt;
+  for (const std::string& name : destinations ? *destinations : names(plan_.destinations)) {
+    wanted_at_[index].insert(name);
+  }
+  return receipt;
 }
 
 void Simulation::receive() {
   if (received_ == plan_.instances) return;
-  const std::string study = study_uid(dice_.between(1, kStudies));
-  const Result<Receipt> receipt = send(received_ + 1, study);
+  study_of_.resize(static_cast<std::size_t>(received_));
+  study_of_.push_back(study_uid(dice_.between(1, kStudies)));
+  wanted_at_.resize(study_of_.size());
+  const Result<Receipt> receipt = send(received_ + 1);
   if (!receipt.ok()) return;  // it was refused, and its sender sends it again
   ++received_;
-  study_of_.push_back(study);
   if (!dice_.chance(faults_.damaged)) return;
   damaged_.insert(receipt->id);
   dice_.chance(0.5) ? spool_.damage(receipt->id) : spool_.vanish(receipt->id);
 }
 
-// A sender that did not get its answer, or that archives everything twice.
+// A sender that did not get its answer, or that archives everything twice, or by other rules now.
 void Simulation::receive_again() {
   if (received_ == 0) return;
-  const int number = dice_.between(1, received_);
-  const Result<Receipt> again = send(number, study_of_[static_cast<std::size_t>(number) - 1]);
+  const Result<Receipt> again = send(dice_.between(1, received_));
   if (again.ok() && !again->known) wrong("what is known was taken for new");
 }
 
@@ -219,6 +250,7 @@ void Simulation::round() {
     clock_.set_by(std::chrono::seconds(dice_.between(-120, 120)));
   }
   if (dice_.chance(faults_.repeat)) receive_again();
+  if (sites_.size() > 1 && dice_.chance(0.3)) receive_again();
   for (const auto& site : sites_) {
     if (dice_.chance(faults_.repeat)) site->service.replay_an_old_start();
   }
@@ -329,19 +361,24 @@ void Simulation::look_at_bytes() {
           std::to_string(all.size()));
   }
   for (const InstanceView& view : all) {
-    const bool gone = freed_.contains(view.instance.id) || damaged_.contains(view.instance.id);
-    if (!gone && !spool_.holds(view.instance.id)) {
+    const std::string& ref = view.instance.spool_ref.text;
+    const bool gone = freed_.contains(ref) || damaged_.contains(view.instance.id);
+    if (!gone && !spool_.holds(*InstanceId::parse(ref))) {
       wrong("I1: no bytes of " + view.instance.id.text());
     }
   }
 }
 
-// A ledger that refuses at times is asked until it answers.
-template <typename Question>
-auto insist(Question question) {
-  auto answer = question();
-  while (!answer.ok() && answer.error().fate == Fate::transient) answer = question();
-  return answer;
+// I7: every destination that a sender was told success for has its delivery, and no other.
+void Simulation::look_at_destinations() {
+  for (const InstanceView& view : everything()) {
+    const std::string& uid = view.instance.sop_instance_uid.text();
+    const int number = std::stoi(uid.substr(uid.rfind('.') + 1));
+    std::set<std::string> has;
+    for (const Delivery& delivery : view.deliveries) has.insert(delivery.destination);
+    if (has == wanted_at_[static_cast<std::size_t>(number) - 1]) continue;
+    wrong("I7: instance " + view.instance.id.text() + " does not go where its senders said");
+  }
 }
 
 void Simulation::look_at_site(Site& site) {
@@ -367,16 +404,15 @@ void Simulation::look_at_site(Site& site) {
 
 // I5, at the moment when it counts.
 void Simulation::look_at_free(const SpoolRef& ref) {
-  const auto id = InstanceId::parse(ref.text);
   for (const InstanceView& view : everything()) {
-    if (view.instance.id != *id) continue;
+    if (view.instance.spool_ref != ref) continue;
     for (const Delivery& delivery : view.deliveries) {
       if (delivery.state != DeliveryState::imported) {
         wrong("I5: freed while " + std::string(to_string(delivery.state)));
       }
     }
   }
-  freed_.insert(*id);
+  freed_.insert(ref.text);
 }
 
 Simulation::Site& Simulation::site_of(const std::string& destination) {
@@ -433,15 +469,20 @@ void Simulation::look_at_intents() {
 
 void Simulation::look_at_the_end() {
   look_at_invariants();
+  look_at_destinations();
   for (const InstanceView& view : everything()) {
     for (const Delivery& delivery : view.deliveries) look_at_delivery(view.instance, delivery);
   }
   look_at_intents();
+  look_at_freed();
+}
 
+void Simulation::look_at_freed() {
   // All that was promised to be given back is, also what a clock that was set back dates in the
   // future.
   clock_.sleep_for(kRetention + 24h);
   for (int i = 0; i < 20; ++i) run_step(*steps_.back());
+  recover_spool();
   for (const auto& site : sites_) {
     if (site->bucket.size() != 0) wrong("left in the bucket: " + site->bucket.keys()[0].text);
   }
@@ -449,7 +490,9 @@ void Simulation::look_at_the_end() {
     const bool done = std::ranges::all_of(view.deliveries, [](const Delivery& delivery) {
       return delivery.state == DeliveryState::imported;
     });
-    if (done && spool_.holds(view.instance.id)) wrong("bytes are left in the spool");
+    if (done && spool_.holds(*InstanceId::parse(view.instance.spool_ref.text))) {
+      wrong("bytes are left in the spool");
+    }
     if (done && !view.instance.freed_at) wrong("freed bytes are not noted");
   }
 }

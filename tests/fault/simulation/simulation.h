@@ -72,10 +72,13 @@ class Simulation {
   void run_step(Step& step);
   void receive();
   void receive_again();
-  Result<Receipt> send(int number, const std::string& study);
+  Result<Receipt> send(int number);
+  void recover_spool();
   bool at_rest();
   void look_at_invariants();
   void look_at_bytes();
+  void look_at_destinations();
+  void look_at_freed();
   void look_at_the_end();
   void look_at_intents();
   void look_at_site(Site& site);
@@ -104,8 +107,9 @@ class Simulation {
   int received_ = 0;
   int deaths_ = 0;
   std::set<InstanceId> damaged_;
-  std::set<InstanceId> freed_;
-  std::vector<std::string> study_of_;  // of each that was received
+  std::set<std::string> freed_;                   // references
+  std::vector<std::string> study_of_;             // of each that was sent
+  std::vector<std::set<std::string>> wanted_at_;  // by which its sender was told success
   std::vector<std::string> wrong_;
 };
 

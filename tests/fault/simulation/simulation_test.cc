@@ -64,14 +64,15 @@ void run_seeds(std::uint64_t count, const MakeHouse& make_house, int check_every
     Simulation::Plan plan;
     plan.seed = seed;
     plan.faults = draw_faults(seed);
-    plan.destinations = seed % 3 == 0 ? 2 : 1;
+    plan.destinations = seed % 3 == 0 ? 2 + static_cast<int>(seed % 2) : 1;
     plan.check_every = check_every;
     if (!converges(plan, make_house, &deaths)) return;
   }
   std::cout << deaths << " deaths\n";
 }
 
-void die_everywhere(const MakeHouse& make_house, const std::vector<int>& nths, int check_every) {
+void die_everywhere(const MakeHouse& make_house, const std::vector<int>& nths, int check_every,
+                    int destinations = 1) {
   for (const Failpoint point : pipeline_failpoints()) {
     for (const int nth : nths) {
       SCOPED_TRACE(std::string(to_string(point)) + ", time " + std::to_string(nth));
@@ -79,6 +80,7 @@ void die_everywhere(const MakeHouse& make_house, const std::vector<int>& nths, i
       plan.seed = static_cast<std::uint64_t>(nth);
       plan.die_at = point;
       plan.die_nth = nth;
+      plan.destinations = destinations;
       plan.check_every = check_every;
       int deaths = 0;
 
@@ -93,12 +95,22 @@ TEST(Simulation, WithoutFaultsEverythingIsImportedOnce) {
   EXPECT_TRUE(converges({}, memory_house));
 }
 
+TEST(Simulation, WhatComesAgainForOtherDestinationsGoesThereToo) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    Simulation::Plan plan;
+    plan.seed = seed;
+    plan.destinations = 3;
+    ASSERT_TRUE(converges(plan, memory_house));
+  }
+}
+
 TEST(Simulation, EveryInstanceEndsImportedOnceOrWithAReason) {
   run_seeds(200, memory_house, 1);
 }
 
 TEST(Simulation, SurvivesDeathAtEveryFailpointOfThePipeline) {
   die_everywhere(memory_house, {1, 2, 3}, 1);
+  die_everywhere(memory_house, {1, 2, 3}, 1, /*destinations=*/3);
 }
 
 TEST(SimulationOnSqlite, EveryInstanceEndsImportedOnceOrWithAReason) {

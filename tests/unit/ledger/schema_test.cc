@@ -149,6 +149,18 @@ TEST_F(LedgerSchema, HeldInstancesAreAsTheyWereReleased) {
           held_instances_migration());
 }
 
+TEST_F(LedgerSchema, TakingBytesAgainIsAsItWasReleased) {
+  std::ifstream file(source_folder() / "tests/unit/ledger/bytes_again.sql");
+  ASSERT_TRUE(file.is_open());
+  std::ostringstream golden;
+  golden << file.rdbuf();
+
+  EXPECT_EQ(
+      golden.str(),
+      "-- Made by bytes_again_migration() (bridge/ledger/sqlite/migration_bytes_again.cc).\n" +
+          bytes_again_migration());
+}
+
 TEST_F(LedgerSchema, AllTablesAreStrict) {
   EXPECT_EQ(db_.query_integer("SELECT count(*) FROM pragma_table_list WHERE type = 'table' "
                               "AND schema = 'main' AND name NOT LIKE 'sqlite_%' AND strict = 0")

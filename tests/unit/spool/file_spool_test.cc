@@ -277,7 +277,7 @@ TEST_F(FileSpoolTest, RecoveryTouchesNothingWhenTheLedgerCannotAnswer) {
   class DeafLedger : public IntakeLedger {
    public:
     using IntakeLedger::IntakeLedger;
-    Result<bool> has_instance(const InstanceId&) override {
+    Result<bool> names(const SpoolRef&) override {
       return fatal_error("ledger.io", "Cannot read.");
     }
   } deaf(env);
