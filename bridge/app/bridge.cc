@@ -299,7 +299,7 @@ class OpenBridge : public Bridge {
          settings_.duration("sweeper.interval_s")}));
     if (settings_.flag("commitment.enabled")) {
       report_line_ = add_commitment_steps(
-          env_, settings_, runner_, ledger_->commitments(), *requesters_, report_desk_,
+          env_, settings_, runner_, ledger_->commitments(), *spool_, *requesters_, report_desk_,
           connect_by_tcp(env_, report_desk_, client_certificates_.get()));
     }
     ledger_->on_change([this] { changed_.store(true, std::memory_order_relaxed); });

@@ -56,7 +56,7 @@ CommitmentLimits commitment_limits(const Settings& settings) {
 }
 
 std::unique_ptr<ReportLine> add_commitment_steps(Env& env, const Settings& settings, Runner& runner,
-                                                 Commitments& commitments,
+                                                 Commitments& commitments, Spool& spool,
                                                  const Requesters& requesters, ReportDesk& desk,
                                                  ConnectToRequester connect) {
   ReportLineOptions line;
@@ -69,7 +69,7 @@ std::unique_ptr<ReportLine> add_commitment_steps(Env& env, const Settings& setti
   evaluator.levels = levels_of(settings);
   evaluator.retry_for = settings.duration("commitment.retry_for_s");
   evaluator.retention = settings.duration("commitment.retention_s");
-  runner.add(make_commitment_evaluator(env, commitments, std::move(evaluator)));
+  runner.add(make_commitment_evaluator(env, commitments, spool, std::move(evaluator)));
   for (std::int64_t i = 0; i < settings.integer("commitment.reporters"); ++i) {
     runner.add(make_commitment_reporter(env, commitments, *made, desk));
   }

@@ -20,7 +20,7 @@ CommitmentLimits commitment_limits(const Settings& settings);
 // The steps that evaluate and report. References outlive the runner; `connect` opens connections
 // to requesters.
 std::unique_ptr<ReportLine> add_commitment_steps(Env& env, const Settings& settings, Runner& runner,
-                                                 Commitments& commitments,
+                                                 Commitments& commitments, Spool& spool,
                                                  const Requesters& requesters, ReportDesk& desk,
                                                  ConnectToRequester connect);
 

@@ -131,8 +131,10 @@ struct EvaluatorOptions {
   Milliseconds retry_for{72 * 3'600'000};         // from when a result stands
   Milliseconds retention{30LL * 24 * 3'600'000};  // of lists, after they were delivered
 };
-// pending → answered. One for all.
-std::unique_ptr<Step> make_commitment_evaluator(Env& env, Commitments& commitments,
+// pending → answered. One for all. What it finds is not looked at before everything that `spool`
+// promised until then has its row: else an instance that was received would be unknown, and one of
+// two with other bytes would answer for both.
+std::unique_ptr<Step> make_commitment_evaluator(Env& env, Commitments& commitments, Spool& spool,
                                                 EvaluatorOptions options);
 // answered → delivered, refused or expired. Several may run: each tells one requester at a time.
 std::unique_ptr<Step> make_commitment_reporter(Env& env, Commitments& commitments, ReportLine& line,

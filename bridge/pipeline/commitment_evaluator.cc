@@ -15,9 +15,10 @@ constexpr Milliseconds kForgetEvery{3'600'000};
 
 class Evaluator final : public Step {
  public:
-  Evaluator(Env& env, Commitments& commitments, EvaluatorOptions options)
+  Evaluator(Env& env, Commitments& commitments, Spool& spool, EvaluatorOptions options)
       : env_(env),
         commitments_(commitments),
+        spool_(spool),
         options_(std::move(options)),
         answered_(env.metrics.counter("commitment_answered_total",
                                       "Storage commitment requests whose result stands.")),
@@ -29,6 +30,7 @@ class Evaluator final : public Step {
   Result<NextRun> run_once() override {
     const WallTime now = env_.clock.wall_now();
     TRY_ASSIGN(const std::vector<Commitment> due, commitments_.due_pending(now, kRequestsPerRun));
+    if (!due.empty()) TRY(spool_.catch_up());
     std::vector<CommitmentDate> waiting;
     for (const Commitment& request : due) {
       TRY_ASSIGN(const bool waits, look_at(request, now));
@@ -85,6 +87,7 @@ class Evaluator final : public Step {
 
   Env& env_;
   Commitments& commitments_;
+  Spool& spool_;
   const EvaluatorOptions options_;
   std::optional<WallTime> forgotten_at_;
   Counter& answered_;
@@ -93,9 +96,9 @@ class Evaluator final : public Step {
 
 }  // namespace
 
-std::unique_ptr<Step> make_commitment_evaluator(Env& env, Commitments& commitments,
+std::unique_ptr<Step> make_commitment_evaluator(Env& env, Commitments& commitments, Spool& spool,
                                                 EvaluatorOptions options) {
-  return std::make_unique<Evaluator>(env, commitments, std::move(options));
+  return std::make_unique<Evaluator>(env, commitments, spool, std::move(options));
 }
 
 }  // namespace isthmus

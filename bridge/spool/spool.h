@@ -62,7 +62,8 @@ class Spool {
   // (permanent), and nothing is touched, when more whole files are without a row than a crash can
   // leave: then this is not their ledger. Errors of the disk and the ledger as they are.
   virtual Result<std::size_t> recover() = 0;
-  // Returns when everything that was promised before this call has its row. Errors of the ledger.
+  // Returns when everything that was promised before this call has its row. Errors of the ledger;
+  // "spool.closed" (transient) when the spool ends before.
   virtual Result<void> catch_up() = 0;
   // Bytes of instances held.
   virtual Result<std::uint64_t> used_bytes() = 0;
@@ -99,8 +100,9 @@ struct SegmentOptions {
 // Instances are appended to segments, with one sync for all who wait; what is too large, and what
 // the spool of files held before, is in files as with open_file_spool. Threads of its own make rows
 // and segments; they end with it. What must outlive what, and fatal errors, as there. Metrics:
-// spool_rows_behind, spool_segments{state}, spool_buffered_bytes, spool_to_file_total{reason},
-// spool_segment_syncs_total, spool_records_total, spool_compacted_total.
+// spool_rows_behind, spool_segments{state}, spool_buffered_bytes,
+// spool_to_file_total{reason}, spool_segment_syncs_total, spool_records_total,
+// spool_compacted_total.
 Result<std::unique_ptr<Spool>> open_segment_spool(Env& env, FileSystem::Path directory,
                                                   Ledger& ledger, Admission& admission,
                                                   SegmentOptions options);

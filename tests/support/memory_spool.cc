@@ -103,6 +103,11 @@ Result<std::size_t> MemorySpool::recover() {
   return discarded;
 }
 
+Result<void> MemorySpool::catch_up() {
+  if (auto error = admit(Call::catch_up, {})) return *error;
+  return {};
+}
+
 Result<std::uint64_t> MemorySpool::used_bytes() {
   const std::lock_guard lock(mutex_);
   std::uint64_t used = 0;

@@ -14,9 +14,9 @@ namespace isthmus::test {
 
 class MemorySpool : public Spool {
  public:
-  enum class Call { begin, open, free };
+  enum class Call { begin, open, free, catch_up };
   // Asked before each call, without a lock held; an error is given to the caller, and nothing
-  // happens. The reference is empty for begin.
+  // happens. The reference is empty for begin and catch_up.
   using Hook = std::function<std::optional<Error>(Call, const SpoolRef&)>;
 
   MemorySpool(Env& env, Ledger& ledger) : env_(env), ledger_(&ledger) {}
@@ -27,7 +27,7 @@ class MemorySpool : public Spool {
   Result<std::unique_ptr<ByteSource>> open(const SpoolRef& ref) override;
   Result<void> free(const SpoolRef& ref) override;
   Result<std::size_t> recover() override;
-  Result<void> catch_up() override { return {}; }
+  Result<void> catch_up() override;
   Result<std::uint64_t> used_bytes() override;
 
   // One instance, all at once: what a receiver does with begin, append and commit.

@@ -39,7 +39,8 @@ void Follower::settle(std::uint64_t sequence, Arrival arrival) {
   one.arrival = std::move(arrival);
   ++settled_;
   note_settled();
-  if (settled_ == 1) work_.notify();
+  // The first one lets all that are settled behind it go on.
+  if (settled_ == 1 || sequence == first_sequence_) work_.notify();
   if (settled_ >= options_.rows_at_once) plenty_.notify();
 }
 
@@ -119,7 +120,8 @@ Result<void> Follower::catch_up() {
       plenty_.notify();
       followed_.wait(lock, [&] { return stopping_ || trouble_ || is_done(); });
       if (trouble_) return *trouble_;
-      if (stopping_) return {};
+      if (is_done()) return {};
+      if (stopping_) return transient_error("spool.closed", "The gateway is stopping.");
       continue;
     }
     if (batch_.entries == 0 && entries_.front().state == Entry::State::open) return {};

@@ -83,7 +83,7 @@ struct CommitmentWorld : World {
 
   ScriptedLine line;
   ReportDesk desk;
-  std::unique_ptr<Step> evaluator = make_commitment_evaluator(env, ledger.commitments(), {});
+  std::unique_ptr<Step> evaluator = make_commitment_evaluator(env, ledger.commitments(), spool, {});
   std::unique_ptr<Step> reporter = make_commitment_reporter(env, ledger.commitments(), line, desk);
 };
 
@@ -117,6 +117,26 @@ TEST(CommitmentEvaluator, LooksWhenADeadlineIsOver) {
 
   EXPECT_EQ(world.load(id).state, CommitmentState::answered);
   EXPECT_EQ(world.load(id).report_until, world.env.clock.wall_now() + 72h);
+}
+
+TEST(CommitmentEvaluator, NothingIsAnsweredWhileRowsAreBehind) {
+  CommitmentWorld world;
+  const CommitmentId id = world.ask("1.2.3.4", "CT", "1.2.3.1.1");
+  world.env.clock.advance(1h);  // from here on what is unknown is answered so
+  bool ledger_refuses = true;
+  world.spool.set_hook([&](MemorySpool::Call call, const SpoolRef&) -> std::optional<Error> {
+    if (call != MemorySpool::Call::catch_up) return std::nullopt;
+    if (ledger_refuses) return transient_error("ledger.full", "No space.");
+    world.receive("1.2.3", 1);  // promised before it was asked for
+    return std::nullopt;
+  });
+
+  EXPECT_THAT(world.evaluator->run_once(), FailsWith("ledger.full", Fate::transient));
+  EXPECT_EQ(world.load(id).state, CommitmentState::pending);
+
+  ledger_refuses = false;
+  world.run(*world.evaluator);
+  EXPECT_EQ(world.load(id).state, CommitmentState::pending) << "it is known, and on its way";
 }
 
 TEST(CommitmentReporter, TellsOnceAndNeverAgain) {

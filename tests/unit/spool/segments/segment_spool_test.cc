@@ -136,6 +136,42 @@ TEST_F(SegmentSpoolTest, ARowWaitsForThoseBeforeItThatMayStillBePromised) {
   EXPECT_THAT(ledger.arrivals(), SizeIs(2));
 }
 
+TEST_F(SegmentSpoolTest, TheFirstPromiseIsHeardOfAlsoWhenOthersWereSettledBeforeIt) {
+  options.rows_within = Milliseconds(0);
+  segments::Follower follower(env, ledger.spool_rows(), options, [](const SpoolRef&) {});
+  const SteadyTime start = system_clock().steady_now();
+  constexpr std::uint64_t kRounds = 5;  // each would wait a second for nothing
+  for (std::uint64_t n = 1; n <= 2 * kRounds; n += 2) {
+    Arrival first, second;
+    first.id = InstanceId::make(env);
+    first.identity = make_sent(n, 1).identified.identity;
+    second.id = InstanceId::make(env);
+    second.identity = make_sent(n + 1, 1).identified.identity;
+    follower.open({nullptr, {1, 1, 8192 * n, 10}, n});
+    follower.open({nullptr, {1, 1, 8192 * (n + 1), 10}, n + 1});
+    follower.settle(n + 1, second);
+    ASSERT_TRUE(follower.await_work());
+    ASSERT_THAT(follower.follow_once(), IsOk());
+
+    follower.settle(n, first);
+
+    ASSERT_TRUE(follower.await_work());
+    ASSERT_THAT(follower.follow_once(), IsOk());
+    ASSERT_THAT(ledger.arrivals(), SizeIs(n + 1));
+  }
+  EXPECT_LT(system_clock().steady_now() - start, Milliseconds(1000) * kRounds);
+}
+
+TEST_F(SegmentSpoolTest, CatchingUpIsRefusedWhenTheRowsCannotFollowAnyMore) {
+  options.background = true;
+  segments::Follower follower(env, ledger.spool_rows(), options, [](const SpoolRef&) {});
+  follower.open({nullptr, {1, 1, 8192, 10}, 1});
+
+  follower.stop();
+
+  EXPECT_THAT(follower.catch_up(), FailsWith("spool.closed", Fate::transient));
+}
+
 TEST_F(SegmentSpoolTest, APromiseWithoutARowGetsItAtTheNextStart) {
   const Receipt receipt = put(1, 20'000);
 
