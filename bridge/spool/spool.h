@@ -93,6 +93,9 @@ struct SegmentOptions {
   std::size_t max_rows_behind = 8192;
   // A segment that is three quarters free is compacted when nothing was freed in it for so long.
   Milliseconds compact_after{600'000};
+  // A segment that holds nothing for so long is removed, but for as many as are kept ready: after a
+  // flood the space is others' again.
+  Milliseconds remove_after{3'600'000};
   // False: rows and segments are only looked after when asked (unit tests).
   bool background = true;
 };
@@ -100,7 +103,7 @@ struct SegmentOptions {
 // Instances are appended to segments, with one sync for all who wait; what is too large, and what
 // the spool of files held before, is in files as with open_file_spool. Threads of its own make rows
 // and segments; they end with it. What must outlive what, and fatal errors, as there. Metrics:
-// spool_rows_behind, spool_segments{state}, spool_buffered_bytes,
+// spool_rows_behind, spool_segments{state}, spool_segment_held_bytes, spool_buffered_bytes,
 // spool_to_file_total{reason}, spool_segment_syncs_total, spool_records_total,
 // spool_compacted_total.
 Result<std::unique_ptr<Spool>> open_segment_spool(Env& env, FileSystem::Path directory,

@@ -126,6 +126,8 @@ void SegmentSpool::keep_segments() {
       }
       if (!made.ok() || !*made || stopping_) break;
     }
+    const Result<bool> removed = store_.remove_one();
+    if (!removed.ok()) complain("spool.segment_not_removed", removed.error());
     const Result<bool> compacted = compact_one();
     if (!compacted.ok()) complain("spool.not_compacted", compacted.error());
     need_.wait_for(kKeeperTick);

@@ -50,6 +50,7 @@ class SegmentSpool final : public Spool {
   // What the threads in the background do, for who has none: make one segment ready; move the
   // records of one segment elsewhere. True when something was done.
   Result<bool> prepare_one() { return store_.prepare_one(); }
+  Result<bool> remove_one() { return store_.remove_one(); }
   Result<bool> compact_one();
   std::size_t kept_records() const { return store_.kept_records(); }
 

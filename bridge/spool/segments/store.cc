@@ -49,7 +49,12 @@ class SegmentStore::Source : public ByteSource {
 
 SegmentStore::SegmentStore(Env& env, FileSystem::Path directory, Admission& admission,
                            SegmentOptions options)
-    : env_(env), directory_(std::move(directory)), admission_(admission), options_(options) {}
+    : env_(env),
+      directory_(std::move(directory)),
+      admission_(admission),
+      options_(options),
+      kept_gauge_(env.metrics.gauge("spool_segment_held_bytes",
+                                    "Bytes of instances that segments hold.")) {}
 
 // --- start-up
 // ------------------------------------------------------------------------------------
@@ -112,7 +117,7 @@ bool SegmentStore::keep(const Place& place) {
   if (segment.header().generation != place.generation || !fits) return false;
   if (segment.is_live(place.block())) return false;
   segment.keep(place);
-  kept_bytes_ += place.payload_bytes;
+  hold(static_cast<std::int64_t>(place.payload_bytes));
   return true;
 }
 
@@ -184,7 +189,7 @@ void SegmentStore::conclude(const Slot& slot, bool is_kept) {
   --slot.segment->writers;
   if (is_kept) {
     slot.segment->keep(slot.place);
-    kept_bytes_ += slot.place.payload_bytes;
+    hold(static_cast<std::int64_t>(slot.place.payload_bytes));
   }
   settle(slot.segment);
 }
@@ -233,7 +238,7 @@ bool SegmentStore::release(const Place& place) {
   const std::lock_guard lock(mutex_);
   const SegmentPtr segment = find(place);
   if (!segment || !segment->release(place)) return false;
-  kept_bytes_ -= place.payload_bytes;
+  hold(-static_cast<std::int64_t>(place.payload_bytes));
   segment->changed_at = env_.clock.steady_now();
   settle(segment);
   return true;
@@ -402,6 +407,38 @@ Result<void> SegmentStore::write_header(File& file, const SegmentHeader& header)
   return file.sync();
 }
 
+// Older than the current one, so that the highest generation stays on the disk: a start goes on
+// from it. The number may be given out again, the generation is not.
+SegmentPtr SegmentStore::surplus_segment() const {
+  const SteadyTime before = env_.clock.steady_now() - options_.remove_after;
+  std::size_t idle = 0;
+  SegmentPtr unused;
+  for (const auto& [number, segment] : segments_) {
+    if (segment->state != SegmentState::idle) continue;
+    ++idle;
+    const bool is_candidate = segment->changed_at <= before && current_ &&
+                              segment->header().generation < current_->header().generation;
+    if (is_candidate) unused = segment;  // the last: the first ones are where writing goes on
+  }
+  return idle > std::max<std::size_t>(options_.ahead, 1) ? unused : nullptr;
+}
+
+Result<bool> SegmentStore::remove_one() {
+  SegmentPtr segment;
+  {
+    const std::lock_guard lock(mutex_);
+    segment = surplus_segment();
+    if (!segment) return false;
+    segments_.erase(segment->header().number);
+    admission_.recyclable(-static_cast<std::int64_t>(segment->header().size_bytes));
+    show();
+  }
+  // Whatever fails: the next start finds it again, and nothing in it is needed.
+  TRY(env_.files.remove(segment->path()));
+  TRY(env_.files.sync_directory(directory_));
+  return true;
+}
+
 std::optional<SegmentPtr> SegmentStore::to_compact() {
   const std::lock_guard lock(mutex_);
   const SteadyTime before = env_.clock.steady_now() - options_.compact_after;
@@ -423,6 +460,11 @@ void SegmentStore::stop() {
   const std::lock_guard lock(mutex_);
   stopping_ = true;
   prepared_.notify_all();
+}
+
+void SegmentStore::hold(std::int64_t change_bytes) {
+  kept_bytes_ += static_cast<std::uint64_t>(change_bytes);
+  kept_gauge_.set(static_cast<double>(kept_bytes_.load(std::memory_order_relaxed)));
 }
 
 void SegmentStore::show() {

@@ -59,6 +59,9 @@ class SegmentStore {
   // --- looking after: one thread at a time ----------------------------------------------------
   // Makes one segment ready if fewer are than should be. True when it did.
   Result<bool> prepare_one();
+  // Removes one segment that nothing was in for long, if there are enough without it. True when it
+  // did.
+  Result<bool> remove_one();
   // A sealed segment that hardly holds anything, and has not changed for long.
   std::optional<SegmentPtr> to_compact();
   void give_up_compacting(const SegmentPtr& segment);
@@ -81,11 +84,13 @@ class SegmentStore {
   // With the lock held.
   SegmentPtr find(const Place& place) const;
   SegmentPtr idle_segment() const;
+  SegmentPtr surplus_segment() const;
   std::uint64_t next_generation(std::uint64_t after);
   void rotate();
   void settle(const SegmentPtr& segment);
   bool wait_for_ready(Lock& lock);
   void show();
+  void hold(std::int64_t change_bytes);
 
   Env& env_;
   const FileSystem::Path directory_;
@@ -103,6 +108,7 @@ class SegmentStore {
   bool cannot_prepare_ = false;
   bool stopping_ = false;
   std::atomic<std::uint64_t> kept_bytes_{0};
+  Gauge& kept_gauge_;
 };
 
 }  // namespace isthmus::segments

@@ -299,6 +299,30 @@ TEST_F(SegmentSpoolTest, AFreedSegmentIsUsedAgainInItsNextLife) {
   EXPECT_EQ(segments().kept_records(), kept);
 }
 
+TEST_F(SegmentSpoolTest, SegmentsThatAFloodLeftAreRemovedAfterAWhile) {
+  const auto count_segments = [&] {
+    return files.list("/spool/" + std::string(layout::kSegmentFolder)).value().size();
+  };
+  std::vector<Receipt> receipts;
+  for (std::uint64_t n = 0; n < 50; ++n) receipts.push_back(put(n, 100'000));
+  ASSERT_THAT(spool->catch_up(), IsOk());
+  const std::size_t in_flood = count_segments();
+  ASSERT_GE(in_flood, 5u);
+  for (const Receipt& receipt : receipts) free(receipt);
+  EXPECT_FALSE(segments().remove_one().value()) << "the next flood may come soon";
+
+  env.clock.advance(options.remove_after);
+  while (segments().remove_one().value()) {
+  }
+
+  EXPECT_EQ(count_segments(), 2u) << "the current one, and one to go on with";
+  EXPECT_LE(admission->recyclable_bytes(), static_cast<std::int64_t>(2 * options.segment_bytes));
+  const Receipt after = put(100, 100'000);
+  cut_power();
+  ASSERT_TRUE(row_of(after));
+  EXPECT_TRUE(stored(*spool, row_of(after)->spool_ref) == make_sent(100, 100'000).whole());
+}
+
 TEST_F(SegmentSpoolTest, RecordsOfAPreviousLifeAreNotReplayed) {
   for (std::uint64_t n = 0; n < 8; ++n) put(n, 100'000);
   ASSERT_THAT(spool->catch_up(), IsOk());
