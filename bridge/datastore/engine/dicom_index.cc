@@ -47,8 +47,9 @@ std::string prefix_of(const std::string& pattern) {
   return pattern.substr(0, pattern.find_first_of("*?["));
 }
 
-// Few image sets or studies that a key leaves, found beforehand: a search that walks the studies in
-// order finds a page of what many have at once, but of what few have only at the end.
+// Few image sets or studies that a key leaves, found beforehand by its index. SQLite would rather
+// walk the studies in order, as the answer has them: that finds a page of what many have at once,
+// but of what few have only at the end.
 struct Candidates {
   bool studies = false;  // values are StudyInstanceUIDs; else ids of image sets
   std::vector<std::string> values;
@@ -69,43 +70,72 @@ Result<std::optional<Candidates>> few_of(sql::Database& database, bool studies,
 
 constexpr const char* kBehindAll = "\xF4\x8F\xBF\xBF";  // the last character there is
 
-// What this key leaves, if that is few; nothing for keys that an index of their own answers.
-Result<std::optional<Candidates>> candidates_of(sql::Database& database,
-                                                const std::string& data_store,
-                                                const QueryMatch& match) {
-  const bool open_pattern =
-      match.kind == QueryMatch::Kind::like && prefix_of(match.values[0]).empty();
-  if (match.keyword == "PatientName" && match.kind == QueryMatch::Kind::fuzzy) {
-    std::string longest;
-    for (const std::string& value : match.values) {
-      for (std::string& word : name_words(value)) {
-        if (word.size() > longest.size()) longest = std::move(word);
-      }
+struct IndexedKey {
+  std::string_view keyword;
+  const char* column;
+  const char* index;
+};
+constexpr IndexedKey kIndexed[] = {
+    {"PatientID", "patient_id", "image_sets_patient"},
+    {"AccessionNumber", "accession_number", "image_sets_accession"},
+    {"PatientName", "patient_name", "image_sets_name"},
+    {"StudyDescription", "study_description", "image_sets_description"},
+    {"StudyDate", "study_moment", "image_sets_moment"},
+};
+
+using Found = Result<std::optional<Candidates>>;
+
+Found few_by_column(sql::Database& database, const std::string& data_store, const QueryMatch& match,
+                    const IndexedKey& key) {
+  const std::string column = key.column;
+  const std::string from = std::string("SELECT id FROM image_sets INDEXED BY ") + key.index +
+                           " WHERE data_store = ? AND " + column;
+  const bool date = match.keyword == "StudyDate";
+  if (date || match.kind == QueryMatch::Kind::range) {
+    const bool range = match.kind == QueryMatch::Kind::range;
+    const std::string& last = range ? match.values[1] : match.values[0];
+    return few_of(database, false, from + " >= ? AND " + column + " < ?",
+                  {data_store, match.values[0].empty() ? "0" : match.values[0],
+                   (last.empty() ? "99999999" : last) + ":"});
+  }
+  if (match.kind == QueryMatch::Kind::equal) {
+    return few_of(database, false, from + " = ?", {data_store, match.values[0]});
+  }
+  const std::string prefix = prefix_of(match.values[0]);
+  return few_of(database, false, from + " >= ? AND " + column + " < ? AND " + column + " GLOB ?",
+                {data_store, prefix, prefix + kBehindAll, match.values[0]});
+}
+
+Found few_by_words(sql::Database& database, const std::string& data_store,
+                   const QueryMatch& match) {
+  std::string longest;
+  for (const std::string& value : match.values) {
+    for (std::string& word : name_words(value)) {
+      if (word.size() > longest.size()) longest = std::move(word);
     }
-    if (longest.empty()) return std::optional<Candidates>{};
-    return few_of(database, false,
-                  "SELECT DISTINCT image_set FROM name_words WHERE data_store = ? AND word >= ?"
-                  " AND word < ?",
-                  {data_store, longest, longest + kBehindAll});
   }
-  if (match.keyword == "PatientName" && open_pattern) {
-    return few_of(database, false,
-                  "SELECT id FROM image_sets INDEXED BY image_sets_name WHERE data_store = ?"
-                  " AND patient_name GLOB ?",
-                  {data_store, match.values[0]});
+  if (longest.empty()) return std::optional<Candidates>{};
+  return few_of(database, false,
+                "SELECT DISTINCT image_set FROM name_words WHERE data_store = ? AND word >= ?"
+                " AND word < ?",
+                {data_store, longest, longest + kBehindAll});
+}
+
+// What this key leaves, if that is few; nothing for keys without an index of this kind.
+Found candidates_of(sql::Database& database, const std::string& data_store,
+                    const QueryMatch& match) {
+  if (match.kind == QueryMatch::Kind::equal && match.values.size() != 1) {
+    return std::optional<Candidates>{};
   }
-  if (match.keyword == "StudyDescription" && open_pattern) {
-    return few_of(database, false,
-                  "SELECT id FROM image_sets INDEXED BY image_sets_description"
-                  " WHERE data_store = ? AND study_description GLOB ?",
-                  {data_store, match.values[0]});
-  }
-  if (match.keyword == "ModalitiesInStudy" && match.kind == QueryMatch::Kind::equal &&
-      match.values.size() == 1) {
+  if (match.keyword == "ModalitiesInStudy" && match.kind == QueryMatch::Kind::equal) {
     return few_of(database, true,
                   "SELECT DISTINCT study_instance_uid FROM image_sets"
                   " INDEXED BY image_sets_modality WHERE data_store = ? AND modality = ?",
                   {data_store, match.values[0]});
+  }
+  if (match.kind == QueryMatch::Kind::fuzzy) return few_by_words(database, data_store, match);
+  for (const IndexedKey& key : kIndexed) {
+    if (key.keyword == match.keyword) return few_by_column(database, data_store, match, key);
   }
   return std::optional<Candidates>{};
 }
