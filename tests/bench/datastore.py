@@ -58,6 +58,12 @@ def drive(address, requests, connections):
     times, failures = [], []
 
     def work(mine):
+        try:
+            send(mine)
+        except (OSError, http.client.HTTPException) as error:
+            failures.append(repr(error))
+
+    def send(mine):
         link = http.client.HTTPConnection(address, timeout=120)
         for method, target, body, headers in mine:
             begun = time.perf_counter()
@@ -155,7 +161,7 @@ def orthanc_rate(arguments, folder, files):
             try:
                 drive(f"127.0.0.1:{port}", [("GET", "/system", b"", {})], 1)
                 break
-            except OSError:
+            except AssertionError:
                 time.sleep(0.1)
         requests = [("POST", "/instances", path.read_bytes(), {}) for path in files]
         _, took = drive(f"127.0.0.1:{port}", requests, arguments.connections)
