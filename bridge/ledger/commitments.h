@@ -56,8 +56,12 @@ struct ReportPeer {
 struct CommitmentDate {
   CommitmentId id;
   WallTime next;
+  // look_again(): only while this is its date still. Somebody may have had a reason to look at it
+  // sooner meanwhile.
+  std::optional<WallTime> seen = std::nullopt;
 };
 
+// A pending request is due at once when a batch of one of its instances is staged or reconciled.
 class Commitments {
  public:
   virtual ~Commitments() = default;

@@ -34,7 +34,7 @@ class Evaluator final : public Step {
     std::vector<CommitmentDate> waiting;
     for (const Commitment& request : due) {
       TRY_ASSIGN(const bool waits, look_at(request, now));
-      if (waits) waiting.push_back({request.id, next_look(request, now)});
+      if (waits) waiting.push_back({request.id, next_look(request, now), request.next_attempt_at});
     }
     if (!waiting.empty()) TRY(commitments_.look_again(waiting));
     TRY(forget(now));

@@ -263,9 +263,22 @@ Result<void> MemoryCommitments::look_again(const std::vector<CommitmentDate>& da
   for (const CommitmentDate& date : dates) {
     Row* row = find(date.id);
     if (row == nullptr || row->commitment.state != CommitmentState::pending) continue;
+    if (date.seen && row->commitment.next_attempt_at != date.seen) continue;
     row->commitment.next_attempt_at = date.next;
   }
   return {};
+}
+
+void MemoryCommitments::look_now(const std::set<std::string>& sop_instance_uids) {
+  const std::lock_guard lock(mutex_);
+  for (Row& row : rows_) {
+    if (row.commitment.state != CommitmentState::pending) continue;
+    for (const CommitmentResult& one : row.results) {
+      if (!sop_instance_uids.contains(one.sop_instance_uid)) continue;
+      row.commitment.next_attempt_at = env_.clock.wall_now();
+      break;
+    }
+  }
 }
 
 // --- reports

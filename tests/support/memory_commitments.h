@@ -4,6 +4,8 @@
 
 #include <mutex>
 #include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "ledger/commitments.h"
@@ -40,6 +42,8 @@ class MemoryCommitments : public Commitments {
   Result<std::vector<HistoryEntry>> commitment_history(std::string_view uid_or_id,
                                                        std::size_t limit) override;
   Result<std::int64_t> forget_references(WallTime delivered_before, std::size_t limit) override;
+  // Pending requests that name one of these are due at once. Not with the ledger's lock held.
+  void look_now(const std::set<std::string>& sop_instance_uids);
 
  private:
   struct Row {

@@ -134,6 +134,14 @@ std::vector<MemoryLedger::DeliveryRow*> MemoryLedger::members(const BatchId& bat
   return rows;
 }
 
+std::set<std::string> MemoryLedger::uids_of(const std::vector<DeliveryRow*>& rows) {
+  std::set<std::string> uids;
+  for (const DeliveryRow* row : rows) {
+    uids.insert(find(row->delivery.instance)->instance.sop_instance_uid.text());
+  }
+  return uids;
+}
+
 bool MemoryLedger::move(DeliveryRow& row, DeliveryEvent event, std::string why) {
   const auto to = next(row.delivery.state, event);
   if (!to) return false;
@@ -399,6 +407,7 @@ Result<std::vector<BatchId>> MemoryLedger::conclude_staging(std::string_view des
   if (auto error = admit("conclude_staging")) return *error;
   Lock lock(mutex_);
   std::vector<BatchId> staged;
+  std::set<std::string> named;
   bool any = false;
   for (BatchRow& row : batches_) {
     if (row.batch.destination != destination || row.batch.state != BatchState::sealed) continue;
@@ -416,9 +425,11 @@ Result<std::vector<BatchId>> MemoryLedger::conclude_staging(std::string_view des
       move(row, BatchEvent::all_staged, "");
       row.batch.next_attempt_at = now();
       staged.push_back(row.batch.id);
+      named.merge(uids_of(rows));
     }
   }
   if (any) changed(std::move(lock));
+  if (!named.empty()) commitments_.look_now(named);
   return staged;
 }
 

@@ -181,6 +181,7 @@ class MemoryLedger : public Ledger, private SpoolRows, private ReceiverRows {
   Receipt receive_again(InstanceRow& row, const Arrival& arrival);
   void add_delivery(const InstanceRow& row, const std::string& destination);
   std::vector<DeliveryRow*> members(const BatchId& batch);
+  std::set<std::string> uids_of(const std::vector<DeliveryRow*>& rows);
   bool move(DeliveryRow& row, DeliveryEvent event, std::string why);
   bool move(BatchRow& row, BatchEvent event, std::string why);
   bool move(JobRow& row, ImportJobEvent event, std::string why);

@@ -242,6 +242,7 @@ Result<void> MemoryLedger::record_outcomes(const BatchId& batch,
   for (const JobRow& job : jobs_) {
     if (job.job.intent.batch == batch && job.job.remote) remote = job.job.remote->id;
   }
+  const std::set<std::string> named = uids_of(members(batch));
   for (const OutcomeRecord& record : outcomes) {
     settle(*find(record.outcome.delivery), record, remote);
     ++row->outcomes[record.outcome.kind];
@@ -249,6 +250,7 @@ Result<void> MemoryLedger::record_outcomes(const BatchId& batch,
   move(*row, BatchEvent::outcomes_recorded, "");
   row->batch.next_attempt_at.reset();
   changed(std::move(lock));
+  commitments_.look_now(named);
   return {};
 }
 

@@ -258,7 +258,9 @@ Result<std::vector<BatchId>> SqliteLedger::conclude_staging(std::string_view des
       row.batch.next_attempt_at = write.now;
       const bool emptied = members.value_or(0) == 0;
       TRY(apply(write, row, emptied ? BatchEvent::emptied : BatchEvent::all_staged));
-      if (!emptied) staged.push_back(id);
+      if (emptied) continue;
+      TRY(write.db.run(statement::look_at_batch_now, {write.now, id}));
+      staged.push_back(id);
     }
     return staged;
   });

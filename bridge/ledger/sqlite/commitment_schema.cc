@@ -97,6 +97,11 @@ BEGIN SELECT RAISE(ABORT, 'what was asked does not change'); END;
 
 }  // namespace
 
+std::string commitment_lookup_migration() {
+  return "CREATE INDEX commitment_reference_by_instance\n"
+         "ON commitment_reference (sop_instance_uid);\n";
+}
+
 std::string ledger_schema_commitments() {
   return fill_in_states(std::string(kCommitments));
 }

@@ -269,7 +269,7 @@ Result<Commitment> SqliteCommitments::conclude(const CommitmentId& id,
 Result<void> SqliteCommitments::look_again(const std::vector<CommitmentDate>& dates) {
   return ledger_.write(SqliteLedger::Wakes::nobody, [&](Write& write) -> Result<void> {
     for (const CommitmentDate& one : dates) {
-      TRY(write.db.run(statement::look_again, {one.next, one.id}));
+      TRY(write.db.run(statement::look_again, {one.next, one.id, one.seen}));
     }
     return {};
   });

@@ -262,6 +262,7 @@ Result<void> SqliteLedger::record_outcomes(const BatchId& batch,
       return no_transition("batch", to_string(row.batch.state), to_string(event));
     }
     TRY(check_complete(write.db, batch, outcomes));
+    TRY(write.db.run(statement::look_at_batch_now, {write.now, batch}));
     for (const OutcomeRecord& record : outcomes) {
       TRY(record_outcome(write, batch, record.outcome));
       TRY(conclude(write, row, record));

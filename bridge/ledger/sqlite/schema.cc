@@ -349,6 +349,7 @@ std::vector<sql::Migration> ledger_migrations(Env& env) {
       {ledger_schema_of_receivers(), {}},
       {ledger_schema_of_updates(), {}},
       {bytes_again_migration(), {}},
+      {commitment_lookup_migration(), {}},
   };
 }
 

@@ -28,6 +28,9 @@ std::string ledger_schema_v1();
 // Version 2's: storage commitment (commitment_schema.cc).
 std::string ledger_schema_commitments();
 
+// Makes the requests that wait for an instance findable by it (commitment_schema.cc).
+std::string commitment_lookup_migration();
+
 // Puts what model/transitions.h knows in place of {delivery_states}, {delivery_moving},
 // {batch_states}, {batch_moving}, {batch_final}, {import_job_states}, {outcome_kinds},
 // {commitment_states}, {commitment_moving}, {commitment_transitions}, {metadata_update_states},

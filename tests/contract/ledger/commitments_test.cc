@@ -370,6 +370,35 @@ TEST_P(CommitmentsContract, PendingOnesAreLookedAtAgainWhenTheyAreDue) {
   EXPECT_EQ(*commitments().next_report_at(), std::nullopt);
 }
 
+TEST_P(CommitmentsContract, WhatImportsAnInstanceHasItsRequestsLookedAtAtOnce) {
+  const CommitmentId waits = ask(references({1, 2}), "1.1");
+  const CommitmentId for_others = ask(references({3}), "1.2");
+  ASSERT_THAT(commitments().look_again({{waits, in(60)}, {for_others, in(60)}}), IsOk());
+
+  instance_in(2, DeliveryState::staged);
+
+  EXPECT_EQ(load(waits).next_attempt_at, now());
+  ASSERT_THAT(commitments().look_again({{waits, in(60)}}), IsOk());
+
+  instance_in(1, DeliveryState::imported);
+
+  EXPECT_EQ(load(waits).next_attempt_at, now());
+  EXPECT_EQ(load(for_others).next_attempt_at, in(60));
+}
+
+TEST_P(CommitmentsContract, WhoLookedBeforeDoesNotPutOffWhatIsDueSince) {
+  const CommitmentId id = ask(references({1}));
+  const auto seen = load(id).next_attempt_at;
+  advance_clock(1);
+  instance_in(1, DeliveryState::imported);
+
+  ASSERT_THAT(commitments().look_again({{id, in(60), seen}}), IsOk());
+
+  EXPECT_EQ(load(id).next_attempt_at, now());
+  ASSERT_THAT(commitments().look_again({{id, in(60), now()}}), IsOk());
+  EXPECT_EQ(load(id).next_attempt_at, in(60));
+}
+
 TEST_P(CommitmentsContract, ReportsAreDueByPeerUntilTheyAreAcknowledged) {
   const CommitmentId one = answered("1.1");
   const CommitmentId two = answered("1.2");

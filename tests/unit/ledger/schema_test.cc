@@ -161,6 +161,13 @@ TEST_F(LedgerSchema, TakingBytesAgainIsAsItWasReleased) {
           bytes_again_migration());
 }
 
+TEST_F(LedgerSchema, WaitingRequestsAreFoundAsItWasReleased) {
+  EXPECT_EQ(golden("commitment_lookup.sql"),
+            "-- Made by commitment_lookup_migration() (bridge/ledger/sqlite/commitment_schema.cc)."
+            "\n" +
+                commitment_lookup_migration());
+}
+
 TEST_F(LedgerSchema, AllTablesAreStrict) {
   EXPECT_EQ(db_.query_integer("SELECT count(*) FROM pragma_table_list WHERE type = 'table' "
                               "AND schema = 'main' AND name NOT LIKE 'sqlite_%' AND strict = 0")
