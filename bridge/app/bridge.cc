@@ -354,7 +354,8 @@ class OpenBridge : public Bridge {
         tls::Certificates::open(env_, "dimse", dimse_tls_options(settings_, tls::Role::server)));
     TRY_ASSIGN(client_certificates_,
                tls::Certificates::open(env_, "dimse_reports",
-                                       dimse_tls_options(settings_, tls::Role::client)));
+                                       dimse_tls_options(settings_, tls::Role::client),
+                                       server_certificates_.get()));
     return {};
   }
 

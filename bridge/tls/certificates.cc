@@ -13,9 +13,10 @@ double seconds_until(WallTime now, const std::optional<WallTime>& until) {
 }  // namespace
 
 Result<std::unique_ptr<Certificates>> Certificates::open(Env& env, std::string name,
-                                                         ContextOptions options) {
+                                                         ContextOptions options,
+                                                         const Certificates* beside) {
   std::unique_ptr<Certificates> certificates(
-      new Certificates(env, std::move(name), std::move(options)));
+      new Certificates(env, std::move(name), std::move(options), beside));
   const std::string seen = fingerprint_files(env, certificates->options_);
   const std::lock_guard lock(certificates->reload_mutex_);
   TRY(certificates->take(seen));
@@ -27,6 +28,11 @@ Result<std::unique_ptr<Certificates>> Certificates::open(Env& env, std::string n
 std::shared_ptr<const Context> Certificates::current() const {
   const std::lock_guard lock(current_mutex_);
   return current_;
+}
+
+std::string Certificates::refusal() const {
+  const std::lock_guard lock(reload_mutex_);
+  return refusal_;
 }
 
 Result<bool> Certificates::reload() {
@@ -48,6 +54,7 @@ void Certificates::refresh() {
 Result<bool> Certificates::reload_locked(const std::string& seen) {
   if (seen == in_force_) {
     refused_.clear();
+    refusal_.clear();
     return false;
   }
   if (seen == refused_) return false;
@@ -58,7 +65,9 @@ Result<bool> Certificates::reload_locked(const std::string& seen) {
       .add();
   if (!taken.ok()) {
     refused_ = seen;
-    env_.log.error("tls.reload_refused", {{"name", name_}, {"error", describe(taken.error())}});
+    refusal_ = describe(taken.error());
+    const bool was_said = beside_ != nullptr && beside_->refusal() == refusal_;
+    if (!was_said) env_.log.error("tls.reload_refused", {{"name", name_}, {"error", refusal_}});
     return taken.error();
   }
   const Validity validity = current()->validity();
@@ -88,6 +97,7 @@ Result<void> Certificates::take(const std::string& seen) {
   }
   in_force_ = seen;
   refused_.clear();
+  refusal_.clear();
   const std::lock_guard lock(current_mutex_);
   current_ = std::move(loaded);
   return {};
@@ -111,6 +121,7 @@ void Certificates::warn_of_expiry() {
                {{"name", name_}})
         .set(crl_seconds);
   }
+  if (beside_ != nullptr) return;  // it warns
   if (env_.clock.steady_now() < next_warning_) return;
   constexpr double kWarnSeconds =
       std::chrono::duration_cast<std::chrono::duration<double>>(kExpiryWarning).count();

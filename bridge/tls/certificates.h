@@ -18,9 +18,11 @@ constexpr Milliseconds kExpiryWarning = std::chrono::hours(24 * 30);
 class Certificates {
  public:
   // Loads at once; errors as of Context::load. `name` says whose they are in logs and metrics:
-  // "dimse".
+  // "dimse". `beside` is of the same files in another role, and is looked at first: what it said of
+  // them already is not said again. It outlives this one.
   static Result<std::unique_ptr<Certificates>> open(Env& env, std::string name,
-                                                    ContextOptions options);
+                                                    ContextOptions options,
+                                                    const Certificates* beside = nullptr);
 
   // Any thread, never waits for a file.
   std::shared_ptr<const Context> current() const;
@@ -34,8 +36,9 @@ class Certificates {
   void refresh();
 
  private:
-  Certificates(Env& env, std::string name, ContextOptions options)
-      : env_(env), name_(std::move(name)), options_(std::move(options)) {}
+  Certificates(Env& env, std::string name, ContextOptions options, const Certificates* beside)
+      : env_(env), name_(std::move(name)), options_(std::move(options)), beside_(beside) {}
+  std::string refusal() const;
   Result<bool> reload_locked(const std::string& seen);
   Result<void> take(const std::string& seen);
   void warn_of_expiry();
@@ -43,13 +46,15 @@ class Certificates {
   Env& env_;
   const std::string name_;
   const ContextOptions options_;
+  const Certificates* const beside_;
 
   mutable std::mutex current_mutex_;
   std::shared_ptr<const Context> current_;
 
-  std::mutex reload_mutex_;  // one reload at a time; held while files are read
-  std::string in_force_;     // fingerprint_files() of what is loaded
-  std::string refused_;      // … of what was no good, so that it is said once
+  mutable std::mutex reload_mutex_;  // one reload at a time; held while files are read
+  std::string in_force_;             // fingerprint_files() of what is loaded
+  std::string refused_;              // … of what was no good, so that it is said once
+  std::string refusal_;              // why
   std::string last_seen_;
   SteadyTime next_warning_{};
 };

@@ -98,6 +98,34 @@ TEST_F(CertificatesTest, StayWhenTheNewOnesAreNoGood) {
   EXPECT_TRUE(certificates->reload().value());
 }
 
+TEST_F(CertificatesTest, OfTheSameFilesInTwoRolesSayWhatIsWrongOnce) {
+  install(authority_.issue());
+  const auto certificates = open();
+  ContextOptions as_client = options_;
+  as_client.role = Role::client;
+  ASSERT_OK_AND_ASSIGN(const auto reports,
+                       Certificates::open(env_, "dimse_reports", as_client, certificates.get()));
+  write_private_file(options_.certificate, "garbage");
+
+  for (int i = 0; i < 3; ++i) {
+    certificates->refresh();
+    reports->refresh();
+  }
+
+  EXPECT_EQ(logged("error tls.reload_refused"), 1U);
+  EXPECT_EQ(logged("name=dimse_reports"), 0U);
+
+  // Good for the one and not for the other is said by the other.
+  install(authority_.issue());
+  for (int i = 0; i < 3; ++i) {
+    certificates->refresh();
+    reports->refresh();
+  }
+  write_private_file(options_.certificate, "garbage");
+  for (int i = 0; i < 3; ++i) reports->refresh();
+  EXPECT_EQ(logged("error tls.reload_refused name=dimse_reports"), 1U);
+}
+
 TEST_F(CertificatesTest, AreNotReplacedByOnesOutOfTheirTime) {
   install(authority_.issue());
   const auto certificates = open();
