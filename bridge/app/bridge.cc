@@ -1,6 +1,7 @@
 #include "app/bridge.h"
 
 #include <array>
+#include <charconv>
 
 #include <atomic>
 #include "base/digest.h"
@@ -30,19 +31,35 @@ constexpr Milliseconds kHousekeepingTick{100};
 constexpr int kTicksPerAdmissionRefresh = 5;
 constexpr const char* kControlTokenFile = "control.token";
 
-Result<std::string> make_control_token(Env& env, const FileSystem::Path& directory) {
-  std::array<std::byte, 24> random{};
-  env.entropy.fill(random);
-  const std::string token = to_hex(random);
+constexpr const char* kPortFile = "http.port";
+
+// A small file in data_dir that the command line reads.
+Result<void> keep_beside(Env& env, const FileSystem::Path& directory, const char* name,
+                         const std::string& text) {
   TRY(env.files.create_directories(directory));
   const FileSystem::Path part = directory / "control.part";
   ignore(env.files.remove(part), "left by a start that was killed");
   TRY_ASSIGN(const auto file, env.files.open(part, FileSystem::Mode::create_new));
-  TRY(file->append(as_bytes(token)));
+  TRY(file->append(as_bytes(text)));
   TRY(file->sync());
-  TRY(env.files.rename(part, directory / kControlTokenFile));
-  TRY(env.files.sync_directory(directory));
+  TRY(env.files.rename(part, directory / name));
+  return env.files.sync_directory(directory);
+}
+
+Result<std::string> make_control_token(Env& env, const FileSystem::Path& directory) {
+  std::array<std::byte, 24> random{};
+  env.entropy.fill(random);
+  const std::string token = to_hex(random);
+  TRY(keep_beside(env, directory, kControlTokenFile, token));
   return token;
+}
+
+Result<std::string> read_beside(Env& env, const Settings& settings, const char* name) {
+  TRY_ASSIGN(auto file, env.files.open(FileSystem::Path(settings.text("data_dir")) / name,
+                                       FileSystem::Mode::read_only));
+  TRY_ASSIGN(const std::uint64_t size, file->size());
+  const auto source = source_of_file(std::move(file), 0, size);
+  return read_all(*source, 1 * KiB);
 }
 
 datastore::DataStoreOptions datastore_options(const Settings& settings,
@@ -325,6 +342,8 @@ class OpenBridge : public Bridge {
       http_options.body_bytes = std::max(http_options.body_bytes, options.max_body_bytes);
     }
     TRY_ASSIGN(gateway_server_, http::listen(env_, *gateway_, http_options));
+    TRY(keep_beside(env_, settings_.text("data_dir"), kPortFile,
+                    std::to_string(gateway_server_->port())));
     if (settings_.flag("datastore.listen")) {
       TRY_ASSIGN(datastore_server_, http::listen(env_, data_store_->handler(),
                                                  server_options(settings_, "datastore")));
@@ -431,12 +450,17 @@ class OpenBridge : public Bridge {
 }  // namespace
 
 Result<std::string> read_control_token(Env& env, const Settings& settings) {
-  TRY_ASSIGN(auto file,
-             env.files.open(FileSystem::Path(settings.text("data_dir")) / kControlTokenFile,
-                            FileSystem::Mode::read_only));
-  TRY_ASSIGN(const std::uint64_t size, file->size());
-  const auto source = source_of_file(std::move(file), 0, size);
-  return read_all(*source, 1 * KiB);
+  return read_beside(env, settings, kControlTokenFile);
+}
+
+Result<std::int64_t> daemon_port(Env& env, const Settings& settings) {
+  const std::int64_t configured = settings.integer("http.port");
+  if (configured != 0) return configured;
+  TRY_ASSIGN(const std::string text, read_beside(env, settings, kPortFile));
+  std::int64_t port = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
+  if (error == std::errc() && end == text.data() + text.size() && port > 0) return port;
+  return permanent_error("control.refused", "The file http.port in data_dir is damaged.");
 }
 
 Result<std::unique_ptr<Bridge>> open_bridge(Env& env, const Settings& settings,

@@ -51,11 +51,11 @@ std::string age_text(Milliseconds age) {
 Result<std::string> call_daemon(Env& env, const Settings& settings, const std::string& path,
                                 const std::string& body) {
   TRY_ASSIGN(const std::string token, read_control_token(env, settings));
+  TRY_ASSIGN(const std::int64_t port, daemon_port(env, settings));
   const auto client = http::make_client(env, {});
   http::Request request;
   request.method = "POST";
-  request.url = fmt::format("http://{}:{}{}", settings.text("http.address"),
-                            settings.integer("http.port"), path);
+  request.url = fmt::format("http://{}:{}{}", settings.text("http.address"), port, path);
   request.headers = {{"Authorization", "Bearer " + token}, {"Content-Type", "application/json"}};
   request.body = source_of(body);
   request.timeout = Milliseconds(30'000);

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "app/bridge.h"
 #include "http/client.h"
 
 namespace isthmus::app {
@@ -26,11 +27,11 @@ const char* explanation(const std::string& admission) {
 }  // namespace
 
 std::optional<nlohmann::ordered_json> ask_intake(Env& env, const Settings& settings) {
-  if (settings.integer("http.port") == 0) return std::nullopt;  // any free one: nobody knows which
+  const auto port = daemon_port(env, settings);
+  if (!port.ok()) return std::nullopt;
   http::Request request;
   request.method = "GET";
-  request.url = fmt::format("http://{}:{}/readyz", settings.text("http.address"),
-                            settings.integer("http.port"));
+  request.url = fmt::format("http://{}:{}/readyz", settings.text("http.address"), *port);
   request.timeout = kPatience;
   const auto response = http::make_client(env, {})->send(std::move(request));
   if (!response.ok() || !response->body) return std::nullopt;
