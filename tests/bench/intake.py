@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import tempfile
 
+from kit import protection
 from kit.ledger_rows import filled_ledger
 from kit.receivers import Discard, Isthmus, Orthanc, Receiver, Storescp, cpu_seconds, peak_kib
 from kit.senders import Raw, Stock
@@ -175,6 +176,21 @@ def ledger(arguments, work):
             100 * medians["filled"] / medians["empty"], 90, " %")
 
 
+def protected(arguments, work):
+    """TLS beside plain, and commitment."""
+    raw = Raw(Receiver.bin, arguments.seconds)
+    print("\nTLS 1.3 beside plain, one receiver; and storage commitment")
+    for size_kb in arguments.sizes:
+        folders = make_sets(work, max(arguments.senders), 15, size_kb)
+        for count in arguments.senders:
+            protection.tls(raw, work, folders, size_kb, count, arguments.runs)
+        for folder in folders:
+            shutil.rmtree(folder)
+    folder = make_sets(work, 1, 1000, 20)[0]
+    protection.commitment(raw, work, folder, arguments.runs)
+    shutil.rmtree(folder)
+
+
 def parse():
     options = argparse.ArgumentParser()
     options.add_argument("--bin", type=pathlib.Path, required=True)
@@ -184,6 +200,7 @@ def parse():
     options.add_argument("--seconds", type=float, default=2, help="how long our own sender sends")
     options.add_argument("--senders", type=int, nargs="+", default=[1, 4, 8])
     options.add_argument("--sizes", type=int, nargs="*", default=[512, 20], help="KB per instance")
+    options.add_argument("--only-protected", action="store_true", help="only TLS and commitment")
     options.add_argument("--big-mb", type=int, default=4000, help="0 leaves that instance out")
     options.add_argument("--ledger-rows", type=int, default=0, help="10000000 is what the issue asks for")
     options.add_argument("--ledger-cache", type=pathlib.Path, default=pathlib.Path("/var/tmp/isthmus-bench"),
@@ -202,7 +219,11 @@ def main():
         print(f"medians of {arguments.runs} runs, {os.cpu_count()} cores shared by senders and receiver, load "
               f"{os.getloadavg()[0]:.1f} at the start; isthmus answers after sync and commit")
         if arguments.sizes:
-            targets(rates(arguments, work))
+            if not arguments.only_protected:
+                targets(rates(arguments, work))
+            protected(arguments, work)
+        if arguments.only_protected:
+            return
         memory(work, arguments.big_mb)
         if arguments.ledger_rows:
             ledger(arguments, work)

@@ -94,6 +94,11 @@ class Raw:
         return Sent(summary["instances_per_second"], summary["p50_ms"], summary["p99_ms"],
                     summary["sent"], cpu)
 
+    def send_once(self, port, folder):
+        """Every file of it, as it is."""
+        subprocess.run([self.program, "--port", str(port), "--aec", "BENCH", "--quiet", str(folder)],
+                       check=True, stdout=subprocess.DEVNULL, timeout=600)
+
 
 def children_cpu():
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
