@@ -137,6 +137,25 @@ def odil_stores(folder):
         print(f"odil: {len(stored)} stored and imported")
 
 
+def odil_asks_for_commitment(folder):
+    files = studies(folder, (EXPLICIT,))
+    with Daemon(folder, senders__odil__calling_ae_titles="ODIL",
+                senders__odil__report_on_its_associations="true",
+                senders__odil__report_on_same_association_ms="120000") as daemon:
+        stored = sorted(line["asked_instance"] for line in odil(daemon.dimse_port, "store", *files)
+                        if "asked_instance" in line)
+        asked, told, released = odil(daemon.dimse_port, "commitment", *files)
+        equal("Command Field of the answer", asked["field"], 0x8130)
+        equal("status of the request", asked["status"], 0)
+        equal("report", told, {"field": 0x0100, "event": 1, "transaction": "2.25.78",
+                               "committed": stored, "failed": False})
+        equal("released", released, {"released": True})
+        within = daemon.command("commitments", "--json").stdout
+        equal("acknowledged", json.loads(within)["state"], "delivered")
+        imported_exactly_once(daemon, stored, folder)
+        print(f"odil: {len(stored)} asked for, reported on its own association and imported")
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -193,6 +212,7 @@ def has_odil():
 PEERS = {
     dcmjs_stores: (has_dcmjs, "npm dcmjs-dimse"),
     odil_stores: (has_odil, "Debian python3-odil"),
+    odil_asks_for_commitment: (has_odil, "Debian python3-odil"),
     dcmjs_asks_for_commitment: (has_dcmjs, "npm dcmjs-dimse"),
     dcmjs_stores_by_tls: (has_dcmjs, "npm dcmjs-dimse"),
 }

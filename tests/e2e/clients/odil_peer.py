@@ -1,5 +1,5 @@
-"""odil, a DICOM network stack of its own, echoes and stores files, and says as JSON lines what it was
-answered, field by field. Arguments: PORT SCENARIO FILE…"""
+"""odil, a DICOM network stack of its own, echoes, stores files and asks for their commitment, and says as
+JSON lines what it was answered, field by field. Arguments: PORT SCENARIO FILE…"""
 
 import json
 import sys
@@ -7,6 +7,8 @@ import sys
 import odil
 
 VERIFICATION = "1.2.840.10008.1.1"
+COMMITMENT = "1.2.840.10008.1.20.1"
+WELL_KNOWN = "1.2.840.10008.1.20.1.1"
 EXPLICIT = "1.2.840.10008.1.2.1"
 
 
@@ -72,6 +74,49 @@ def store(port, paths):
     say(released=True)
 
 
+def set_of(**elements):
+    made = odil.DataSet()
+    for name, value in elements.items():
+        made.add(getattr(odil.registry, name), [value])
+    return made
+
+
+def commitment(port, paths):
+    """N-ACTION for files that are stored, and the report on the same association."""
+    references = []
+    for path in paths:
+        with odil.open(path, "rb") as stream:
+            header, _ = odil.Reader.read_file(stream)
+        references.append(set_of(
+            ReferencedSOPClassUID=text(header, odil.registry.MediaStorageSOPClassUID),
+            ReferencedSOPInstanceUID=text(header, odil.registry.MediaStorageSOPInstanceUID)))
+    information = set_of(TransactionUID="2.25.78")
+    information.add(odil.registry.ReferencedSOPSequence, references)
+    association = associate(port, [(COMMITMENT, EXPLICIT)])
+    request = set_of(RequestedSOPClassUID=COMMITMENT, CommandField=0x0130,
+                     MessageID=association.next_message_id(), CommandDataSetType=1,
+                     RequestedSOPInstanceUID=WELL_KNOWN, ActionTypeID=1)
+    association.send_message(odil.messages.Message(request, information), COMMITMENT)
+    say(asked=True, **fields(association.receive_message()))
+    event = association.receive_message()
+    command, told = event.get_command_set(), event.get_data_set()
+    uids = []
+    if told.has(odil.registry.ReferencedSOPSequence):
+        uids = [text(one, odil.registry.ReferencedSOPInstanceUID)
+                for one in told.as_data_set(odil.registry.ReferencedSOPSequence)]
+    say(field=number(command, odil.registry.CommandField),
+        event=number(command, odil.registry.EventTypeID),
+        transaction=text(told, odil.registry.TransactionUID), committed=sorted(uids),
+        failed=told.has(odil.registry.FailedSOPSequence))
+    reply = set_of(AffectedSOPClassUID=COMMITMENT, CommandField=0x8100,
+                   MessageIDBeingRespondedTo=number(command, odil.registry.MessageID),
+                   CommandDataSetType=0x0101, Status=0, AffectedSOPInstanceUID=WELL_KNOWN,
+                   EventTypeID=number(command, odil.registry.EventTypeID))
+    association.send_message(odil.messages.Message(reply), COMMITMENT)
+    association.release()
+    say(released=True)
+
+
 def wrong_title(port, _):
     try:
         associate(port, [(VERIFICATION, EXPLICIT)], "NOBODY")
@@ -80,4 +125,4 @@ def wrong_title(port, _):
         say(refused=str(error))
 
 
-{"store": store, "wrong-title": wrong_title}[sys.argv[2]](int(sys.argv[1]), sys.argv[3:])
+{"store": store, "commitment": commitment, "wrong-title": wrong_title}[sys.argv[2]](int(sys.argv[1]), sys.argv[3:])
