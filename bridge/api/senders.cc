@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "api/problem.h"
 
@@ -21,7 +22,9 @@ struct TextMember {
 };
 constexpr std::array kTexts{TextMember{"who", &SenderOrder::who},
                             TextMember{"name", &SenderOrder::name},
-                            TextMember{"report_to", &SenderOrder::report_to}};
+                            TextMember{"report_to", &SenderOrder::report_to},
+                            TextMember{"report_tls_name", &SenderOrder::report_tls_name},
+                            TextMember{"report_tls_pin", &SenderOrder::report_tls_pin}};
 
 struct ListMember {
   const char* name;
@@ -32,6 +35,15 @@ constexpr std::array kLists{ListMember{"from", &SenderOrder::from},
                             ListMember{"tls_identities", &SenderOrder::tls_identities},
                             ListMember{"sop_classes", &SenderOrder::sop_classes},
                             ListMember{"destinations", &SenderOrder::destinations}};
+
+struct NumberMember {
+  const char* name;
+  std::optional<double> SenderOrder::*member;
+};
+constexpr std::array kNumbers{
+    NumberMember{"associations", &SenderOrder::associations},
+    NumberMember{"instances_per_second", &SenderOrder::instances_per_second},
+    NumberMember{"bytes_per_second", &SenderOrder::bytes_per_second}};
 
 Error bad_request(const std::string& what) {
   return permanent_error("api.bad_request", "An order must have " + what + ".");
@@ -57,8 +69,26 @@ std::string order_json(const SenderOrder& order) {
             {"report_tls", order.report_tls}};
   for (const TextMember& text : kTexts) body[text.name] = order.*(text.member);
   for (const ListMember& list : kLists) body[list.name] = order.*(list.member);
+  for (const NumberMember& number : kNumbers) {
+    if (const auto& value = order.*(number.member)) body[number.name] = *value;
+  }
   return body.dump();
 }
+
+namespace {
+
+Result<void> read_numbers(const json& body, SenderOrder& order) {
+  for (const NumberMember& member : kNumbers) {
+    if (!body.contains(member.name)) continue;
+    if (!body[member.name].is_number()) {
+      return bad_request(std::string("a number as ") + member.name);
+    }
+    order.*(member.member) = body[member.name].get<double>();
+  }
+  return {};
+}
+
+}  // namespace
 
 Result<SenderOrder> order_from(const std::string& text) {
   const json body = json::parse(text, nullptr, false);
@@ -85,6 +115,7 @@ Result<SenderOrder> order_from(const std::string& text) {
     return bad_request("true or false as report_tls");
   }
   order.report_tls = body.value("report_tls", false);
+  TRY(read_numbers(body, order));
   if (order.who.empty()) return bad_request("an AE title or a name as who");
   return order;
 }

@@ -17,6 +17,8 @@ class ConfiguredRequesters final : public Requesters {
       requester.host = sender->report_to->host;
       requester.port = sender->report_to->port;
       requester.tls = sender->report_to->tls;
+      requester.tls_name = sender->report_to->tls_name;
+      requester.tls_pin_sha256 = sender->report_to->tls_pin_sha256;
     }
     requester.level = sender->commitment_level;
     requester.send_without_role_confirmation = sender->report_without_role;

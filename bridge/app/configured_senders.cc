@@ -72,6 +72,7 @@ class Reader {
       sender.report_to = ReportAddress::parse(to, settings_.flag(prefix + "report_tls"));
       if (!sender.report_to) problem("{}report_to must be HOST:PORT, not {}.", prefix, to);
     }
+    read_report_certificate(prefix, sender);
     const std::string level = settings_.text(prefix + "commitment");
     sender.may_ask_commitment = level != "none";
     sender.commitment_level = commitment_level_from(level);
@@ -79,6 +80,24 @@ class Reader {
         settings_.duration(prefix + "report_on_same_association_ms");
     sender.report_on_its_associations = settings_.flag(prefix + "report_on_its_associations");
     sender.report_without_role = settings_.flag(prefix + "report_without_role");
+  }
+
+  void read_report_certificate(const std::string& prefix, Sender& sender) {
+    const std::string name = settings_.text(prefix + "report_tls_name");
+    const std::string pin = settings_.text(prefix + "report_tls_pin");
+    if (name.empty() && pin.empty()) return;
+    if (!sender.report_to || !sender.report_to->tls) {
+      problem("{}report_tls_name and report_tls_pin need report_to and report_tls.", prefix);
+      return;
+    }
+    if (!name.empty() && !ReportAddress::is_host(name)) {
+      problem("{}report_tls_name must be a host name, not {}.", prefix, name);
+    }
+    sender.report_to->tls_name = name;
+    if (pin.empty()) return;
+    const auto digits = ReportAddress::parse_pin(pin);
+    if (!digits) problem("{}report_tls_pin must be a SHA-256 in hex.", prefix);
+    sender.report_to->tls_pin_sha256 = digits.value_or("");
   }
 
   Route route(const std::string& name) {

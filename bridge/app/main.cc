@@ -56,6 +56,16 @@ void describe_orders(CLI::App& senders, CommandLine& line) {
   admit->add_option("--destination", wishes.destinations, "Where its instances go (repeatable)");
   admit->add_option("--report-to", wishes.report_to, "HOST:PORT for storage commitment reports");
   admit->add_flag("--report-tls", wishes.report_tls, "Reports go by TLS");
+  admit->add_option("--report-tls-name", wishes.report_tls_name,
+                    "Name that its certificate is for, when it is not the host's");
+  admit->add_option("--report-tls-pin", wishes.report_tls_pin,
+                    "SHA-256 of the one certificate that it may show then");
+  admit->add_option("--associations", wishes.associations,
+                    "Associations it may have at once; 0 for no limit of its own");
+  admit->add_option("--instances-per-second", wishes.instances_per_second,
+                    "How fast its instances are taken; 0 for no limit");
+  admit->add_option("--bytes-per-second", wishes.bytes_per_second,
+                    "How fast its bytes are taken; 0 for no limit");
   admit->add_option("--called", wishes.called, "AE title by which it may call us (repeatable)");
   admit->add_option("--sop-class", wishes.sop_classes,
                     "UID, name or group of classes it may store (repeatable)");

@@ -37,6 +37,13 @@ ordered_json sender_json(const Sender& sender, std::string_view standing) {
                     {"sop_classes", sender.sop_classes}};
   if (sender.destinations) body["destinations"] = *sender.destinations;
   if (sender.report_to) body["report_to"] = sender.report_to->text();
+  if (sender.limits.associations > 0) body["associations"] = sender.limits.associations;
+  if (sender.limits.instances_per_second > 0) {
+    body["instances_per_second"] = sender.limits.instances_per_second;
+  }
+  if (sender.limits.bytes_per_second > 0) {
+    body["bytes_per_second"] = sender.limits.bytes_per_second;
+  }
   return body;
 }
 

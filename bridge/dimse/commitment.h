@@ -51,7 +51,8 @@ class ReportConnection {
 using ConnectToRequester =
     std::function<Result<std::unique_ptr<ReportConnection>>(const Requester&, SteadyTime until)>;
 // By TCP, and by TLS with a requester that wants it: its certificate must be of an authority of
-// `certificates` (of tls::Role::client) and for its host; ours is shown when it asks. Without
+// `certificates` (of tls::Role::client) and for its name, or be the one that is pinned; ours is
+// shown when it asks. Without
 // certificates it is refused with "report.tls". Every wait ends when the desk stops
 // ("report.stopping"). References outlive it and its connections.
 ConnectToRequester connect_by_tcp(Env& env, const ReportDesk& desk,

@@ -25,6 +25,8 @@ struct Requester {
   std::string host;
   std::uint16_t port = 0;
   bool tls = false;
+  std::string tls_name = {};             // that its certificate must be for; empty: host
+  std::string tls_pin_sha256 = {};       // its certificate must be this one; empty: a trusted one
   std::optional<CommitmentLevel> level;  // nothing: as each destination says
   // Some devices accept the presentation context and say nothing of roles; strictly they must not
   // be sent an event (PS3.7 D.3.3.4), and they wait for it all the same.

@@ -9,6 +9,9 @@
 namespace isthmus {
 namespace {
 
+// As senders.*.report_on_same_association_ms.
+constexpr Milliseconds kLongestOnSameAssociation{600'000};
+
 void write(std::string& text, std::string_view word, const std::string& value) {
   text += fmt::format("{} {}\n", word, value);
 }
@@ -36,6 +39,19 @@ bool read_destination(Sender& sender, const std::string& value) {
   return true;
 }
 
+// Behind the address that they belong to.
+bool read_tls_name(Sender& sender, const std::string& value) {
+  if (!sender.report_to || !ReportAddress::is_host(value)) return false;
+  sender.report_to->tls_name = value;
+  return true;
+}
+bool read_tls_pin(Sender& sender, const std::string& value) {
+  const auto pin = ReportAddress::parse_pin(value);
+  if (!sender.report_to || !pin) return false;
+  sender.report_to->tls_pin_sha256 = *pin;
+  return true;
+}
+
 Reader list(std::vector<std::string> Sender::*member) {
   return [member](Sender& sender, const std::string& value) {
     (sender.*member).push_back(value);
@@ -57,6 +73,8 @@ const std::map<std::string, Reader, std::less<>>& readers() {
        [](Sender& s, const std::string& v) {
          return bool(s.report_to = ReportAddress::parse(v, true));
        }},
+      {"report_tls_name", read_tls_name},
+      {"report_tls_pin", read_tls_pin},
       {"commitment",
        [](Sender& s, const std::string& v) {
          s.may_ask_commitment = v != "none";
@@ -67,7 +85,7 @@ const std::map<std::string, Reader, std::less<>>& readers() {
          std::int64_t milliseconds = 0;
          const bool good = read_number(v, milliseconds);
          s.report_on_same_association = Milliseconds(milliseconds);
-         return good;
+         return good && s.report_on_same_association <= kLongestOnSameAssociation;
        }},
       {"report_on_its_associations",
        [](Sender& s, const std::string& v) { return s.report_on_its_associations = v == "true"; }},
@@ -97,6 +115,9 @@ std::string definition_of(const Sender& sender) {
   if (sender.destinations) write_all(text, "destination", *sender.destinations);
   if (sender.report_to) {
     write(text, sender.report_to->tls ? "report_to_by_tls" : "report_to", sender.report_to->text());
+    const ReportAddress& to = *sender.report_to;
+    if (!to.tls_name.empty()) write(text, "report_tls_name", to.tls_name);
+    if (!to.tls_pin_sha256.empty()) write(text, "report_tls_pin", to.tls_pin_sha256);
   }
   if (sender.report_on_same_association > Milliseconds(0)) {
     write(text, "report_on_same_association_ms",

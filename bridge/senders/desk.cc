@@ -56,6 +56,52 @@ std::string addresses_text(const Sender& sender) {
   return text;
 }
 
+// What a person may ask for: far more than any sender needs, and nothing that is no number.
+Result<void> apply_limits(const SenderOrder& order, Sender& sender) {
+  constexpr double kMost = 1e12;
+  constexpr double kMostAssociations = 10'000;
+  for (const auto& limit :
+       {order.associations, order.instances_per_second, order.bytes_per_second}) {
+    if (limit && !(*limit >= 0 && *limit <= kMost)) {
+      return bad_order("A limit is a number from 0, which is none, to 1e12.");
+    }
+  }
+  if (order.associations) {
+    const auto whole = static_cast<std::size_t>(std::min(*order.associations, kMostAssociations));
+    if (static_cast<double>(whole) != *order.associations) {
+      return bad_order("Associations are a whole number, 10000 at most.");
+    }
+    sender.limits.associations = whole;
+  }
+  if (order.instances_per_second) {
+    sender.limits.instances_per_second = *order.instances_per_second;
+  }
+  if (order.bytes_per_second) sender.limits.bytes_per_second = *order.bytes_per_second;
+  return {};
+}
+
+Result<void> apply_report_to(const SenderOrder& order, Sender& sender) {
+  if (!order.report_to.empty()) {
+    sender.report_to = ReportAddress::parse(order.report_to, order.report_tls);
+    if (!sender.report_to) return bad_order("--report-to must be HOST:PORT.");
+  }
+  if (order.report_tls_name.empty() && order.report_tls_pin.empty()) return {};
+  if (!sender.report_to || !sender.report_to->tls) {
+    return bad_order("--report-tls-name and --report-tls-pin need reports by TLS.");
+  }
+  if (!order.report_tls_name.empty()) {
+    if (!ReportAddress::is_host(order.report_tls_name))
+      return bad_order("--report-tls-name must be a name.");
+    sender.report_to->tls_name = order.report_tls_name;
+  }
+  if (!order.report_tls_pin.empty()) {
+    const auto pin = ReportAddress::parse_pin(order.report_tls_pin);
+    if (!pin) return bad_order("--report-tls-pin must be a SHA-256 in hex.");
+    sender.report_to->tls_pin_sha256 = *pin;
+  }
+  return {};
+}
+
 }  // namespace
 
 bool is_ae_title(std::string_view text) {
@@ -220,10 +266,8 @@ Result<void> SenderDesk::apply_wishes(const SenderOrder& order, Sender& sender) 
   if (!order.tls_identities.empty()) sender.tls_identities = order.tls_identities;
   const std::set<std::string> once(order.destinations.begin(), order.destinations.end());
   if (!once.empty()) sender.destinations.emplace(once.begin(), once.end());
-  if (order.report_to.empty()) return {};
-  sender.report_to = ReportAddress::parse(order.report_to, order.report_tls);
-  if (!sender.report_to) return bad_order("--report-to must be HOST:PORT.");
-  return {};
+  TRY(apply_limits(order, sender));
+  return apply_report_to(order, sender);
 }
 
 Result<std::string> SenderDesk::admit(const SenderOrder& order) {

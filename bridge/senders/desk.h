@@ -25,6 +25,12 @@ struct SenderOrder {
   std::vector<std::string> destinations;
   std::string report_to;  // HOST:PORT
   bool report_tls = false;
+  std::string report_tls_name;  // see ReportAddress
+  std::string report_tls_pin;   // likewise, as people write it
+  // admit: limits of its own; 0 takes one away, nothing leaves it.
+  std::optional<double> associations;
+  std::optional<double> instances_per_second;
+  std::optional<double> bytes_per_second;
 };
 
 class SenderDesk {

@@ -172,14 +172,24 @@ std::optional<ReportAddress> ReportAddress::parse(std::string_view text, bool tl
   ReportAddress address{std::string(host), 0, tls};
   const auto [end, error] =
       std::from_chars(digits.data(), digits.data() + digits.size(), address.port);
-  const bool is_name = std::all_of(host.begin(), host.end(), [](unsigned char c) {
-    return c > ' ' && c < 0x7f && c != '/' && c != '[' && c != ']' && c != '@';
-  });
-  if (host.empty() || host.size() > 253 || !is_name || error != std::errc() ||
-      end != digits.data() + digits.size() || address.port == 0) {
+  if (!is_host(host) || error != std::errc() || end != digits.data() + digits.size() ||
+      address.port == 0) {
     return std::nullopt;
   }
   return address;
+}
+
+std::optional<std::string> ReportAddress::parse_pin(std::string_view text) {
+  std::string pin = fingerprint_of(text);
+  if (pin.empty()) return std::nullopt;
+  return pin;
+}
+
+bool ReportAddress::is_host(std::string_view text) {
+  return !text.empty() && text.size() <= 253 &&
+         std::all_of(text.begin(), text.end(), [](unsigned char c) {
+           return c > ' ' && c < 0x7f && c != '/' && c != '[' && c != ']' && c != '@';
+         });
 }
 
 std::string ReportAddress::text() const {

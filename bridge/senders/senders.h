@@ -34,10 +34,17 @@ struct ReportAddress {
   std::string host;  // a name or a numeric address
   std::uint16_t port = 0;
   bool tls = false;
+  // By TLS: the name that its certificate must be for, when that is not `host`; and the SHA-256 of
+  // the certificate, when it must be exactly that one (authority, name and dates are then nothing).
+  std::string tls_name = {};
+  std::string tls_pin_sha256 = {};  // 64 lower-case hex digits
 
   // "pacs.example:11112", "192.0.2.7:104", "[2001:db8::7]:104". Nothing when it is not that.
   static std::optional<ReportAddress> parse(std::string_view text, bool tls = false);
   std::string text() const;
+  static bool is_host(std::string_view text);  // a name or a numeric address, by its letters
+  // A SHA-256 as people write it, in hex of either case, with colons or without.
+  static std::optional<std::string> parse_pin(std::string_view text);
   bool operator==(const ReportAddress&) const = default;
 };
 

@@ -224,10 +224,12 @@ class CommitmentScu:
     syntaxes: what it accepts; only_calling: the one calling AE title it knows
     statuses: what it answers to events, one after the other; the last one for all that follow
     silent: takes events and never answers
+    tls: an ssl.SSLContext; then it speaks nothing but TLS
     """
 
     def __init__(self, title="MODALITY", role=True, syntaxes=(IMPLICIT, EXPLICIT), only_calling=None,
-                 statuses=(0,), silent=False):
+                 statuses=(0,), silent=False, tls=None):
+        self.tls = tls
         self.title, self.role, self.syntaxes = title, role, syntaxes
         self.only_calling, self.statuses, self.silent = only_calling, list(statuses), silent
         self.events = []
@@ -281,6 +283,8 @@ class CommitmentScu:
             self.most_at_once = max(self.most_at_once, self.at_once)
         try:
             sock.settimeout(60)
+            if self.tls:
+                sock = self.tls.wrap_socket(sock, server_side=True)
             self._be_told(sock, end)
         except (Closed, OSError):
             pass

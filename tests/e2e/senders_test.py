@@ -59,7 +59,6 @@ def within(seconds, condition):
 def unknown_is_refused_listed_admitted_and_stores(folder):
     make_study(folder / "study", series=1, instances=3)
     with Daemon(folder, dimse__admission="discover") as daemon:
-        daemon.settings["http.port"] = str(daemon.http_port)  # where the command line asks it
         port = daemon.dimse_port
         done = dcmsend(port, folder / "study", "-aet", "CT_ONE", check=False)
         assert done.returncode != 0, "a stranger stored"
@@ -75,7 +74,8 @@ def unknown_is_refused_listed_admitted_and_stores(folder):
         assert "Verification" in stranger["asked"], stranger
         assert "CT_ONE" in daemon.command("senders").stdout
 
-        said = daemon.command("senders", "admit", "CT_ONE", "--destination", "main").stdout
+        said = daemon.command("senders", "admit", "CT_ONE", "--destination", "main",
+                              "--instances-per-second", "1000", "--associations", "4").stdout
         assert said == "ct_one is admitted: AE title CT_ONE from 127.0.0.1\n", said
         dcmsend(port, folder / "study", "-aet", "CT_ONE")
         daemon.wait_settled()
@@ -83,6 +83,10 @@ def unknown_is_refused_listed_admitted_and_stores(folder):
         lists = listed(daemon)
         assert lists["refused"] == [], lists
         assert [(one["name"], one["standing"]) for one in lists["senders"]] == [("ct_one", "admitted")]
+        [ct_one] = lists["senders"]
+        assert (ct_one["instances_per_second"], ct_one["associations"]) == (1000, 4), ct_one
+        # The command line finds the daemon although it took any free port.
+        assert "intake open" in daemon.command("status", check=False).stdout
 
         daemon.command("senders", "block", "ct_one")
         assert refused_with(port, "CT_ONE") == NOT_RECOGNIZED
@@ -94,7 +98,6 @@ def unknown_is_refused_listed_admitted_and_stores(folder):
         # Without a daemon the same words go into the ledger, and the next start has them.
         assert daemon.stop() == 0
         daemon.command("senders", "admit", "LATER", "--from", "127.0.0.0/8", "--name", "later")
-        daemon.settings["http.port"] = "0"
         daemon.start()
         echo_as(daemon.dimse_port, "LATER")
         assert refused_with(daemon.dimse_port, "CT_ONE") == NOT_RECOGNIZED

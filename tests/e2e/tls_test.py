@@ -4,10 +4,12 @@ import hashlib
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
 
+from commitment_scu import CommitmentScu, references_of, settings_for
 from dicomfile import dataset_of, padded
 from harness import Daemon, fail, in_temp_folder, make_study, raw_send, shared_or_none
 from pki import Authority, openssl
@@ -45,11 +47,15 @@ def wait_for(what, why, seconds=20):
         time.sleep(0.1)
 
 
-def handshakes(daemon, result):
+def counted(daemon, metric, label):
     for line in daemon.get("/metrics").splitlines():
-        if line.startswith("dimse_tls_handshakes_total{") and f'result="{result}"' in line:
+        if line.startswith(metric + "{") and label in line:
             return float(line.rsplit(" ", 1)[1])
     return 0.0
+
+
+def handshakes(daemon, result):
+    return counted(daemon, "dimse_tls_handshakes_total", f'result="{result}"')
 
 
 def peers_of_every_profile(folder):
@@ -211,7 +217,67 @@ def what_arrives_is_what_was_sent(folder):
     print(f"{kept} of {len(files)} stored through TLS, each with the bytes that were sent")
 
 
+def a_sender_is_bound_to_its_certificate(folder):
+    authority = Authority(folder / "pki")
+    ct1, mr1 = authority.issue("ct1", key="ec"), authority.issue("mr1", key="ec")
+    known = dict(dimse__admission="known", senders__ct1__calling_ae_titles="CT1",
+                 senders__ct1__tls_identities="ct1", senders__mr1__calling_ae_titles="MR1",
+                 senders__mr1__tls_identities="mr1")
+    study = make_study(folder / "study", series=1, instances=2)
+    with gate(folder, authority, **known) as daemon:
+        port = daemon.listening["dimse_tls_port"]
+
+        def store(title, where, *options):
+            return run("storescu", "-aet", title, "-aec", "ISTHMUS", *options, "127.0.0.1", where,
+                       *study)
+
+        for title, pair in (("CT1", ct1), ("MR1", mr1)):
+            done = store(title, port, *pair.dcmtk(authority))
+            if done.returncode != 0:
+                fail(f"{title} with its own certificate: {done.stderr}{daemon.log_tail(5)}")
+        wrong = {"the other one's certificate": (port, *mr1.dcmtk(authority)),
+                 "no TLS": (daemon.dimse_port,)}
+        for what, how in wrong.items():
+            if store("CT1", *how).returncode == 0:
+                fail(f"CT1 was let in with {what}")
+        wait_for(lambda: counted(daemon, "dimse_refused_total", 'reason="sender_tls"') == 2,
+                 "not counted as sender_tls")
+
+
+def reports_go_by_tls(folder):
+    ours, theirs = Authority(folder / "pki"), Authority(folder / "stranger", "stranger")
+    pair = theirs.issue("modality", key="ec", names="DNS:elsewhere.example")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pair.certificate, pair.key)
+    context.load_verify_locations(ours.certificate)
+    context.verify_mode = ssl.CERT_REQUIRED  # it asks for our certificate
+    scu = CommitmentScu(tls=context).listen()
+    settings = settings_for(scu, senders__modality__report_tls="true")
+    settings = {name.replace(".", "__"): value for name, value in settings.items()}
+    files = make_study(folder / "study", series=1, instances=2)
+    data = folder / "gate"
+    data.mkdir()
+    with gate(data, ours, **settings) as daemon:
+        raw_send(daemon.dimse_port, *files, check=True)
+        transaction, status = scu.ask(daemon.dimse_port, references_of(files))
+        if status != 0:
+            fail(f"N-ACTION answered {status:#06x}")
+        # Its certificate is of an authority that nobody here trusts.
+        wait_for(lambda: "unknown_ca" in daemon.command("commitments", "--json").stdout,
+                 f"not refused: {daemon.log_tail(10)}", 60)
+        if scu.events:
+            fail("told over a connection that proves nothing")
+    der = ssl.PEM_cert_to_DER_cert(pair.certificate.read_text())
+    settings["senders__modality__report_tls_pin"] = hashlib.sha256(der).hexdigest()
+    with gate(data, ours, **settings) as daemon:
+        [event] = scu.wait_events(1, 60, transaction)
+        if event.failed or len(event.committed) != 2:
+            fail(f"told {event.committed} and {event.failed}")
+    scu.shut()
+
+
 for test in (peers_of_every_profile, wrong_ones_are_refused, certificates_are_replaced_under_load,
-             what_arrives_is_what_was_sent):
+             what_arrives_is_what_was_sent, a_sender_is_bound_to_its_certificate,
+             reports_go_by_tls):
     in_temp_folder(test)
     print("passed:", test.__name__, flush=True)

@@ -130,9 +130,10 @@ class RequesterConnection final : public ReportConnection {
     }
   }
 
-  // TLS from here on, with a certificate for `host`.
-  Result<void> protect(const tls::Context& context, const std::string& host, SteadyTime until) {
-    auto session = tls::Session::connect(env_, context, channel_.descriptor(), {.host = host});
+  // TLS from here on.
+  Result<void> protect(const tls::Context& context, const tls::ExpectedServer& expected,
+                       SteadyTime until) {
+    auto session = tls::Session::connect(env_, context, channel_.descriptor(), expected);
     if (!session.ok()) return refused(session.error().code.c_str());
     for (;;) {
       switch (session->handshake()) {
@@ -233,7 +234,10 @@ ConnectToRequester connect_by_tcp(Env& env, const ReportDesk& desk,
         }
         if (!connected.ok()) return connected.error();
         if (requester.tls) {
-          TRY((*connected)->protect(*certificates->current(), requester.host, until));
+          const tls::ExpectedServer expected{
+              requester.tls_name.empty() ? requester.host : requester.tls_name,
+              requester.tls_pin_sha256};
+          TRY((*connected)->protect(*certificates->current(), expected, until));
         }
         return std::unique_ptr<ReportConnection>(std::move(connected).value());
       };

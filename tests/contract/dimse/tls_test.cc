@@ -285,13 +285,17 @@ class Reporting : public ::testing::Test {
     EXPECT_THAT(opened, IsOk());
     certificates_ = std::move(opened).value();
   }
-  Result<std::unique_ptr<ReportConnection>> connect(const std::string& host) {
+  Result<std::unique_ptr<ReportConnection>> connect(const std::string& host,
+                                                    const std::string& name = {},
+                                                    const std::string& pin = {}) {
     Env& env = gate_.receiver->env.env();
     const auto connect = connect_by_tcp(env, desk_, certificates_.get());
     Requester requester;
     requester.host = host;
     requester.port = gate_.receiver->tls_port();
     requester.tls = true;
+    requester.tls_name = name;
+    requester.tls_pin_sha256 = pin;
     return connect(requester, soon());
   }
   SteadyTime soon() { return gate_.receiver->env.env().clock.steady_now() + Milliseconds(5000); }
@@ -324,6 +328,25 @@ TEST_F(Reporting, RefusesARequesterOfAnotherName) {
   EXPECT_THAT(connection, FailsWith("report.tls", Fate::transient));
   EXPECT_THAT(connection.error().message, HasSubstr("wrong_name"));
   EXPECT_TRUE(is_counted(gate_, "refused_by_peer"));
+}
+
+TEST_F(Reporting, TakesTheNameThatWasWrittenDownForTheHosts) {
+  gate_.install(gate_.authority.issue({.subject_names = "DNS:inside.example"}));
+  ASSERT_TRUE(gate_.certificates->reload().value());
+
+  EXPECT_THAT(connect("127.0.0.1", "inside.example"), IsOk());
+  EXPECT_THAT(connect("127.0.0.1", "outside.example").error().message, HasSubstr("wrong_name"));
+}
+
+TEST_F(Reporting, TakesTheOneCertificateThatIsPinnedWhoeverSignedIt) {
+  TestAuthority other(gate_.files_env.env().clock.wall_now(), "Another Authority");
+  const auto theirs = other.issue({.subject_names = "DNS:elsewhere.example"});
+  gate_.install(theirs);
+  ASSERT_TRUE(gate_.certificates->reload().value());
+
+  EXPECT_THAT(connect("127.0.0.1", "", theirs.fingerprint_sha256), IsOk());
+  EXPECT_THAT(connect("127.0.0.1", "", std::string(64, 'a')).error().message,
+              HasSubstr("wrong_pin"));
 }
 
 TEST_F(Reporting, RefusesARequesterOfAnotherAuthority) {

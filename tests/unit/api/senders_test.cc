@@ -58,6 +58,10 @@ SenderOrder whole_order() {
   order.destinations = {"main"};
   order.report_to = "mr.example:104";
   order.report_tls = true;
+  order.report_tls_name = "inside.example";
+  order.report_tls_pin = std::string(64, 'a');
+  order.associations = 4;
+  order.bytes_per_second = 1e6;
   return order;
 }
 
@@ -69,6 +73,8 @@ TEST_F(SenderRoutes, CarryOutAnOrder) {
   const auto sender = senders_.find("magnet");
   ASSERT_TRUE(sender);
   EXPECT_EQ(sender->report_to->text(), "mr.example:104");
+  EXPECT_EQ(sender->report_to->tls_name, "inside.example");
+  EXPECT_EQ(sender->limits, (SenderLimits{4, 0, 1e6}));
 }
 
 TEST_F(SenderRoutes, SayWhatIsWrongByItsCode) {
@@ -93,7 +99,8 @@ TEST(SenderOrders, RefuseWhatIsNone) {
        {"", "[]", "{}", R"({"kind":"dance","who":"A"})", R"({"kind":"admit"})",
         R"({"kind":"admit","who":1})", R"({"kind":"admit","who":"A","from":"10.0.0.1"})",
         R"({"kind":"admit","who":"A","from":[1]})", R"({"kind":1,"who":"A"})",
-        R"({"kind":"admit","who":"A","report_tls":1})"}) {
+        R"({"kind":"admit","who":"A","report_tls":1})",
+        R"({"kind":"admit","who":"A","associations":"4"})"}) {
     EXPECT_THAT(order_from(text), FailsWith("api.bad_request")) << text;
   }
 }

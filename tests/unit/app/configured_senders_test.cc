@@ -18,6 +18,20 @@ ParsedSettings parse(std::string file) {
   return parse_settings(sources);
 }
 
+std::string pin() {
+  return std::string(64, 'a');
+}
+
+TEST(ConfiguredSenders, ReportsAreBoundToACertificateOnlyByTls) {
+  const ParsedSettings parsed = parse(R"({"senders": {
+    "a": {"calling_ae_titles": ["A"], "report_to": "pacs:104", "report_tls_name": "pacs.example"},
+    "b": {"calling_ae_titles": ["B"], "report_to": "pacs:104", "report_tls": true,
+          "report_tls_pin": "abc"}}})");
+
+  EXPECT_THAT(parsed.problems, ElementsAre(HasSubstr("senders.a.report_tls_name"),
+                                           HasSubstr("senders.b.report_tls_pin")));
+}
+
 TEST(ConfiguredSenders, AreWhatTheConfigurationSays) {
   const ParsedSettings parsed = parse(R"({
     "dimse": {"ae_titles": ["ARCHIVE"]},
@@ -26,7 +40,9 @@ TEST(ConfiguredSenders, AreWhatTheConfigurationSays) {
                        "tls_identities": ["ct.example"], "sop_classes": ["images"],
                        "associations": 4, "instances_per_second": 2.5, "bytes_per_second": "1MiB",
                        "destinations": ["near", "near"], "report_to": "ct.example:104",
-                       "report_tls": true, "commitment": "staged"}},
+                       "report_tls": true, "report_tls_name": "inside.example",
+                       "report_tls_pin": ")" +
+                                      pin() + R"(", "commitment": "staged"}},
     "routes": {"mr": {"conditions": ["modality equals MR"], "destinations": ["far"]}}})");
 
   const SenderPolicy policy = configured_senders(parsed.settings).policy;
@@ -42,7 +58,7 @@ TEST(ConfiguredSenders, AreWhatTheConfigurationSays) {
   EXPECT_THAT(ct.sop_classes, ElementsAre("images"));
   EXPECT_THAT(ct.destinations, Optional(ElementsAre("near")));
   EXPECT_EQ(ct.limits, (SenderLimits{4, 2.5, 1048576}));
-  EXPECT_EQ(ct.report_to, (ReportAddress{"ct.example", 104, true}));
+  EXPECT_EQ(ct.report_to, (ReportAddress{"ct.example", 104, true, "inside.example", pin()}));
   EXPECT_EQ(ct.commitment_level, CommitmentLevel::staged);
   EXPECT_TRUE(ct.may_ask_commitment);
   ASSERT_EQ(policy.routes.in_order().size(), 1u);

@@ -9,6 +9,8 @@ namespace {
 
 using test::FailsWith;
 
+const std::string kPin(64, 'a');
+
 Sender whole_sender() {
   Sender sender;
   sender.name = "ct";
@@ -19,7 +21,7 @@ Sender whole_sender() {
   sender.sop_classes = {"images"};
   sender.limits = {4, 12.5, 1e6};
   sender.destinations = {"near", "far"};
-  sender.report_to = ReportAddress{"ct.example", 104, true};
+  sender.report_to = ReportAddress{"ct.example", 104, true, "inside.example", kPin};
   sender.report_on_same_association = Milliseconds(5000);
   sender.report_on_its_associations = true;
   sender.report_without_role = false;
@@ -29,7 +31,7 @@ Sender whole_sender() {
 
 TEST(SenderDefinition, GivesBackWhatWasWritten) {
   Sender plain = whole_sender();
-  plain.report_to->tls = false;
+  plain.report_to = ReportAddress{"ct.example", 104, false};
   plain.commitment_level.reset();
   plain.may_ask_commitment = false;
   Sender bare;
@@ -44,7 +46,11 @@ TEST(SenderDefinition, GivesBackWhatWasWritten) {
 TEST(SenderDefinition, IsNotGuessedWhenItCannotBeRead) {
   for (const char* text :
        {"colour red\n", "address 10.0.0.1/8\n", "calling_ae_title\n", "\n", "report_to nowhere\n",
-        "commitment soon\n", "associations -1\n", "associations 1x\n"}) {
+        "commitment soon\n", "associations -1\n", "associations 1x\n",
+        "report_on_its_associations maybe\n", "report_without_role perhaps\n",
+        "report_on_same_association_ms -5\n", "report_on_same_association_ms 600001\n",
+        "report_tls_name ct.example\n", "report_to_by_tls ct:104\nreport_tls_pin abc\n",
+        "report_to_by_tls ct:104\nreport_tls_name a/b\n"}) {
     EXPECT_THAT(sender_from("ct", text), FailsWith("sender.bad_definition")) << text;
   }
 }

@@ -2,6 +2,8 @@
 
 #include <gmock/gmock.h>
 
+#include <cmath>
+
 #include "senders/definition.h"
 #include "support/matchers.h"
 #include "support/memory_sender_rows.h"
@@ -16,6 +18,8 @@ using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::Optional;
+
+const std::string kPin(64, 'a');
 
 class Desk : public testing::Test {
  protected:
@@ -71,6 +75,11 @@ TEST_F(Desk, WhatWasOrderedIsInForceAfterARestart) {
   wish.report_to = "mr.example:104";
   wish.report_tls = true;
   wish.sop_classes = {"images"};
+  wish.report_tls_name = "inside.example";
+  wish.report_tls_pin = kPin;
+  wish.associations = 4;
+  wish.instances_per_second = 2.5;
+  wish.bytes_per_second = 1e6;
   ASSERT_THAT(desk_.carry_out(wish), IsOk());
 
   Senders later(configured());
@@ -80,8 +89,23 @@ TEST_F(Desk, WhatWasOrderedIsInForceAfterARestart) {
   const auto sender = later.find("mr_1");
   ASSERT_TRUE(sender);
   EXPECT_THAT(sender->destinations, Optional(ElementsAre("far")));
-  EXPECT_EQ(sender->report_to, (ReportAddress{"mr.example", 104, true}));
+  EXPECT_EQ(sender->report_to, (ReportAddress{"mr.example", 104, true, "inside.example", kPin}));
+  EXPECT_EQ(sender->limits, (SenderLimits{4, 2.5, 1e6}));
   EXPECT_THAT(sender->sop_classes, ElementsAre("images"));
+}
+
+TEST_F(Desk, ALimitStaysUntilItIsTakenAway) {
+  SenderOrder wish = admit("MR_1");
+  wish.from = {"any"};
+  wish.instances_per_second = 2.5;
+  wish.associations = 4;
+  ASSERT_THAT(desk_.carry_out(wish), IsOk());
+  SenderOrder again = admit("mr_1");
+  again.associations = 0;
+
+  ASSERT_THAT(desk_.carry_out(again), IsOk());
+
+  EXPECT_EQ(senders_.find("mr_1")->limits, (SenderLimits{0, 2.5, 0}));
 }
 
 TEST_F(Desk, ATitleSeenAtSeveralAddressesIsNotGuessed) {
@@ -169,6 +193,16 @@ TEST_F(Desk, RefusesOrdersThatMakeNoSense) {
   refuses([](SenderOrder& o) { o.sop_classes = {"pictures"}; });
   refuses([](SenderOrder& o) { o.destinations = {"nowhere"}; });
   refuses([](SenderOrder& o) { o.report_to = "mr"; });
+  refuses([](SenderOrder& o) { o.associations = 1.5; });
+  refuses([](SenderOrder& o) { o.associations = 1e6; });
+  refuses([](SenderOrder& o) { o.instances_per_second = -1; });
+  refuses([](SenderOrder& o) { o.bytes_per_second = std::nan(""); });
+  refuses([](SenderOrder& o) { o.report_tls_pin = kPin; });
+  refuses([](SenderOrder& o) {
+    o.report_to = "mr:104";
+    o.report_tls = true;
+    o.report_tls_pin = "abc";
+  });
   refuses([](SenderOrder& o) { o.tls_identities = {"a\nb"}; });
   EXPECT_THAT(rows_.senders().value(), IsEmpty());
 }
