@@ -51,7 +51,7 @@ const std::vector<Library>& libraries() {
       {"spdlog/", {"bridge/base/"}},
       {"fmt/", {"bridge/", "plugin/"}},
       {"prometheus/", {"bridge/base/"}},
-      {"openssl/", {"bridge/base/", "bridge/http/cpprest/", "bridge/http/beast/", "bridge/tls/"}},
+      {"openssl/", {"bridge/base/", "bridge/http/cpprest/", "bridge/http/beast/", "bridge/tls/", "bridge/auth/openssl/"}},
       {"zlib.h",
        {"bridge/base/", "bridge/dicom/", "bridge/wire/", "bridge/datastore/",
         "bridge/imports/healthimaging/gunzip"}},
