@@ -4,6 +4,7 @@
 
 #include "ledger/sqlite/sqlite_ledger.h"
 #include "ledger/sqlite/statements.h"
+#include "ledger/sqlite/summaries.h"
 
 namespace isthmus {
 namespace {
@@ -81,6 +82,22 @@ Result<std::vector<std::string>> newest_studies(sql::Database& db, std::size_t l
   return studies;
 }
 
+// False when somebody else moved it since it was found.
+Result<bool> retry_delivery(Write& write, const DeliveryId& id) {
+  TRY_ASSIGN(DeliveryRow row, load_delivery(write.db, id));
+  if (!next(row.state, DeliveryEvent::retry_ordered)) return false;
+  row.batch.reset();
+  row.upload_attempts = 0;
+  row.import_attempts = 0;
+  row.next_attempt_at = write.now;
+  row.reason_code.clear();
+  row.reason.clear();
+  TRY(apply(write, row, DeliveryEvent::retry_ordered));
+  return true;
+}
+
+}  // namespace
+
 Result<std::vector<StudySummary>> summaries_of(sql::Database& db, const std::string& study) {
   TRY_ASSIGN(auto summaries,
              collect(db.query(statement::study_counts, {study}), [&](sql::Columns columns) {
@@ -104,22 +121,6 @@ Result<std::vector<StudySummary>> summaries_of(sql::Database& db, const std::str
   }
   return summaries;
 }
-
-// False when somebody else moved it since it was found.
-Result<bool> retry_delivery(Write& write, const DeliveryId& id) {
-  TRY_ASSIGN(DeliveryRow row, load_delivery(write.db, id));
-  if (!next(row.state, DeliveryEvent::retry_ordered)) return false;
-  row.batch.reset();
-  row.upload_attempts = 0;
-  row.import_attempts = 0;
-  row.next_attempt_at = write.now;
-  row.reason_code.clear();
-  row.reason.clear();
-  TRY(apply(write, row, DeliveryEvent::retry_ordered));
-  return true;
-}
-
-}  // namespace
 
 Result<std::vector<StateCount>> SqliteLedger::counts() {
   return read([&](sql::Database& db) -> Result<std::vector<StateCount>> {
