@@ -6,6 +6,10 @@
 
 #include "http/http.h"
 
+namespace isthmus::tls {
+class Certificates;
+}
+
 namespace isthmus::http {
 
 struct ServerOptions {
@@ -18,6 +22,9 @@ struct ServerOptions {
   Milliseconds header_timeout{15'000};      // from the first byte of a request to its last header
   Milliseconds body_idle_timeout{60'000};   // between two pieces of a body
   Milliseconds keep_alive_timeout{75'000};  // between two requests
+  // Set: the listener speaks TLS and nothing else, each connection by what is in force when it
+  // comes. Must outlive the server.
+  const tls::Certificates* certificates = nullptr;
 };
 
 class Server {

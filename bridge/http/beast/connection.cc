@@ -7,6 +7,8 @@
 #include <limits>
 #include <typeinfo>
 
+#include "tls/certificates.h"
+
 namespace isthmus::http::beast_server {
 namespace {
 
@@ -60,17 +62,18 @@ Core::Core(Env& e, Handler& h, ServerOptions o)
            2 * (options.connections + kTurnedAway)) {}
 
 Connection::Connection(Core& core, tcp::socket socket, bool one_too_many)
-    : core_(core), socket_(std::move(socket)), timer_(core.io), one_too_many_(one_too_many) {}
+    : core_(core), stream_(std::move(socket)), timer_(core.io), one_too_many_(one_too_many) {}
 
 void Connection::start() {
   core_.connections.insert(shared_from_this());
   core_.open.fetch_add(1);
   core_.counters.connections.add(1);
   error_code ignored;
-  socket_.set_option(tcp::no_delay(true), ignored);
-  socket_.non_blocking(true, ignored);
-  const tcp::endpoint peer = socket_.remote_endpoint(ignored);
+  stream_.socket().set_option(tcp::no_delay(true), ignored);
+  stream_.socket().non_blocking(true, ignored);
+  const tcp::endpoint peer = stream_.socket().remote_endpoint(ignored);
   head_.peer_address = peer.address().to_string();
+  if (core_.options.certificates != nullptr) return begin_tls();
   if (!one_too_many_) return wait_for_request();
 
   core_.turned_away += 1;
@@ -80,8 +83,30 @@ void Connection::start() {
   send_own(std::move(full));
 }
 
+void Connection::begin_tls() {
+  if (one_too_many_) {  // a handshake is more than it is worth
+    core_.turned_away += 1;
+    core_.counters.refused("connections");
+    return close();
+  }
+  arm(Phase::handshake, core_.options.header_timeout);
+  const auto accepted = stream_.accept_tls(
+      core_.env, *core_.options.certificates->current(),
+      [self = shared_from_this()](error_code failure) { self->on_handshake(failure); });
+  if (!accepted.ok()) close();
+}
+
+void Connection::on_handshake(error_code failure) {
+  if (closed_) return;
+  disarm();
+  if (!failure) return wait_for_request();
+  core_.counters.refused("tls");
+  core_.env.log.debug("http.tls_failed", {{"reason", stream_.tls_failure()}});
+  close();
+}
+
 void Connection::close_if_idle() {
-  if (phase_ == Phase::idle) return close();
+  if (phase_ == Phase::idle || phase_ == Phase::handshake) return close();
   if (phase_ != Phase::lingering) return;
   linger_until_ = std::min(linger_until_, steady_clock::now() + kGoodbye);
   arm(Phase::lingering, kGoodbye);
@@ -93,7 +118,7 @@ void Connection::close() {
   closed_ = true;
   disarm();
   error_code ignored;
-  socket_.close(ignored);
+  stream_.socket().close(ignored);
   if (phase_ != Phase::working) drop_exchange();
   core_.connections.erase(self);
   if (one_too_many_) core_.turned_away -= 1;
@@ -124,8 +149,7 @@ void Connection::on_timer() {
   if (phase_ != Phase::header && phase_ != Phase::body) return close();
   // There is somebody to tell: the read ends, and its completion answers 408.
   timed_out_ = true;
-  error_code ignored;
-  socket_.cancel(ignored);
+  stream_.cancel();
 }
 
 // --- the header ----------------------------------------------------------------------------------
@@ -133,7 +157,7 @@ void Connection::on_timer() {
 void Connection::wait_for_request() {
   phase_ = Phase::idle;
   if (core_.stopping) return close();
-  if (buffer_.size() > 0) return read_header();  // pipelined
+  if (buffer_.size() > 0 || stream_.has_pending()) return read_header();  // pipelined
 
   // An idle connection holds no buffers.
   parser_.reset();
@@ -142,11 +166,12 @@ void Connection::wait_for_request() {
   const ServerOptions& options = core_.options;
   arm(Phase::idle, first_request_ ? std::min(options.header_timeout, options.keep_alive_timeout)
                                   : options.keep_alive_timeout);
-  socket_.async_wait(tcp::socket::wait_read, [self = shared_from_this()](error_code failure) {
-    if (self->closed_) return;
-    if (failure) return self->close();
-    self->read_header();
-  });
+  stream_.socket().async_wait(tcp::socket::wait_read,
+                              [self = shared_from_this()](error_code failure) {
+                                if (self->closed_) return;
+                                if (failure) return self->close();
+                                self->read_header();
+                              });
 }
 
 void Connection::read_header() {
@@ -159,7 +184,7 @@ void Connection::read_header() {
   buffer_.max_size(static_cast<std::size_t>(core_.options.header_bytes) + kReadBytes);
   arm(Phase::header, core_.options.header_timeout);
   boost::beast::http::async_read_header(
-      socket_, buffer_, *parser_,
+      stream_, buffer_, *parser_,
       [self = shared_from_this()](error_code failure, std::size_t) { self->on_header(failure); });
 }
 
@@ -217,7 +242,7 @@ void Connection::judge_header() {
 void Connection::send_continue() {
   if (buffer_.size() > 0) return read_body();  // the peer did not wait for it
   arm(Phase::writing, core_.options.body_idle_timeout);
-  asio::async_write(socket_, asio::buffer(kContinue),
+  asio::async_write(stream_, asio::buffer(kContinue),
                     [self = shared_from_this()](error_code failure, std::size_t) {
                       if (self->closed_) return;
                       if (failure) return self->close();
@@ -260,13 +285,13 @@ void Connection::more_body() {
 
     if (piece_filled_ == 0) break;
     error_code failure;
-    const std::size_t count = socket_.read_some(next_buffer(), failure);
+    const std::size_t count = stream_.read_some(next_buffer(), failure);
     // Whatever it is, would_block or an end, it can be waited for after this piece.
     if (failure) return work(&Connection::feed_exchange);
     took(count);
   }
   arm(Phase::body, core_.options.body_idle_timeout);
-  socket_.async_read_some(next_buffer(),
+  stream_.async_read_some(next_buffer(),
                           [self = shared_from_this()](error_code failure, std::size_t count) {
                             self->on_body_bytes(failure, count);
                           });
@@ -311,7 +336,7 @@ void Connection::write(std::string head, std::size_t body_bytes) {
   arm(Phase::writing, core_.options.body_idle_timeout);
   const std::array<asio::const_buffer, 2> parts = {asio::buffer(head_text_),
                                                    asio::buffer(piece_.data(), body_bytes)};
-  asio::async_write(socket_, parts, [self = shared_from_this()](error_code failure, std::size_t) {
+  asio::async_write(stream_, parts, [self = shared_from_this()](error_code failure, std::size_t) {
     self->on_written(failure);
   });
 }
@@ -327,8 +352,7 @@ void Connection::on_written(error_code failure) {
 }
 
 void Connection::linger() {
-  error_code ignored;
-  socket_.shutdown(tcp::socket::shutdown_send, ignored);
+  stream_.shutdown_send();
   const bool short_one = one_too_many_ || core_.stopping;
   linger_until_ = steady_clock::now() + (short_one ? kGoodbye : kLinger);
   buffer_ = boost::beast::flat_buffer();
@@ -340,7 +364,7 @@ void Connection::linger_on() {
   const auto left = std::chrono::duration_cast<Milliseconds>(linger_until_ - steady_clock::now());
   if (left <= Milliseconds(0)) return close();
   arm(Phase::lingering, std::min({left, kLingerIdle, core_.options.body_idle_timeout}));
-  socket_.async_read_some(asio::buffer(piece_.data(), piece_.size()),
+  stream_.async_read_some(asio::buffer(piece_.data(), piece_.size()),
                           [self = shared_from_this()](error_code failure, std::size_t) {
                             if (self->closed_) return;
                             if (failure) return self->close();

@@ -12,13 +12,11 @@
 #include <set>
 
 #include "base/thread.h"
+#include "http/beast/stream.h"
 #include "http/rules/body_decoder.h"
 #include "http/server.h"
 
 namespace isthmus::http::beast_server {
-
-using boost::asio::ip::tcp;
-using boost::system::error_code;
 
 constexpr std::size_t kTurnedAway = 64;  // connections too many that are told so at one time
 
@@ -66,9 +64,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void close();
 
  private:
-  enum class Phase { idle, header, body, working, pausing, writing, lingering };
+  enum class Phase { handshake, idle, header, body, working, pausing, writing, lingering };
 
   // In the waiting thread.
+  void begin_tls();
+  void on_handshake(error_code failure);
   void wait_for_request();
   void read_header();
   void on_header(error_code failure);
@@ -104,7 +104,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void post(std::function<void()> then);
 
   Core& core_;
-  tcp::socket socket_;
+  Stream stream_;
   boost::asio::steady_timer timer_;
   std::uint64_t timer_round_ = 0;  // tells a timer that was replaced while it fired
   const bool one_too_many_;
