@@ -1,6 +1,6 @@
-// What the ledger keeps of those who call: API tokens (never the secrets themselves), and the audit
-// log, to which rows are added and nothing else. Threads, durability and errors are those of
-// ledger/ledger.h.
+// What the ledger keeps of those who call: API tokens (never the secrets themselves), destinations
+// that they paused, and the audit log, to which rows are added and nothing else. Threads,
+// durability and errors are those of ledger/ledger.h.
 #pragma once
 
 #include <cstdint>
@@ -47,6 +47,11 @@ class AccessRows {
   virtual Result<void> add_token(const TokenRow& row) = 0;
   // The token in force of that id or name; false when there is none.
   virtual Result<bool> revoke_token(std::string_view id_or_name, WallTime at) = 0;
+
+  // Names, in order. A pause survives restarts; pausing twice or resuming what goes on is no error.
+  virtual Result<std::vector<std::string>> paused_destinations() = 0;
+  virtual Result<void> pause_destination(std::string_view name) = 0;
+  virtual Result<void> resume_destination(std::string_view name) = 0;
 
   virtual Result<void> append(const AuditEntry& entry) = 0;
   // The newest first, of those before `before` (0: from the newest on).

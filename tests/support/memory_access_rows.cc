@@ -40,6 +40,26 @@ Result<bool> MemoryAccessRows::revoke_token(std::string_view id_or_name, WallTim
   return false;
 }
 
+Result<std::vector<std::string>> MemoryAccessRows::paused_destinations() {
+  const std::lock_guard lock(mutex_);
+  if (error_) return *error_;
+  return std::vector<std::string>(paused_.begin(), paused_.end());
+}
+
+Result<void> MemoryAccessRows::pause_destination(std::string_view name) {
+  const std::lock_guard lock(mutex_);
+  if (error_) return *error_;
+  paused_.emplace(name);
+  return {};
+}
+
+Result<void> MemoryAccessRows::resume_destination(std::string_view name) {
+  const std::lock_guard lock(mutex_);
+  if (error_) return *error_;
+  if (const auto known = paused_.find(name); known != paused_.end()) paused_.erase(known);
+  return {};
+}
+
 Result<void> MemoryAccessRows::append(const AuditEntry& entry) {
   const std::lock_guard lock(mutex_);
   if (error_) return *error_;

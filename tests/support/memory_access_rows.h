@@ -3,6 +3,7 @@
 
 #include <mutex>
 #include <optional>
+#include <set>
 #include <vector>
 
 #include "ledger/access_rows.h"
@@ -17,6 +18,9 @@ class MemoryAccessRows : public AccessRows {
   Result<std::vector<TokenRow>> tokens() override;
   Result<void> add_token(const TokenRow& row) override;
   Result<bool> revoke_token(std::string_view id_or_name, WallTime at) override;
+  Result<std::vector<std::string>> paused_destinations() override;
+  Result<void> pause_destination(std::string_view name) override;
+  Result<void> resume_destination(std::string_view name) override;
   Result<void> append(const AuditEntry& entry) override;
   Result<std::vector<AuditEntry>> audit(std::int64_t before, std::size_t limit) override;
 
@@ -24,6 +28,7 @@ class MemoryAccessRows : public AccessRows {
   std::mutex mutex_;
   std::optional<Error> error_;
   std::vector<TokenRow> tokens_;
+  std::set<std::string, std::less<>> paused_;
   std::vector<AuditEntry> audit_;
 };
 

@@ -8,6 +8,8 @@
 namespace isthmus {
 namespace {
 
+constexpr std::string_view kPaused = "paused/";  // before a destination's name, in `meta`
+
 TokenRow token_row_of(sql::Columns columns) {
   TokenRow row;
   row.id = columns.text();
@@ -56,6 +58,27 @@ Result<bool> SqliteAccessRows::revoke_token(std::string_view id_or_name, WallTim
     TRY_ASSIGN(const std::int64_t of_name,
                write.db.run(statement::revoke_token_of_name, {at, id_or_name}));
     return of_name > 0;
+  });
+}
+
+Result<std::vector<std::string>> SqliteAccessRows::paused_destinations() {
+  return ledger_.read([&](sql::Database& db) {
+    return collect(db.query(statement::paused_destinations),
+                   [](sql::Columns columns) { return columns.text().substr(kPaused.size()); });
+  });
+}
+
+Result<void> SqliteAccessRows::pause_destination(std::string_view name) {
+  return ledger_.write(SqliteLedger::Wakes::nobody, [&](Write& write) -> Result<void> {
+    TRY(write.db.run(statement::pause_destination, {std::string(kPaused) + std::string(name)}));
+    return {};
+  });
+}
+
+Result<void> SqliteAccessRows::resume_destination(std::string_view name) {
+  return ledger_.write(SqliteLedger::Wakes::steps, [&](Write& write) -> Result<void> {
+    TRY(write.db.run(statement::resume_destination, {std::string(kPaused) + std::string(name)}));
+    return {};
   });
 }
 

@@ -15,6 +15,9 @@ class SqliteAccessRows final : public AccessRows {
   Result<std::vector<TokenRow>> tokens() override;
   Result<void> add_token(const TokenRow& row) override;
   Result<bool> revoke_token(std::string_view id_or_name, WallTime at) override;
+  Result<std::vector<std::string>> paused_destinations() override;
+  Result<void> pause_destination(std::string_view name) override;
+  Result<void> resume_destination(std::string_view name) override;
   Result<void> append(const AuditEntry& entry) override;
   Result<std::vector<AuditEntry>> audit(std::int64_t before, std::size_t limit) override;
 

@@ -108,6 +108,20 @@ TEST_P(AccessRowsContract, TheAuditLogIsReadFromItsEnd) {
   EXPECT_THAT(rows().audit(rest[0].seq, 10).value(), IsEmpty());
 }
 
+TEST_P(AccessRowsContract, ADestinationIsPausedUntilItIsResumed) {
+  ASSERT_THAT(rows().pause_destination("main"), IsOk());
+  ASSERT_THAT(rows().pause_destination("main"), IsOk());
+  ASSERT_THAT(rows().pause_destination("cloud"), IsOk());
+  EXPECT_THAT(rows().paused_destinations().value(), ElementsAre("cloud", "main"));
+  if (GetParam() == Kind::sqlite) open();
+  EXPECT_THAT(rows().paused_destinations().value(), ElementsAre("cloud", "main"));
+
+  ASSERT_THAT(rows().resume_destination("main"), IsOk());
+  ASSERT_THAT(rows().resume_destination("main"), IsOk());
+
+  EXPECT_THAT(rows().paused_destinations().value(), ElementsAre("cloud"));
+}
+
 INSTANTIATE_TEST_SUITE_P(Kinds, AccessRowsContract, testing::Values(Kind::sqlite, Kind::memory),
                          [](const auto& kind) {
                            return kind.param == Kind::sqlite ? "sqlite" : "memory";
