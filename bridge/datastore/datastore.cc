@@ -126,6 +126,7 @@ class LocalDataStore : public DataStore {
 
   Result<void> sweep() {
     TRY(stow_.sweep());
+    TRY(objects_.end_old_sessions());
     TRY_ASSIGN(const std::size_t removed, objects_.collect_garbage());
     if (removed > 0) env_.log.info("datastore.garbage_removed", {{"blobs", removed}});
     return {};

@@ -10,7 +10,7 @@
 namespace isthmus::datastore {
 namespace {
 
-constexpr Milliseconds kFinishedKept{7LL * 24 * 3600 * 1000};  // a session "lives one week"
+constexpr Milliseconds kSessionLife{7LL * 24 * 3600 * 1000};  // a session "lives one week"
 
 Error no_such_upload() {
   return permanent_error("datastore.no_such_upload",
@@ -139,14 +139,27 @@ Result<std::optional<std::int64_t>> Objects::finished_upload(const ObjectName& n
   });
 }
 
+Result<void> Objects::end_old_sessions() {
+  const WallTime before = env_.clock.wall_now() - kSessionLife;
+  return catalogue_.write([&](sql::Database& database) -> Result<void> {
+    TRY(
+        database.run("DELETE FROM upload_parts WHERE upload IN (SELECT id FROM uploads"
+                     " WHERE resumable <> '' AND initiated_at <= ?)",
+                     {before}));
+    TRY(database.run("DELETE FROM uploads WHERE resumable <> '' AND initiated_at <= ?", {before}));
+    return {};
+  });
+}
+
 Result<UploadRecord> Objects::find_upload(const ObjectName& name, const std::string& upload_id,
                                           bool resumable) {
   return catalogue_.read([&](sql::Database& database) -> Result<UploadRecord> {
     TRY_ASSIGN(sql::Statement rows,
                database.query("SELECT headers, initiated_at, checksum_algorithm, checksum_type,"
                               " resumable FROM uploads WHERE id = ? AND bucket = ? AND key = ?"
-                              " AND (resumable <> '') = ?",
-                              {upload_id, name.bucket, name.key, resumable}));
+                              " AND (resumable <> '') = ? AND (resumable = '' OR initiated_at > ?)",
+                              {upload_id, name.bucket, name.key, resumable,
+                               env_.clock.wall_now() - kSessionLife}));
     TRY_ASSIGN(const bool there, rows.next());
     if (!there) return no_such_upload();
     sql::Columns columns = rows.columns();
@@ -282,7 +295,7 @@ Result<ObjectRecord> Objects::put_completed(const UploadRecord& upload, ObjectRe
         " VALUES (?, ?, ?, ?, ?)",
         {upload.id, upload.name.bucket, upload.name.key, object.generation, object.modified_at}));
     TRY(database.run("DELETE FROM finished_uploads WHERE finished_at < ?",
-                     {object.modified_at - kFinishedKept}));
+                     {object.modified_at - kSessionLife}));
     return {};
   });
   TRY(written);

@@ -1,4 +1,6 @@
 // What a client of the Cloud Storage face may rely on.
+#include <filesystem>
+
 #include "contract/datastore/store_kit.h"
 
 namespace isthmus {
@@ -233,6 +235,23 @@ TEST_F(CloudStorage, SessionsKeepWhatTheyWereBegunWith) {
   EXPECT_EQ(media("k").body, "first");
   EXPECT_EQ(call("DELETE", absent).status, 499);
   EXPECT_EQ(reason(piece(absent, "bytes */*")), "404 notFound");
+}
+
+TEST_F(CloudStorage, SessionsLiveAWeek) {
+  const std::string session = begin("k");
+  piece(session, "bytes 0-262143/*", std::string(256 * KiB, 'a'));
+  kit.env().clock.advance(Milliseconds(7LL * 24 * 3600 * 1000));
+  token_ = fetch_token();
+  EXPECT_EQ(reason(piece(session, "bytes */*")), "404 notFound");
+
+  kit.open();
+
+  std::size_t blobs = 0;
+  for (const auto& entry :
+       std::filesystem::recursive_directory_iterator(kit.env().folder() / "store" / "blobs")) {
+    blobs += entry.is_regular_file() ? 1U : 0U;
+  }
+  EXPECT_EQ(blobs, 0U);
 }
 
 TEST_F(CloudStorage, KeepsWhatCameOfABrokenPiece) {
