@@ -589,6 +589,7 @@ TEST_F(Changes, DeleteASetAndFreeItsBlobs) {
   settled(copy);
   kit.store().stop();  // whatever it let go is gone after this
   EXPECT_EQ(with_copy - blobs(), 2U);
+  EXPECT_EQ(kit.names_kept(), 0) << "a name outlives its image set";
   EXPECT_GE(blobs(), before);
   EXPECT_EQ(kit.imaging(hi::to_call(hi::DeleteDatastoreRequest{data_store})).status, 200);
 }

@@ -4,6 +4,7 @@
 
 #include "base/digest.h"
 #include "datastore/engine/pixel_layout.h"
+#include "sql/sql.h"
 
 namespace isthmus::test {
 
@@ -150,6 +151,18 @@ Answer StoreKit::imaging(const std::string& method, const std::string& target, s
                         "medical-imaging", env_.clock.wall_now(), hash);
   EXPECT_THAT(signed_ok, IsOk());
   return raw(std::move(made));
+}
+
+std::int64_t StoreKit::names_kept() const {
+  auto database = sql::Database::open(env_.folder() / "store" / "catalogue.sqlite",
+                                      {.error_area = "test", .read_only = true});
+  EXPECT_THAT(database, IsOk());
+  if (!database) return -1;
+  const auto kept = database->query_integer(
+      "SELECT (SELECT COUNT(*) FROM image_sets WHERE patient_name <> '')"
+      " + (SELECT COUNT(*) FROM name_words)");
+  EXPECT_THAT(kept, IsOk());
+  return kept ? kept->value_or(-1) : -1;
 }
 
 std::string StoreKit::make_data_store(const std::string& name) {

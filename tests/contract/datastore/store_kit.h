@@ -71,6 +71,9 @@ class StoreKit {
   http::Request request(const std::string& method, const std::string& target, std::string body,
                         http::Headers headers = {});
 
+  // How many image sets the catalogue still has a patient's name for, and words of one.
+  std::int64_t names_kept() const;
+
   std::string make_data_store(const std::string& name = "store");
   // Starts an import of s3://in/<prefix>/ to s3://out/<prefix>/ and gives the job's id.
   std::string start_import(const std::string& data_store, const std::string& prefix,

@@ -97,6 +97,30 @@ TEST_F(DicomIndexTest, FindsNamesInEveryForm) {
   EXPECT_THAT(studies({{"StudyDescription", Kind::like, {"*1.3"}}}), ElementsAre("1.3"));
 }
 
+TEST_F(DicomIndexTest, FindsDaysAndIdsByTheirIndexes) {
+  add("1.1", "A", "CT");
+  add("1.2", "B", "CT");
+  ASSERT_THAT(catalogue_->write([](sql::Database& database) -> Result<void> {
+    TRY(
+        database.run("UPDATE image_sets SET patient_id = 'P1', study_moment = '20240131093000'"
+                     " WHERE study_instance_uid = '1.1'"));
+    TRY(
+        database.run("UPDATE image_sets SET patient_id = 'P2', study_moment = '20240201'"
+                     " WHERE study_instance_uid = '1.2'"));
+    return {};
+  }),
+              IsOk());
+
+  EXPECT_THAT(studies({{"PatientID", Kind::equal, {"P2"}}}), ElementsAre("1.2"));
+  EXPECT_THAT(studies({{"PatientID", Kind::like, {"?1"}}}), ElementsAre("1.1"));
+  EXPECT_THAT(studies({{"StudyDate", Kind::equal, {"20240131"}}}), ElementsAre("1.1"));
+  EXPECT_THAT(studies({{"StudyDate", Kind::range, {"20240201", ""}}}), ElementsAre("1.2"));
+  EXPECT_THAT(studies({{"StudyDate", Kind::range, {"", "20240131"}}}), ElementsAre("1.1"));
+  EXPECT_THAT(studies({{"StudyDate", Kind::range, {"20240131", "20240201"}},
+                       {"PatientName", Kind::equal, {"B"}}}),
+              ElementsAre("1.2"));
+}
+
 TEST_F(DicomIndexTest, CountsAllSeriesOfAStudyFoundByOneModality) {
   add("1.1", "A", "CT");
   add("1.1", "A", "SR");
