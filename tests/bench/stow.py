@@ -65,9 +65,9 @@ class OrthancStow(Orthanc):
         return words
 
 
-def start(kind):
+def start(kind, folder):
     """A receiver that listens for HTTP; the bench's own wait, for neither speaks DIMSE here."""
-    receiver = kind()
+    receiver = kind(folder / f"{kind.name}-data")
     receiver.log = open(receiver.folder / "log", "wb")
     receiver.process = subprocess.Popen(receiver.command(), stdout=subprocess.DEVNULL, stderr=receiver.log)
     for _ in range(600):
@@ -150,7 +150,7 @@ def rates(arguments, folder):
                 for _ in range(connections):
                     bodies.append([related([with_uid(data, uid, number + i)]) for i in range(arguments.count)])
                     number += arguments.count
-                receiver = start(kind)
+                receiver = start(kind, folder)
                 try:
                     results.setdefault(kind.name, []).append(drive(receiver, bodies))
                 finally:
@@ -197,7 +197,7 @@ def send_large(receiver, body, answers):
 def memory(arguments, folder, name, count, megabytes, number):
     data = template(folder, 20)
     uid = sop_instance_uid(data)
-    receiver = start(IsthmusStow)
+    receiver = start(IsthmusStow, folder)
     try:
         answers = []
         begun = time.perf_counter()
