@@ -91,7 +91,8 @@ class MetadataUpdates {
   virtual Result<OrderedMetadata> order(const MetadataOrder& order) = 0;
   // A revert of each update: of those that were applied to some image set at least. One that is
   // being reverted already is not reverted twice; its revert is named. "ledger.not_found",
-  // "ledger.no_transition" (there is nothing to revert, or it is still on its way).
+  // "ledger.no_transition" (there is nothing to revert, or it is still on its way; of several: of
+  // each of them, the others are reverted).
   virtual Result<OrderedMetadata> order_revert(const std::vector<MetadataUpdateId>& updates,
                                                const std::string& requested_by) = 0;
   // conflict or failed → pending: planned anew, from what is stored then. "ledger.not_found",

@@ -106,9 +106,15 @@ Result<OrderedMetadata> SqliteMetadataUpdates::order_revert(
     OrderedMetadata ordered;
     TRY_ASSIGN(ordered.order, insert_parent(write, "revert", requested_by, updates.size()));
     for (const MetadataUpdateId& id : updates) {
-      TRY_ASSIGN(MetadataUpdateId revert, revert_one(write, id, ordered.order, requested_by));
-      ordered.updates.push_back(std::move(revert));
+      auto revert = revert_one(write, id, ordered.order, requested_by);
+      if (!revert.ok()) {
+        const bool others = updates.size() > 1 && revert.error().code == "ledger.no_transition";
+        if (!others) return revert.error();
+        continue;  // there is nothing to go back to in this one
+      }
+      ordered.updates.push_back(std::move(*revert));
     }
+    if (ordered.updates.empty()) return no_transition("metadata order", "done", "a revert");
     return ordered;
   });
 }
