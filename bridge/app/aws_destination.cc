@@ -74,6 +74,15 @@ std::unique_ptr<CredentialsSource> credentials_of(Env& env, http::Transport& tra
   return make_aws_credentials(env, transport, std::move(options));
 }
 
+// Operations on image sets have a host of their own (contracts/healthimaging/README.md section 2).
+// A custom endpoint is taken by its word for them, too.
+std::string runtime_endpoint(const Entry& entry, std::string endpoint) {
+  constexpr std::string_view kScheme = "://";
+  const std::size_t at = endpoint.find(kScheme);
+  if (!entry.text("endpoint").empty() || at == std::string::npos) return endpoint;
+  return endpoint.insert(at + kScheme.size(), "runtime-");
+}
+
 }  // namespace
 
 std::vector<std::string> destination_problems(const Settings& settings) {
@@ -117,6 +126,12 @@ Result<std::unique_ptr<ConfiguredDestination>> make_aws_destination(Env& env,
   imaging.limits.starts_per_second = entry.number("starts_per_second");
   made->service =
       make_healthimaging_import(env, *made->transport, *made->credentials, *made->store, imaging);
+  HealthImagingMetadataOptions metadata;
+  metadata.endpoint = runtime_endpoint(entry, imaging.endpoint);
+  metadata.region = imaging.region;
+  metadata.datastore_id = made->datastore_id;
+  metadata.limits.updates_per_second = entry.number("updates_per_second");
+  made->metadata = make_healthimaging_metadata(env, *made->transport, *made->credentials, metadata);
   made->destination = std::make_unique<Destination>(
       Destination{name, entry.text("object_prefix"), *made->store, *made->service});
   return made;

@@ -8,6 +8,7 @@
 
 #include "api/gatekeeper.h"
 #include "api/gateway.h"
+#include "api/metadata.h"
 #include "api/senders.h"
 #include "api/stow.h"
 #include "app/certificates.h"
@@ -15,6 +16,7 @@
 #include "app/config.h"
 #include "app/configured_senders.h"
 #include "app/destinations.h"
+#include "app/metadata.h"
 #include "base/thread.h"
 #include "dimse/receiver.h"
 #include "http/server.h"
@@ -310,6 +312,7 @@ class OpenBridge : public Bridge {
       runner_.add(make_reconciler(env_, *ledger_, destination, reconciler));
       all.push_back(&destination);
     }
+    metadata_services_ = add_metadata_steps(env_, settings_, runner_, *ledger_, destinations_);
     runner_.add(make_sweeper(
         env_, *ledger_, *spool_, all,
         {settings_.duration("spool.retention_s"), settings_.duration("staging.object_retention_s"),
@@ -333,6 +336,7 @@ class OpenBridge : public Bridge {
     api::add_gateway_routes(*gateway_, env_, *ledger_, *admission_,
                             {[this] { return reload_certificates(); }});
     api::add_sender_routes(*gateway_, *desk_);
+    api::add_metadata_routes(*gateway_, *ledger_->metadata_updates(), metadata_services_);
     http::ServerOptions http_options = server_options(settings_, "http");
     if (settings_.flag("stow.enabled")) {
       const api::StowOptions options = stow_options(settings_);
@@ -428,6 +432,7 @@ class OpenBridge : public Bridge {
   std::unique_ptr<Admission> admission_;
   std::unique_ptr<Spool> spool_;
   std::vector<std::unique_ptr<ConfiguredDestination>> destinations_;
+  api::MetadataServices metadata_services_;
   std::unique_ptr<tls::Certificates> server_certificates_;
   std::unique_ptr<tls::Certificates> client_certificates_;
   SteadyTime next_certificate_check_{};

@@ -62,10 +62,11 @@ Result<std::string> call_daemon(Env& env, const Settings& settings, const std::s
   TRY_ASSIGN(const http::Response response, client->send(std::move(request)));
   std::string text;
   if (response.body) {
-    TRY_ASSIGN(text, read_all(*response.body, 64 * KiB));
+    TRY_ASSIGN(text, read_all(*response.body, MiB));
   }
   const auto json = ordered_json::parse(text, nullptr, false);
-  if (response.status == 200 && json.is_object()) return text;
+  const bool well = response.status == 200 || response.status == 202;
+  if (well && json.is_object()) return text;
   if (json.is_object() && json.contains("code") && json.contains("detail")) {
     return permanent_error(json["code"].get<std::string>(), json["detail"].get<std::string>());
   }

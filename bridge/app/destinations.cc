@@ -94,6 +94,12 @@ Result<std::unique_ptr<ConfiguredDestination>> make_destination(Env& env, const 
   imaging.limits.starts_per_second = settings.number(setting("starts_per_second"));
   made->service =
       make_healthimaging_import(env, *made->transport, *made->credentials, *made->store, imaging);
+  HealthImagingMetadataOptions metadata;
+  metadata.endpoint = kLoopbackEndpoint;
+  metadata.region = region;
+  metadata.datastore_id = made->datastore_id;
+  metadata.limits.updates_per_second = settings.number(setting("updates_per_second"));
+  made->metadata = make_healthimaging_metadata(env, *made->transport, *made->credentials, metadata);
   made->destination = std::make_unique<Destination>(
       Destination{name, settings.text(setting("object_prefix")), *made->store, *made->service});
   return made;

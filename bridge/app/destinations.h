@@ -10,6 +10,7 @@
 #include "auth/credentials.h"
 #include "datastore/datastore.h"
 #include "http/http.h"
+#include "imports/metadata_service.h"
 #include "pipeline/step.h"
 
 namespace isthmus::app {
@@ -21,6 +22,7 @@ struct ConfiguredDestination {
   std::unique_ptr<CredentialsSource> credentials;
   std::unique_ptr<ObjectStore> store;
   std::unique_ptr<ImportService> service;
+  std::unique_ptr<MetadataService> metadata;
   std::unique_ptr<Destination> destination;
   std::string datastore_id;
 };

@@ -8,6 +8,7 @@
 #include "app/sender_commands.h"
 #include "app/spool_commands.h"
 #include "app/states_document.h"
+#include "app/update_commands.h"
 
 namespace {
 
@@ -119,6 +120,15 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   commitments->add_flag("--json", line.json, "As JSON lines");
   auto* resend = commitments->add_subcommand("resend", "Evaluate and report once more");
   resend->add_option("transaction", line.transaction, "The Transaction UID")->required();
+  auto* updates = app.add_subcommand("updates", "Updates of imported metadata, without values");
+  updates->add_flag("--json", line.json, "As JSON lines");
+  for (const auto& [name, sentence] :
+       {std::pair{"show", "One of them, with its image sets and its history"},
+        std::pair{"retry", "Plan it anew, from what is stored now"}}) {
+    updates->add_subcommand(name, sentence)
+        ->add_option("id", line.what, "The id of an update")
+        ->required();
+  }
   app.add_subcommand("reload", "Take new certificates, keys and revocation lists into force");
   describe_senders(app, line);
   app.add_subcommand("check-config", "Report every problem of the configuration");
@@ -146,6 +156,13 @@ int run_senders(const CLI::App& senders, const Invocation& invocation, const Com
   if (chosen.empty()) return show_senders(invocation, line.json);
   if (chosen.front()->get_name() == "route") return try_route(invocation, line.trial);
   return order_sender(invocation, line.order);
+}
+
+int run_updates(const CLI::App& updates, const Invocation& invocation, const CommandLine& line) {
+  const auto chosen = updates.get_subcommands();
+  if (chosen.empty()) return show_updates(invocation, line.json);
+  return chosen.front()->get_name() == "show" ? show_update(invocation, line.what)
+                                              : retry_update(invocation, line.what);
 }
 
 int run(const std::string& command, const Invocation& invocation, const CommandLine& line) {
@@ -196,5 +213,6 @@ int main(int argc, char** argv) {
   const Invocation invocation{env, line.config, own_directory()};
   const CLI::App& command = *app.get_subcommands().front();
   if (command.get_name() == "senders") return run_senders(command, invocation, line);
+  if (command.get_name() == "updates") return run_updates(command, invocation, line);
   return run(app.get_subcommands().front()->get_name(), invocation, line);
 }

@@ -10,6 +10,7 @@ import time
 from commitment_scu import Closed, CommitmentScu, new_uid, references_of
 from commitment_scu import settings_for as commitment_settings_for
 from harness import ROOT, Daemon, fail, imaging_models, in_temp_folder, make_study, raw_send, shared_or_none
+from metadata_client import ended as metadata_ended, order as metadata_order
 from image_set_changes import KINDS, dies_in_a_change
 from stow_client import related, store
 from truth import imported_exactly_once, rows
@@ -168,11 +169,47 @@ def dies_before_a_stow_answer(folder):
         fail(f"stow.before_answer: the daemon ended with {status}:\n{daemon.log_tail(150)}")
 
 
+def updated_nevertheless(folder, point):
+    """Death on the way of a metadata update: after the restart it is applied, by one call per image set."""
+    make_study(folder / "study", series=2, instances=1, rows=16, cols=16)
+    daemon = Daemon(folder, destinations__main__updates_per_second=100, updates__poll_ms=20,
+                    updates__busy_s=0.1).start("--failpoint", f"{point}:1")
+    raw_send(daemon.dimse_port, folder / "study", check=True)
+    daemon.wait_settled(120)
+    [study] = [one["study_instance_uid"] for one in daemon.studies()]
+    body = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "SYNTHETIC^CRASH"}]}}
+    try:
+        metadata_order(daemon, "PATCH", f"/v1/studies/{study}", body)
+    except (AssertionError, OSError, http.client.HTTPException):
+        pass  # not answered: the row is there, or the caller asks again
+    if daemon.reap(60) != -9:
+        fail(f"{point} was not reached")
+    daemon.start()
+    [[identity]] = rows(daemon, "SELECT id FROM metadata_update")
+    update = metadata_ended(daemon, {"id": identity})
+    assert len(update["image_sets"]) == 2, update
+    if shared_or_none() is not None:
+        import gzip
+        imaging = daemon.imaging(imaging_models(folder))
+        [found] = imaging.list_datastores()["datastoreSummaries"]
+        for one in update["image_sets"]:
+            place = dict(datastoreId=found["datastoreId"], imageSetId=one["image_set_id"])
+            assert imaging.get_image_set(**place)["versionId"] == "2", one
+            blob = imaging.get_image_set_metadata(**place)["imageSetMetadataBlob"].read()
+            assert b"SYNTHETIC^CRASH" in gzip.decompress(blob)
+    assert daemon.command("check-ledger").returncode == 0
+    status = daemon.stop()
+    if status != 0:
+        fail(f"{point}: the daemon ended with {status}:\n{daemon.log_tail(150)}")
+
+
 for point in sys.argv[1:] or POINTS:
     if point == "stow.before_answer":
         in_temp_folder(dies_before_a_stow_answer)
     elif point.startswith("datastore.change_"):
         dies_in_every_change(point)
+    elif point.startswith(("metadata.", "updater.")):
+        in_temp_folder(lambda folder: updated_nevertheless(folder, point))
     elif point.startswith(("commitment.", "reporter.")):
         in_temp_folder(lambda folder: asked_and_told_nevertheless(folder, point))
     else:

@@ -23,6 +23,7 @@ struct Wishes {
   std::string sop_class;
   std::string institution;
   std::string study_description;
+  std::string patient_id;
   std::string transfer_syntax{kExplicitLittle};
   std::uint64_t seed = 1;
   std::uint64_t size_kb = 0;
@@ -61,8 +62,9 @@ int make_study(const Wishes& wishes) {
   std::filesystem::create_directories(folder);
   std::uint64_t bytes = 0;
   int files = 0;
-  for (const DicomRecipe& recipe :
+  for (DicomRecipe recipe :
        study_recipes(wishes.seed, wishes.series, wishes.instances, shaped(wishes))) {
+    if (!wishes.patient_id.empty()) recipe.patient_id = wishes.patient_id;
     const auto path =
         folder / fmt::format("s{:02}-i{:04}.dcm", recipe.series_number, recipe.instance_number);
     std::ofstream file(path, std::ios::binary | std::ios::trunc);
@@ -96,6 +98,7 @@ int run(int argc, char** argv) {
   study->add_option("--sop-class", wishes.sop_class, "SOP Class UID, not by modality");
   study->add_option("--institution", wishes.institution, "Institution Name");
   study->add_option("--study-description", wishes.study_description, "Study Description");
+  study->add_option("--patient-id", wishes.patient_id, "Patient ID, not by seed");
   study->add_option("--transfer-syntax", wishes.transfer_syntax, "Transfer syntax UID");
   study->add_option("--seed", wishes.seed, "Another seed is another study");
   study->add_option("--size-kb", wishes.size_kb, "About this size per instance, not by rows");
