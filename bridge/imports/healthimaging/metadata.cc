@@ -7,7 +7,7 @@
 #include "imports/healthimaging.h"
 #include "imports/healthimaging/answers.h"
 #include "imports/healthimaging/calls.h"
-#include "imports/healthimaging/gunzip.h"
+#include "wire/gzip.h"
 #include "wire/healthimaging_updates.h"
 
 namespace isthmus {
@@ -79,6 +79,27 @@ Result<std::int64_t> version_of(const std::string& text) {
   return number;
 }
 
+// GetImageSetMetadata answers gzip, which stock clients hand on as it is
+// (contracts/healthimaging/README.md section 4).
+Result<std::string> unpacked(std::string_view packed, std::uint64_t limit) {
+  std::string text;
+  wire::GzipReader reader;
+  const auto keep = [&](ByteSpan piece) -> Result<void> {
+    if (text.size() + piece.size() > limit) {
+      return permanent_error("metadata.too_large",
+                             "The metadata document of an image set is above the limit.");
+    }
+    text += as_text(piece);
+    return {};
+  };
+  Result<void> read = reader.feed(as_bytes(packed), keep);
+  if (read.ok()) read = reader.finish();
+  if (read.ok()) return text;
+  if (read.error().code == "metadata.too_large") return read.error();
+  return transient_error("metadata.unavailable",
+                         "The metadata document came incomplete or is no gzip.");
+}
+
 bool is_changing(std::string_view state, std::string_view workflow) {
   return state == "LOCKED" || workflow == "UPDATING" || workflow == "COPYING" ||
          workflow == "UPDATING_FOR_STUDY_CONSISTENCY" ||
@@ -128,7 +149,7 @@ class HealthImagingMetadata final : public MetadataService {
         calls_.ask_text(wire_hi::GetImageSetMetadataRequest{options_.datastore_id, image_set_id,
                                                             std::to_string(version)},
                         options_.max_metadata_bytes));
-    TRY_ASSIGN(const std::string text, healthimaging::gunzip(packed, options_.max_metadata_bytes));
+    TRY_ASSIGN(const std::string text, unpacked(packed, options_.max_metadata_bytes));
     auto values = wire_hi::values_in(text, change);
     if (!values.ok()) return transient_error("metadata.unavailable", values.error().message);
     return values;
