@@ -1,6 +1,6 @@
 """SIGKILL at random moments while dcmsend sends: what was acknowledged is imported exactly once.
 
-usage: death_test.py [KILLS]     the seed is printed; SEED=n repeats a run
+usage: death_test.py [KILLS [segments|files]]     the seed is printed; SEED=n repeats a run
 """
 
 import os
@@ -14,6 +14,7 @@ from harness import Daemon, fail, in_temp_folder, make_study
 from truth import imported_exactly_once
 
 KILLS = int(sys.argv[1]) if len(sys.argv) > 1 else 25
+KIND = sys.argv[2] if len(sys.argv) > 2 else "segments"
 SEED = int(os.environ.get("SEED", time.time_ns() % 1_000_000))
 
 
@@ -29,8 +30,8 @@ def acknowledged_in(report):
 
 def deaths(folder):
     chance = random.Random(SEED)
-    print(f"seed {SEED}, {KILLS} kills", flush=True)
-    daemon = Daemon(folder, **{"staging__object_retention_s": 0})
+    print(f"seed {SEED}, {KILLS} kills, {KIND}", flush=True)
+    daemon = Daemon(folder, spool__kind=KIND, staging__object_retention_s=0)
     acknowledged = set()
     # One port for the whole test, so that senders find the daemon again.
     daemon.start()
