@@ -8,6 +8,8 @@ namespace isthmus::api {
 namespace {
 
 constexpr std::string_view kBearer = "Bearer ";
+constexpr Milliseconds kMinute{60'000};
+constexpr std::size_t kAddresses = 4096;  // whose failures are remembered
 
 Error unauthorized() {
   return permanent_error("api.unauthorized", "This needs the token of somebody who may call.");
@@ -41,23 +43,89 @@ Result<void> check_exposure(const std::string& address, bool asks_callers, bool 
   std::string missing;
   if (!asks_callers) missing = "callers are not asked who they are";
   if (!tls) missing += std::string(missing.empty() ? "" : " and ") + "there is no TLS";
-  return permanent_error("api.exposed", "http.address " + address +
-                                            " is reached from other hosts, but " + missing +
-                                            ": listen on 127.0.0.1.");
+  return permanent_error(
+      "api.exposed", "http.address " + address + " is reached from other hosts, but " + missing +
+                         ": set " + (asks_callers ? "" : "api.authentication=required ") +
+                         (tls ? "" : "http.tls.enabled=true ") + "or listen on 127.0.0.1.");
 }
 
 Result<Caller> Gatekeeper::identify(const http::Head& head) {
-  const std::string_view shown = head.headers.get("Authorization");
-  if (shown.empty()) {
+  const auto shown = head.headers.find("Authorization");
+  if (!shown) {
     if (options_.ask_nobody) return local(head);
     return unauthorized();
   }
+  if (failed_too_often(head.peer_address)) {
+    return transient_error("api.too_many_failures",
+                           "Too many wrong credentials came from this address.");
+  }
+  auto caller = of_credentials(*shown, head.peer_address);
+  if (caller.ok() || caller.error().fate != Fate::permanent) return caller;
+  note_failure(head.peer_address, caller.error().code);
+  // What was wrong with them is not for whoever tries.
+  if (caller.error().code == "auth.jwt_expired") {
+    return permanent_error("api.expired", "The token is out of date: ask for a new one.");
+  }
+  if (caller.error().code == "api.expired") return caller;
+  return unauthorized();
+}
+
+Result<Caller> Gatekeeper::of_credentials(std::string_view shown, const std::string& address) {
   if (!shown.starts_with(kBearer)) return unauthorized();
   const std::string_view token = shown.substr(kBearer.size());
   if (!options_.control_token.empty() && equal_secrets(token, options_.control_token)) {
-    return Caller{"command line", Scopes::all(), Authentication::control_token, head.peer_address};
+    return Caller{"command line", Scopes::all(), Authentication::control_token, address};
   }
-  return unauthorized();
+  if (TokenBook::looks_like_token(token)) {
+    if (tokens_ == nullptr) return unauthorized();
+    TRY_ASSIGN(const TokenBook::Holder holder, tokens_->find(token));
+    return Caller{holder.name, holder.scopes, Authentication::token, address};
+  }
+  return of_jwt(token, address);
+}
+
+Result<Caller> Gatekeeper::of_jwt(std::string_view token, const std::string& address) {
+  if (oidc_ == nullptr) return unauthorized();
+  TRY_ASSIGN(const auth::JwtClaims claims, oidc_->verify(token));
+  Caller caller{claims.subject, {}, Authentication::oidc, address};
+  for (std::string_view word : claims.words) {
+    if (!word.starts_with(options_.oidc_scope_prefix)) continue;
+    word.remove_prefix(options_.oidc_scope_prefix.size());
+    // Words that are no scopes of ours are others' business.
+    if (const auto scope = parse_scope(word)) caller.scopes.add(*scope);
+  }
+  return caller;
+}
+
+bool Gatekeeper::failed_too_often(const std::string& address) {
+  if (options_.failures_per_minute == 0) return false;
+  const std::lock_guard lock(mutex_);
+  const auto known = failures_.find(address);
+  if (known == failures_.end()) return false;
+  if (env_.clock.steady_now() - known->second.since >= kMinute) {
+    failures_.erase(known);
+    return false;
+  }
+  return known->second.count >= options_.failures_per_minute;
+}
+
+void Gatekeeper::note_failure(const std::string& address, const std::string& code) {
+  env_.metrics
+      .counter("isthmus_api_credentials_refused_total", "Credentials that were refused, by why.",
+               {{"code", code}})
+      .add();
+  if (options_.failures_per_minute == 0) return;
+  const std::lock_guard lock(mutex_);
+  const SteadyTime now = env_.clock.steady_now();
+  if (failures_.size() >= kAddresses) {
+    std::erase_if(failures_, [now](const auto& one) { return now - one.second.since >= kMinute; });
+    if (failures_.size() >= kAddresses) failures_.clear();
+  }
+  Failures& failures = failures_[address];
+  if (now - failures.since >= kMinute) failures = {now, 0};
+  if (++failures.count == options_.failures_per_minute) {
+    env_.log.warn("api.credentials_refused", {{"address", address}, {"times", failures.count}});
+  }
 }
 
 // A page of another site that the browser of this machine shows may send requests here, too: by a
@@ -65,7 +133,8 @@ Result<Caller> Gatekeeper::identify(const http::Head& head) {
 Result<Caller> Gatekeeper::local(const http::Head& head) const {
   const std::string_view host = head.headers.get("Host");
   const std::string_view origin = head.headers.get("Origin");
-  const bool own_origin = origin.empty() || origin == "http://" + std::string(host);
+  const bool own_origin = origin.empty() || origin == "http://" + std::string(host) ||
+                          origin == "https://" + std::string(host);
   if (!is_own_name(host) || !own_origin) {
     return permanent_error("api.bad_host",
                            "Nobody is asked who calls, so that only calls to localhost itself are "

@@ -1,26 +1,26 @@
 #include "app/bridge.h"
 
-#include <array>
-#include <charconv>
-
+#include <algorithm>
 #include <atomic>
-#include "base/digest.h"
 
-#include "api/gatekeeper.h"
 #include "api/gateway.h"
 #include "api/metadata.h"
+#include "api/rest.h"
 #include "api/senders.h"
 #include "api/stow.h"
+#include "app/access.h"
 #include "app/certificates.h"
 #include "app/commitment.h"
 #include "app/config.h"
 #include "app/configured_senders.h"
+#include "app/control_files.h"
 #include "app/destinations.h"
 #include "app/metadata.h"
 #include "base/thread.h"
 #include "dimse/receiver.h"
 #include "http/server.h"
 #include "model/layout.h"
+#include "pipeline/pause.h"
 #include "pipeline/runner.h"
 #include "senders/desk.h"
 #include "senders/journal.h"
@@ -31,38 +31,6 @@ namespace {
 
 constexpr Milliseconds kHousekeepingTick{100};
 constexpr int kTicksPerAdmissionRefresh = 5;
-constexpr const char* kControlTokenFile = "control.token";
-
-constexpr const char* kPortFile = "http.port";
-
-// A small file in data_dir that the command line reads.
-Result<void> keep_beside(Env& env, const FileSystem::Path& directory, const char* name,
-                         const std::string& text) {
-  TRY(env.files.create_directories(directory));
-  const FileSystem::Path part = directory / "control.part";
-  ignore(env.files.remove(part), "left by a start that was killed");
-  TRY_ASSIGN(const auto file, env.files.open(part, FileSystem::Mode::create_new));
-  TRY(file->append(as_bytes(text)));
-  TRY(file->sync());
-  TRY(env.files.rename(part, directory / name));
-  return env.files.sync_directory(directory);
-}
-
-Result<std::string> make_control_token(Env& env, const FileSystem::Path& directory) {
-  std::array<std::byte, 24> random{};
-  env.entropy.fill(random);
-  const std::string token = to_hex(random);
-  TRY(keep_beside(env, directory, kControlTokenFile, token));
-  return token;
-}
-
-Result<std::string> read_beside(Env& env, const Settings& settings, const char* name) {
-  TRY_ASSIGN(auto file, env.files.open(FileSystem::Path(settings.text("data_dir")) / name,
-                                       FileSystem::Mode::read_only));
-  TRY_ASSIGN(const std::uint64_t size, file->size());
-  const auto source = source_of_file(std::move(file), 0, size);
-  return read_all(*source, 1 * KiB);
-}
 
 datastore::DataStoreOptions datastore_options(const Settings& settings,
                                               const FileSystem::Path& program_directory,
@@ -185,6 +153,7 @@ class OpenBridge : public Bridge {
   Result<void> open(const FileSystem::Path& program_directory) {
     TRY(open_certificates());
     TRY(open_stores(program_directory));
+    TRY(read_pauses());
     add_steps();
     TRY(listen());
     return {};
@@ -209,6 +178,7 @@ class OpenBridge : public Bridge {
     if (admission_) admission_->close(AdmissionState::stopping);
     if (dimse_) dimse_->stop();
     if (gateway_server_) gateway_server_->stop();
+    if (control_server_) control_server_->stop();
     if (datastore_server_) datastore_server_->stop();
     stopping_.store(true);
     housekeeping_wakeup_.notify();
@@ -218,6 +188,7 @@ class OpenBridge : public Bridge {
     if (data_store_) data_store_->stop();
     if (spool_) ignore(spool_->catch_up(), "the next start makes the rows that are missing");
     if (journal_) ignore(journal_->flush(), "whoever wants to send comes again");
+    overview_.reset();
     if (ledger_) ledger_->stop();
   }
 
@@ -235,6 +206,7 @@ class OpenBridge : public Bridge {
       }
     }
     TRY_ASSIGN(ledger_, open_sqlite_ledger(env_, ledger));
+    overview_ = open_sqlite_overview(ledger_directory(settings_));
     TRY(open_senders());
     TRY(env_.files.create_directories(spool_directory(settings_)));
     AdmissionOptions admission;
@@ -289,6 +261,15 @@ class OpenBridge : public Bridge {
     return desk_->load();
   }
 
+  Result<void> read_pauses() {
+    TRY_ASSIGN(const auto paused, ledger_->access_rows().paused_destinations());
+    for (const std::string& name : paused) {
+      pause_board_.pause(name);
+      env_.log.warn("destination.paused", {{"destination", name}});
+    }
+    return {};
+  }
+
   void add_steps() {
     const Backoff backoff{settings_.duration("retry.first_backoff_ms"),
                           settings_.duration("retry.longest_backoff_ms")};
@@ -306,8 +287,10 @@ class OpenBridge : public Bridge {
       runner_.add(make_batcher(
           env_, *ledger_, destination,
           {settings_.duration("batch.quiet_s"), settings_.duration("batch.max_age_s")}));
-      runner_.add(make_stager(env_, *ledger_, *spool_, destination, stager));
-      runner_.add(make_submitter(env_, *ledger_, destination, submitter));
+      runner_.add(make_pausable(make_stager(env_, *ledger_, *spool_, destination, stager),
+                                pause_board_, made->destination->name));
+      runner_.add(make_pausable(make_submitter(env_, *ledger_, destination, submitter),
+                                pause_board_, made->destination->name));
       runner_.add(make_watcher(env_, *ledger_, destination, watcher));
       runner_.add(make_reconciler(env_, *ledger_, destination, reconciler));
       all.push_back(&destination);
@@ -328,26 +311,29 @@ class OpenBridge : public Bridge {
   }
 
   Result<void> listen() {
-    TRY_ASSIGN(const std::string token, control_token());
-    TRY(api::check_exposure(settings_.text("http.address"), false, false));
-    gatekeeper_ = std::make_unique<api::Gatekeeper>(
-        api::GatekeeperOptions{.ask_nobody = true, .control_token = token});
-    gateway_ = std::make_unique<api::GuardedRouter>(env_, *gatekeeper_, ledger_->access_rows());
+    TRY_ASSIGN(const std::string token, control_token(env_, settings_));
+    TRY_ASSIGN(access_, Access::open(env_, settings_, ledger_->access_rows(), token));
+    gateway_ = std::make_unique<api::GuardedRouter>(
+        env_, access_->authenticator(), ledger_->access_rows(), guarded_router_options(settings_));
     api::add_gateway_routes(*gateway_, env_, *ledger_, *admission_,
                             {[this] { return reload_certificates(); }});
     api::add_sender_routes(*gateway_, *desk_);
     api::add_metadata_routes(*gateway_, *ledger_->metadata_updates(), metadata_services_);
-    http::ServerOptions http_options = server_options(settings_, "http");
     if (settings_.flag("stow.enabled")) {
-      const api::StowOptions options = stow_options(settings_);
-      stow_ = api::make_stow_receiver(env_, *spool_, *admission_, senders_, options);
+      stow_ =
+          api::make_stow_receiver(env_, *spool_, *admission_, senders_, stow_options(settings_));
       TRY(stow_->recover());
       stow_->add_routes(*gateway_);
-      http_options.body_bytes = std::max(http_options.body_bytes, options.max_body_bytes);
     }
-    TRY_ASSIGN(gateway_server_, http::listen(env_, *gateway_, http_options));
-    TRY(keep_beside(env_, settings_.text("data_dir"), kPortFile,
-                    std::to_string(gateway_server_->port())));
+    api::add_rest_routes(
+        *gateway_, {env_, *ledger_, *overview_, *desk_, pause_board_,
+                    configured_senders(settings_).policy.senders, destination_faces(settings_)});
+    if (settings_.flag("commitment.enabled")) {
+      api::add_commitment_routes(*gateway_, env_, ledger_->commitments(),
+                                 web_commitment_options(settings_));
+    }
+    api::add_token_routes(*gateway_, access_->tokens(), ledger_->access_rows());
+    TRY(listen_to_callers());
     if (settings_.flag("datastore.listen")) {
       TRY_ASSIGN(datastore_server_, http::listen(env_, data_store_->handler(),
                                                  server_options(settings_, "datastore")));
@@ -368,9 +354,31 @@ class OpenBridge : public Bridge {
     return {};
   }
 
+  Result<void> listen_to_callers() {
+    http::ServerOptions options = server_options(settings_, "http");
+    if (stow_ != nullptr) {
+      options.body_bytes = std::max(options.body_bytes, stow_options(settings_).max_body_bytes);
+    }
+    options.certificates = http_certificates_.get();
+    TRY_ASSIGN(gateway_server_, http::listen(env_, *gateway_, options));
+    if (http_certificates_ == nullptr) {
+      return keep_control_port(env_, settings_, gateway_server_->port());
+    }
+    // The command line need not trust our certificate to reach us on the same host.
+    options.address = "127.0.0.1";
+    options.port = 0;
+    options.certificates = nullptr;
+    TRY_ASSIGN(control_server_, http::listen(env_, *gateway_, options));
+    return keep_control_port(env_, settings_, control_server_->port());
+  }
+
   // One set for the port that we listen on, one for the connections that we open: the same files,
   // checked by the rules of the side that we are on.
   Result<void> open_certificates() {
+    if (settings_.flag("http.tls.enabled")) {
+      TRY_ASSIGN(http_certificates_,
+                 tls::Certificates::open(env_, "http", http_tls_options(settings_)));
+    }
     if (!settings_.flag("dimse.tls.enabled")) return {};
     TRY_ASSIGN(
         server_certificates_,
@@ -384,7 +392,8 @@ class OpenBridge : public Bridge {
 
   Result<bool> reload_certificates() {
     bool changed = false;
-    for (auto* certificates : {server_certificates_.get(), client_certificates_.get()}) {
+    for (auto* certificates :
+         {server_certificates_.get(), client_certificates_.get(), http_certificates_.get()}) {
       if (certificates == nullptr) continue;
       TRY_ASSIGN(const bool reloaded, certificates->reload());
       changed = changed || reloaded;
@@ -394,16 +403,14 @@ class OpenBridge : public Bridge {
 
   void look_at_certificates() {
     const SteadyTime now = env_.clock.steady_now();
+    if (http_certificates_ != nullptr && now >= next_http_certificate_check_) {
+      next_http_certificate_check_ = now + settings_.duration("http.tls.check_interval_s");
+      http_certificates_->refresh();
+    }
     if (server_certificates_ == nullptr || now < next_certificate_check_) return;
     next_certificate_check_ = now + settings_.duration("dimse.tls.check_interval_s");
     server_certificates_->refresh();
     client_certificates_->refresh();
-  }
-
-  Result<std::string> control_token() {
-    auto known = read_control_token(env_, settings_);
-    if (known.ok() || known.error().code != "disk.not_found") return known;
-    return make_control_token(env_, settings_.text("data_dir"));
   }
 
   // Steps are woken a few times a second at most, however many commits there are: a wakeup is only
@@ -425,6 +432,7 @@ class OpenBridge : public Bridge {
   const Settings settings_;
   std::unique_ptr<datastore::DataStore> data_store_;
   std::unique_ptr<Ledger> ledger_;
+  std::unique_ptr<Overview> overview_;  // closed before the ledger
   Senders senders_;
   const std::unique_ptr<Requesters> requesters_ = make_requesters(senders_);
   std::unique_ptr<SenderJournal> journal_;
@@ -436,14 +444,18 @@ class OpenBridge : public Bridge {
   std::unique_ptr<tls::Certificates> server_certificates_;
   std::unique_ptr<tls::Certificates> client_certificates_;
   SteadyTime next_certificate_check_{};
-  std::unique_ptr<api::Gatekeeper> gatekeeper_;
+  std::unique_ptr<tls::Certificates> http_certificates_;
+  SteadyTime next_http_certificate_check_{};
+  std::unique_ptr<Access> access_;
   std::unique_ptr<api::GuardedRouter> gateway_;
   std::unique_ptr<api::StowReceiver> stow_;
   ReportDesk report_desk_;
   std::unique_ptr<ReportLine> report_line_;
   std::unique_ptr<CommitmentMeans> commitment_;
+  PauseBoard pause_board_;
   Runner runner_;
   std::unique_ptr<http::Server> gateway_server_;
+  std::unique_ptr<http::Server> control_server_;  // only beside TLS
   std::unique_ptr<http::Server> datastore_server_;
   std::unique_ptr<DimseReceiver> dimse_;
   std::atomic<bool> changed_{true};
@@ -453,20 +465,6 @@ class OpenBridge : public Bridge {
 };
 
 }  // namespace
-
-Result<std::string> read_control_token(Env& env, const Settings& settings) {
-  return read_beside(env, settings, kControlTokenFile);
-}
-
-Result<std::int64_t> daemon_port(Env& env, const Settings& settings) {
-  const std::int64_t configured = settings.integer("http.port");
-  if (configured != 0) return configured;
-  TRY_ASSIGN(const std::string text, read_beside(env, settings, kPortFile));
-  std::int64_t port = 0;
-  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), port);
-  if (error == std::errc() && end == text.data() + text.size() && port > 0) return port;
-  return permanent_error("control.refused", "The file http.port in data_dir is damaged.");
-}
 
 Result<std::unique_ptr<Bridge>> open_bridge(Env& env, const Settings& settings,
                                             const FileSystem::Path& program_directory) {

@@ -35,12 +35,4 @@ class Bridge {
 Result<std::unique_ptr<Bridge>> open_bridge(Env& env, const Settings& settings,
                                             const FileSystem::Path& program_directory);
 
-// The token that control calls of the command line need: made once per installation, kept in
-// data_dir.
-Result<std::string> read_control_token(Env& env, const Settings& settings);
-
-// Where the daemon of this data_dir answers: http.port, or with 0 the port that it found, which it
-// keeps in data_dir.
-Result<std::int64_t> daemon_port(Env& env, const Settings& settings);
-
 }  // namespace isthmus::app

@@ -34,8 +34,23 @@ tls::ContextOptions dimse_tls_options(const Settings& settings, tls::Role role) 
   return options;
 }
 
+tls::ContextOptions http_tls_options(const Settings& settings) {
+  tls::ContextOptions options;
+  options.role = tls::Role::server;
+  options.certificate = settings.text("http.tls.certificate");
+  options.key = settings.text("http.tls.key");
+  options.passphrase = settings.text("http.tls.key_passphrase");
+  options.ca = settings.text("http.tls.ca");
+  options.require_peer_certificate = !options.ca.empty();
+  return options;
+}
+
 std::vector<std::string> certificate_problems(const Settings& settings) {
   std::vector<std::string> problems;
+  if (settings.flag("http.tls.enabled") &&
+      (settings.text("http.tls.certificate").empty() || settings.text("http.tls.key").empty())) {
+    problems.emplace_back("http.tls.enabled needs http.tls.certificate and http.tls.key.");
+  }
   const bool plain = settings.flag("dimse.plain"), tls = settings.flag("dimse.tls.enabled");
   if (settings.flag("dimse.enabled") && !plain && !tls) {
     problems.emplace_back(
@@ -58,23 +73,47 @@ std::vector<std::string> certificate_problems(const Settings& settings) {
   return problems;
 }
 
+namespace {
+
+struct Shown {
+  const char* name;
+  tls::ContextOptions options;
+};
+
+// Those that we show to whoever connects.
+std::vector<Shown> shown_certificates(const Settings& settings) {
+  std::vector<Shown> shown;
+  if (settings.flag("dimse.tls.enabled")) {
+    shown.push_back({"dimse", dimse_tls_options(settings, tls::Role::server)});
+  }
+  if (settings.flag("http.tls.enabled")) shown.push_back({"http", http_tls_options(settings)});
+  return shown;
+}
+
+}  // namespace
+
 std::vector<std::string> certificate_file_problems(Env& env, const Settings& settings) {
-  if (!settings.flag("dimse.tls.enabled")) return {};
-  const auto loaded = tls::Context::load(env, dimse_tls_options(settings, tls::Role::server));
-  if (loaded.ok()) return {};
-  return {describe(loaded.error())};
+  std::vector<std::string> problems;
+  for (const Shown& shown : shown_certificates(settings)) {
+    const auto loaded = tls::Context::load(env, shown.options);
+    if (!loaded.ok()) problems.push_back(describe(loaded.error()));
+  }
+  return problems;
 }
 
 std::vector<CertificateStatus> certificate_status(Env& env, const Settings& settings) {
-  if (!settings.flag("dimse.tls.enabled")) return {};
-  CertificateStatus status{"dimse", {}, {}};
-  auto validity = tls::read_validity(env, dimse_tls_options(settings, tls::Role::server));
-  if (validity.ok()) {
-    status.validity = std::move(validity).value();
-  } else {
-    status.problem = describe(validity.error());
+  std::vector<CertificateStatus> all;
+  for (const Shown& shown : shown_certificates(settings)) {
+    CertificateStatus status{shown.name, {}, {}};
+    auto validity = tls::read_validity(env, shown.options);
+    if (validity.ok()) {
+      status.validity = std::move(validity).value();
+    } else {
+      status.problem = describe(validity.error());
+    }
+    all.push_back(std::move(status));
   }
-  return {std::move(status)};
+  return all;
 }
 
 std::vector<std::string> certificate_lines(const CertificateStatus& status, WallTime now) {

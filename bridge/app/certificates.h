@@ -12,6 +12,9 @@ namespace isthmus::app {
 // dimse.tls.*, for the port that we listen on or for the connections that we open.
 tls::ContextOptions dimse_tls_options(const Settings& settings, tls::Role role);
 
+// http.tls.*, for the port that we listen on.
+tls::ContextOptions http_tls_options(const Settings& settings);
+
 // What is missing or does not go together, a sentence each. Files are not read.
 std::vector<std::string> certificate_problems(const Settings& settings);
 
@@ -19,7 +22,7 @@ std::vector<std::string> certificate_problems(const Settings& settings);
 std::vector<std::string> certificate_file_problems(Env& env, const Settings& settings);
 
 struct CertificateStatus {
-  std::string name;  // "dimse"
+  std::string name;  // "dimse", "http"
   tls::Validity validity;
   std::string problem;  // why the files cannot be read; empty: they can
 };

@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
-#include "app/bridge.h"
+#include "app/control_files.h"
 #include "http/client.h"
 
 namespace isthmus::app {
@@ -51,11 +51,14 @@ std::string age_text(Milliseconds age) {
 Result<std::string> call_daemon(Env& env, const Settings& settings, const std::string& path,
                                 const std::string& body) {
   TRY_ASSIGN(const std::string token, read_control_token(env, settings));
-  TRY_ASSIGN(const std::int64_t port, daemon_port(env, settings));
   const auto client = http::make_client(env, {});
   http::Request request;
   request.method = "POST";
-  request.url = fmt::format("http://{}:{}{}", settings.text("http.address"), port, path);
+  const auto url = control_url(env, settings);
+  if (!url) {
+    return permanent_error("control.refused", "Nobody knows the daemon's port: set http.port.");
+  }
+  request.url = *url + path;
   request.headers = {{"Authorization", "Bearer " + token}, {"Content-Type", "application/json"}};
   request.body = source_of(body);
   request.timeout = Milliseconds(30'000);
@@ -65,8 +68,7 @@ Result<std::string> call_daemon(Env& env, const Settings& settings, const std::s
     TRY_ASSIGN(text, read_all(*response.body, MiB));
   }
   const auto json = ordered_json::parse(text, nullptr, false);
-  const bool well = response.status == 200 || response.status == 202;
-  if (well && json.is_object()) return text;
+  if (response.status / 100 == 2 && json.is_object()) return text;
   if (json.is_object() && json.contains("code") && json.contains("detail")) {
     return permanent_error(json["code"].get<std::string>(), json["detail"].get<std::string>());
   }

@@ -1,5 +1,7 @@
 #include "app/commitment.h"
 
+#include "api/commitment.h"
+
 namespace isthmus::app {
 namespace {
 
@@ -31,6 +33,25 @@ class ConfiguredRequesters final : public Requesters {
   const Senders& senders_;
 };
 
+// Callers of DICOMweb come for their results: once a result stands, they are told.
+class LineOrPull final : public ReportLine {
+ public:
+  explicit LineOrPull(std::unique_ptr<ReportLine> line) : line_(std::move(line)) {}
+
+  Result<std::unique_ptr<ReportAssociation>> connect(const ReportPeer& peer) override {
+    if (!api::is_web_requester(peer.calling_ae_title)) return line_->connect(peer);
+    return std::unique_ptr<ReportAssociation>(std::make_unique<Pulled>());
+  }
+
+ private:
+  class Pulled final : public ReportAssociation {
+   public:
+    Result<std::uint16_t> report(const Commitment&) override { return std::uint16_t{0}; }
+  };
+
+  const std::unique_ptr<ReportLine> line_;
+};
+
 CommitmentLevels levels_of(const Settings& settings) {
   CommitmentLevels levels;
   const auto of_all = commitment_level_from(settings.text("commitment.level"));
@@ -57,6 +78,11 @@ CommitmentLimits commitment_limits(const Settings& settings) {
   return limits;
 }
 
+api::WebCommitmentOptions web_commitment_options(const Settings& settings) {
+  const CommitmentLimits limits = commitment_limits(settings);
+  return {limits.max_references, limits.max_active, limits.unknown_after, limits.answer_by};
+}
+
 std::unique_ptr<ReportLine> add_commitment_steps(Env& env, const Settings& settings, Runner& runner,
                                                  Commitments& commitments, Spool& spool,
                                                  const Requesters& requesters, ReportDesk& desk,
@@ -66,7 +92,8 @@ std::unique_ptr<ReportLine> add_commitment_steps(Env& env, const Settings& setti
   line.associate_timeout = settings.duration("commitment.answer_timeout_s");
   line.answer_timeout = line.associate_timeout;
   desk.set_first_wait(settings.duration("commitment.first_retry_s"));
-  auto made = make_report_line(env, commitments, requesters, std::move(connect), line);
+  std::unique_ptr<ReportLine> made = std::make_unique<LineOrPull>(
+      make_report_line(env, commitments, requesters, std::move(connect), line));
   EvaluatorOptions evaluator;
   evaluator.levels = levels_of(settings);
   evaluator.retry_for = settings.duration("commitment.retry_for_s");

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "api/commitment.h"
 #include "app/settings.h"
 #include "dimse/commitment.h"
 #include "pipeline/runner.h"
@@ -16,6 +17,7 @@ namespace isthmus::app {
 std::unique_ptr<Requesters> make_requesters(const Senders& senders);
 
 CommitmentLimits commitment_limits(const Settings& settings);
+api::WebCommitmentOptions web_commitment_options(const Settings& settings);
 
 // The steps that evaluate and report. References outlive the runner; `connect` opens connections
 // to requesters.

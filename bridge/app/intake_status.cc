@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "app/bridge.h"
+#include "app/control_files.h"
 #include "http/client.h"
 
 namespace isthmus::app {
@@ -27,11 +27,11 @@ const char* explanation(const std::string& admission) {
 }  // namespace
 
 std::optional<nlohmann::ordered_json> ask_intake(Env& env, const Settings& settings) {
-  const auto port = daemon_port(env, settings);
-  if (!port.ok()) return std::nullopt;
+  const auto url = control_url(env, settings);
+  if (!url) return std::nullopt;
   http::Request request;
   request.method = "GET";
-  request.url = fmt::format("http://{}:{}/readyz", settings.text("http.address"), *port);
+  request.url = *url + "/readyz";
   request.timeout = kPatience;
   const auto response = http::make_client(env, {})->send(std::move(request));
   if (!response.ok() || !response->body) return std::nullopt;

@@ -8,6 +8,7 @@
 #include "app/sender_commands.h"
 #include "app/spool_commands.h"
 #include "app/states_document.h"
+#include "app/token_commands.h"
 #include "app/update_commands.h"
 
 namespace {
@@ -33,6 +34,7 @@ struct CommandLine {
   bool content = false;
   SenderOrder order;
   RouteTrial trial;
+  TokenWishes token;
 };
 
 void describe_orders(CLI::App& senders, CommandLine& line) {
@@ -91,6 +93,31 @@ void describe_senders(CLI::App& app, CommandLine& line) {
   route->add_option("--institution", said.institution_name, "Institution Name");
 }
 
+void describe_tokens(CLI::App& app, CommandLine& line) {
+  auto* token = app.add_subcommand("token", "Who may call the HTTP port by a token");
+  token->require_subcommand(1);
+  auto* add = token->add_subcommand("add", "Make a token; it is shown this once");
+  add->add_option("name", line.token.name, "Whose it is: stands in the audit log")->required();
+  add->add_option("--scope", line.token.scopes,
+                  "store, read, read-phi, operate, update or admin (repeatable)")
+      ->expected(1)
+      ->take_all()
+      ->required();
+  add->add_option("--expires-in-days", line.token.expires_in_days, "Else it does not expire");
+  add->add_flag("--json", line.json, "As JSON");
+  auto* list = token->add_subcommand("list", "All tokens, without their secrets");
+  list->add_flag("--json", line.json, "As JSON lines");
+  auto* revoke = token->add_subcommand("revoke", "End a token, at once");
+  revoke->add_option("token", line.token.name, "Its id or name")->required();
+}
+
+int run_token(const CLI::App& token, const Invocation& invocation, const CommandLine& line) {
+  const std::string command = token.get_subcommands().front()->get_name();
+  if (command == "add") return add_token(invocation, line.token, line.json);
+  if (command == "revoke") return revoke_token(invocation, line.token.name);
+  return list_tokens(invocation, line.json);
+}
+
 void describe_commands(CLI::App& app, CommandLine& line) {
   app.description(
       "Isthmus: the gateway between a hospital's DICOM world and cloud imaging stores.");
@@ -131,6 +158,7 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   }
   app.add_subcommand("reload", "Take new certificates, keys and revocation lists into force");
   describe_senders(app, line);
+  describe_tokens(app, line);
   app.add_subcommand("check-config", "Report every problem of the configuration");
   app.add_subcommand("print-config", "The configuration in force, secrets as [secret]");
   app.add_subcommand("check-ledger", "Integrity of the ledger and its invariants");
@@ -213,6 +241,7 @@ int main(int argc, char** argv) {
   const Invocation invocation{env, line.config, own_directory()};
   const CLI::App& command = *app.get_subcommands().front();
   if (command.get_name() == "senders") return run_senders(command, invocation, line);
+  if (command.get_name() == "token") return run_token(command, invocation, line);
   if (command.get_name() == "updates") return run_updates(command, invocation, line);
   return run(app.get_subcommands().front()->get_name(), invocation, line);
 }

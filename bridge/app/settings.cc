@@ -1,5 +1,6 @@
 #include "app/settings.h"
 
+#include "app/access.h"
 #include "app/aws_destination.h"
 #include "app/certificates.h"
 #include "app/configured_senders.h"
@@ -410,6 +411,7 @@ struct SettingsParser {
     }
     if (s.text("data_dir").empty()) problem("data_dir must not be empty.");
     for (std::string& sentence : certificate_problems(s)) problem(std::move(sentence));
+    for (std::string& sentence : access_problems(s)) problem(std::move(sentence));
     for (std::string& sentence : configured_senders(s).problems) problem(std::move(sentence));
     for (std::string& sentence : destination_problems(s)) problem(std::move(sentence));
   }
@@ -428,6 +430,7 @@ std::span<const SettingSpec> setting_specs() {
 
 std::vector<std::string_view> choices_of(std::string_view name) {
   if (name == "log.level") return {"debug", "info", "warn", "error"};
+  if (name == "api.authentication") return {"local", "required"};
   if (name == "spool.kind") return {"segments", "files"};
   if (name == "dimse.admission") return {"discover", "known", "open"};
   if (name == "dimse.tls.client_certificates") return {"required", "none"};

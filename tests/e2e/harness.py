@@ -173,7 +173,11 @@ class Daemon:
                    if line.split("{")[0].split(" ")[0].endswith(name))
 
     def get(self, path):
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.http_port}{path}", timeout=30) as answer:
+        request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}")
+        if self.settings.get("api.authentication") == "required":
+            token = (self.folder / "data" / "control.token").read_text()
+            request.add_header("Authorization", f"Bearer {token}")
+        with urllib.request.urlopen(request, timeout=30) as answer:
             return answer.read().decode()
 
     def access_key(self):

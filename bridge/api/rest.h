@@ -1,0 +1,54 @@
+// The REST API of the gateway, /v1: what it knows, and what people may order. Described by
+// api/openapi.yaml, which a test holds against the routes and the answers.
+//
+//   GET  /v1/studies                              (read) newest first; filters and pages as below
+//   GET  /v1/studies/{study}                      with its series
+//   GET  /v1/studies/{study}/timeline             history of all its instances, batches and jobs
+//   GET  /v1/studies/{study}/receipt              JSON, or CSV by Accept: text/csv or ?format=csv
+//   POST /v1/studies/{study}/retry                (operate)
+//   GET  /v1/instances, /v1/instances/{id}
+//   GET  /v1/batches, /v1/batches/{id}
+//   GET  /v1/import-jobs, /v1/import-jobs/{id}    with where the job's manifests are
+//   GET  /v1/quarantine                           what asks for a person, and why
+//   POST /v1/deliveries/{id}/retry, /v1/batches/{id}/retry    (operate)
+//   GET  /v1/senders, /v1/destinations
+//   POST /v1/destinations/{name}/pause, /v1/destinations/{name}/resume        (operate)
+//   GET  /v1/routes                               every call there is, and the scope it needs
+//   GET  /v1/events                               server-sent events
+//
+// Lists answer {"items": […], "next": "<cursor>"}; `next` is missing on the last page, ?cursor=
+// goes on there. A page may be empty and still have a next: a page costs a bounded walk.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "api/guarded_router.h"
+#include "ledger/ledger.h"
+#include "ledger/overview.h"
+#include "pipeline/pause.h"
+#include "senders/desk.h"
+
+namespace isthmus::api {
+
+struct DestinationFace {
+  std::string name;
+  std::string kind;  // "embedded"
+  std::string bucket;
+  std::string object_prefix;
+};
+
+// References outlive the router.
+struct RestParts {
+  Env& env;
+  Ledger& ledger;
+  Overview& overview;
+  SenderDesk& desk;
+  PauseBoard& pause_board;
+  std::vector<Sender> configured_senders;
+  std::vector<DestinationFace> destinations;
+};
+
+void add_rest_routes(GuardedRouter& router, const RestParts& parts);
+
+}  // namespace isthmus::api

@@ -1,0 +1,103 @@
+// Who sends, and where instances go.
+#include <algorithm>
+
+#include "api/rest/json.h"
+#include "ledger/sender_rows.h"
+
+namespace isthmus::api::rest {
+namespace {
+
+json sender_json(const Sender& sender, std::string_view standing) {
+  json addresses = json::array();
+  for (const AddressRange& range : sender.addresses) addresses.push_back(range.text());
+  json body{{"name", sender.name},
+            {"standing", standing},
+            {"calling_ae_titles", sender.calling_ae_titles},
+            {"called_ae_titles", sender.called_ae_titles},
+            {"addresses", std::move(addresses)}};
+  if (sender.destinations) body["destinations"] = *sender.destinations;
+  if (sender.report_to) body["report_to"] = sender.report_to->text();
+  return body;
+}
+
+http::Response senders(const RestParts& parts) {
+  const auto words = parts.desk.words();
+  if (!words.ok()) return problem(words.error());
+  const auto refused = parts.ledger.sender_rows().refused();
+  if (!refused.ok()) return problem(refused.error());
+  json body{{"items", json::array()}, {"refused", json::array()}};
+  for (const Sender& sender : parts.configured_senders) {
+    body["items"].push_back(sender_json(sender, "configured"));
+  }
+  for (const SenderDesk::Word& word : *words) {
+    body["items"].push_back(sender_json(word.sender, word.blocked ? "blocked" : "admitted"));
+  }
+  for (const RefusedSender& one : *refused) {
+    body["refused"].push_back({{"calling_ae_title", one.calling_ae_title},
+                               {"called_ae_title", one.called_ae_title},
+                               {"address", one.peer_address},
+                               {"reason", one.reason},
+                               {"times", one.times},
+                               {"first_at", to_rfc3339(one.first_at)},
+                               {"last_at", to_rfc3339(one.last_at)}});
+  }
+  return json_answer(200, body);
+}
+
+// Health: "asks_for_person" when something waits for one, else "ok".
+http::Response destinations(const RestParts& parts) {
+  const auto counts = parts.ledger.counts();
+  if (!counts.ok()) return problem(counts.error());
+  const WallTime now = parts.env.clock.wall_now();
+  json body{{"items", json::array()}};
+  for (const DestinationFace& face : parts.destinations) {
+    json item{{"name", face.name},
+              {"kind", face.kind},
+              {"paused", parts.pause_board.is_paused(face.name)},
+              {"states", json::array()}};
+    bool asks = false;
+    for (const StateCount& count : *counts) {
+      if (count.destination != face.name) continue;
+      json state{{"subject", count.subject},
+                 {"state", count.state},
+                 {"count", count.count},
+                 {"asks_for_person", count.asks_for_person}};
+      if (count.oldest_since) {
+        state["oldest_age_s"] =
+            std::max<std::int64_t>(0, (now - *count.oldest_since).count()) / 1000;
+      }
+      asks = asks || (count.asks_for_person && count.count > 0);
+      item["states"].push_back(std::move(state));
+    }
+    const auto in_flight = parts.ledger.jobs_in_flight(face.name);
+    if (!in_flight.ok()) return problem(in_flight.error());
+    item["jobs_in_flight"] = *in_flight;
+    item["health"] = asks ? "asks_for_person" : "ok";
+    body["items"].push_back(std::move(item));
+  }
+  return json_answer(200, body);
+}
+
+// The table itself: which calls there are, and what each needs.
+http::Response routes(const GuardedRouter& router) {
+  json body{{"items", json::array()}};
+  for (const GuardedRouter::Entry& route : router.table()) {
+    json item{{"method", route.method}, {"path", route.path_template}, {"scope", nullptr}};
+    if (route.scope) item["scope"] = to_string(*route.scope);
+    body["items"].push_back(std::move(item));
+  }
+  return json_answer(200, body);
+}
+
+}  // namespace
+
+void add_peer_routes(GuardedRouter& router, const RestParts& parts) {
+  router.add("GET", "/v1/routes", Scope::read,
+             [&router](const Call&) { return http::answer_with(routes(router)); });
+  router.add("GET", "/v1/senders", Scope::read,
+             [parts](const Call&) { return http::answer_with(senders(parts)); });
+  router.add("GET", "/v1/destinations", Scope::read,
+             [parts](const Call&) { return http::answer_with(destinations(parts)); });
+}
+
+}  // namespace isthmus::api::rest

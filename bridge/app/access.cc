@@ -1,0 +1,90 @@
+#include "app/access.h"
+
+#include "http/client.h"
+
+namespace isthmus::app {
+namespace {
+
+bool asks_callers(const Settings& settings) {
+  return settings.text("api.authentication") == "required";
+}
+
+bool is_url(const std::string& text) {
+  return text.starts_with("https://") || text.starts_with("http://");
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Access>> Access::open(Env& env, const Settings& settings, AccessRows& rows,
+                                             std::string control_token) {
+  std::unique_ptr<Access> access(new Access(env, rows));
+  TRY(access->tokens_.load());
+  if (!settings.text("api.oidc.issuer").empty()) {
+    const std::string keys = settings.text("api.oidc.keys");
+    auth::KeySourceOptions source;
+    if (is_url(keys)) {
+      source.url = keys;
+      access->transport_ =
+          http::make_client(env, {.ca_file = settings.text("api.oidc.ca"), .proxy_url = {}});
+    } else {
+      source.file = keys;
+    }
+    access->keys_ = auth::make_key_source(env, access->transport_.get(), source);
+    auth::JwtRules rules;
+    rules.issuer = settings.text("api.oidc.issuer");
+    rules.audience = settings.text("api.oidc.audience");
+    rules.scopes_claim = settings.text("api.oidc.scopes_claim");
+    rules.clock_skew = settings.duration("api.oidc.clock_skew_s");
+    rules.once = settings.flag("api.oidc.once");
+    access->oidc_ = std::make_unique<auth::JwtVerifier>(env, *access->keys_, rules);
+  }
+  api::GatekeeperOptions options;
+  options.ask_nobody = !asks_callers(settings);
+  options.control_token = std::move(control_token);
+  options.oidc_scope_prefix = settings.text("api.oidc.scope_prefix");
+  options.failures_per_minute = settings.integer("api.failures_per_minute");
+  access->gatekeeper_ =
+      std::make_unique<api::Gatekeeper>(env, options, &access->tokens_, access->oidc_.get());
+  return access;
+}
+
+api::GuardedRouterOptions guarded_router_options(const Settings& settings) {
+  api::GuardedRouterOptions options;
+  options.limits.calls_per_second = settings.number("api.calls_per_second");
+  options.limits.calls_at_once = static_cast<std::size_t>(settings.integer("api.calls_at_once"));
+  options.over_tls = settings.flag("http.tls.enabled");
+  return options;
+}
+
+std::vector<api::DestinationFace> destination_faces(const Settings& settings) {
+  std::vector<api::DestinationFace> faces;
+  for (const std::string& name : settings.destinations()) {
+    const std::string prefix = "destinations." + name + ".";
+    faces.push_back({name, settings.text(prefix + "kind"), settings.text(prefix + "bucket"),
+                     settings.text(prefix + "object_prefix")});
+  }
+  return faces;
+}
+
+std::vector<std::string> access_problems(const Settings& settings) {
+  std::vector<std::string> problems;
+  const auto exposed = api::check_exposure(settings.text("http.address"), asks_callers(settings),
+                                           settings.flag("http.tls.enabled"));
+  if (!exposed.ok()) problems.push_back(exposed.error().message);
+  if (settings.text("api.oidc.issuer").empty()) return problems;
+  if (settings.text("api.oidc.audience").empty()) {
+    problems.emplace_back(
+        "api.oidc.issuer needs api.oidc.audience: else tokens for others would be accepted here.");
+  }
+  const std::string keys = settings.text("api.oidc.keys");
+  if (keys.empty()) {
+    problems.emplace_back("api.oidc.issuer needs api.oidc.keys: a file or a URL of a JWK set.");
+  }
+  if (keys.starts_with("http://")) {
+    problems.emplace_back(
+        "api.oidc.keys is fetched by https only: whoever changes it on the way is anybody.");
+  }
+  return problems;
+}
+
+}  // namespace isthmus::app
