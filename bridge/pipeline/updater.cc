@@ -237,8 +237,9 @@ class Updater final : public Step {
       return trouble(update, permanent_error("metadata.stale", "The call was not carried out."),
                      all_of(group, MetadataStepEvent::not_done));
     }
-    TRY_ASSIGN(const bool applied, has_it(update, step, *status, is_ours, is_next));
-    if (!applied) return rebase(update, step, *status);
+    const Result<bool> applied = has_it(update, step, *status, is_ours, is_next);
+    if (!applied.ok()) return trouble(update, applied.error(), {});
+    if (!*applied) return rebase(update, step, *status);
     return confirm(update, step, *status, group);
   }
 
