@@ -204,6 +204,22 @@ TEST_F(LedgerUpdates, ARevertIsAnUpdateOfItsOwnAndMovesTheOriginal) {
   expect_sound();
 }
 
+TEST_F(LedgerUpdates, OfSeveralThoseAreRevertedThatCanBe) {
+  import_study();
+  const MetadataUpdateId applied = ordered(request(imported_));
+  const MetadataUpdateId waiting = ordered(request(imported_));
+  EXPECT_THAT(updates().order_revert({waiting, waiting}, "token:desk"),
+              FailsWith("ledger.no_transition"));
+  apply(applied);
+
+  ASSERT_OK_AND_ASSIGN(const OrderedMetadata reverts,
+                       updates().order_revert({applied, waiting}, "token:desk"));
+
+  ASSERT_EQ(reverts.updates.size(), 1U);
+  EXPECT_EQ((*updates().update(reverts.updates.at(0)))->reverts, applied);
+  EXPECT_EQ((*updates().order_row(*reverts.order))->what, "revert");
+}
+
 TEST_F(LedgerUpdates, SeveralOrderedTogetherHaveAParent) {
   receive(1, 1);
   receive(2, 2);
