@@ -170,6 +170,10 @@ class OpenBridge : public Bridge {
     return addresses;
   }
 
+  BridgeParts parts() override {
+    return {*ledger_, *spool_, *admission_, senders_, *gateway_, control_token_};
+  }
+
   void fail() override {
     if (admission_) admission_->close(AdmissionState::failed);
   }
@@ -311,8 +315,8 @@ class OpenBridge : public Bridge {
   }
 
   Result<void> listen() {
-    TRY_ASSIGN(const std::string token, control_token(env_, settings_));
-    TRY_ASSIGN(access_, Access::open(env_, settings_, ledger_->access_rows(), token));
+    TRY_ASSIGN(control_token_, control_token(env_, settings_));
+    TRY_ASSIGN(access_, Access::open(env_, settings_, ledger_->access_rows(), control_token_));
     gateway_ = std::make_unique<api::GuardedRouter>(
         env_, access_->authenticator(), ledger_->access_rows(), guarded_router_options(settings_));
     api::add_gateway_routes(*gateway_, env_, *ledger_, *admission_,
@@ -333,7 +337,7 @@ class OpenBridge : public Bridge {
                                  web_commitment_options(settings_));
     }
     api::add_token_routes(*gateway_, access_->tokens(), ledger_->access_rows());
-    TRY(listen_to_callers());
+    if (settings_.flag("http.listen")) TRY(listen_to_callers());
     if (settings_.flag("datastore.listen")) {
       TRY_ASSIGN(datastore_server_, http::listen(env_, data_store_->handler(),
                                                  server_options(settings_, "datastore")));
@@ -447,6 +451,7 @@ class OpenBridge : public Bridge {
   std::unique_ptr<tls::Certificates> http_certificates_;
   SteadyTime next_http_certificate_check_{};
   std::unique_ptr<Access> access_;
+  std::string control_token_;
   std::unique_ptr<api::GuardedRouter> gateway_;
   std::unique_ptr<api::StowReceiver> stow_;
   ReportDesk report_desk_;

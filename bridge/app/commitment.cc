@@ -52,7 +52,9 @@ class LineOrPull final : public ReportLine {
   const std::unique_ptr<ReportLine> line_;
 };
 
-CommitmentLevels levels_of(const Settings& settings) {
+}  // namespace
+
+CommitmentLevels commitment_levels(const Settings& settings) {
   CommitmentLevels levels;
   const auto of_all = commitment_level_from(settings.text("commitment.level"));
   for (const std::string& name : settings.destinations()) {
@@ -62,8 +64,6 @@ CommitmentLevels levels_of(const Settings& settings) {
   }
   return levels;
 }
-
-}  // namespace
 
 std::unique_ptr<Requesters> make_requesters(const Senders& senders) {
   return std::make_unique<ConfiguredRequesters>(senders);
@@ -95,7 +95,7 @@ std::unique_ptr<ReportLine> add_commitment_steps(Env& env, const Settings& setti
   std::unique_ptr<ReportLine> made = std::make_unique<LineOrPull>(
       make_report_line(env, commitments, requesters, std::move(connect), line));
   EvaluatorOptions evaluator;
-  evaluator.levels = levels_of(settings);
+  evaluator.levels = commitment_levels(settings);
   evaluator.retry_for = settings.duration("commitment.retry_for_s");
   evaluator.retention = settings.duration("commitment.retention_s");
   runner.add(make_commitment_evaluator(env, commitments, spool, std::move(evaluator)));

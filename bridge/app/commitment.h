@@ -18,6 +18,8 @@ std::unique_ptr<Requesters> make_requesters(const Senders& senders);
 
 CommitmentLimits commitment_limits(const Settings& settings);
 api::WebCommitmentOptions web_commitment_options(const Settings& settings);
+// What each destination has to reach, where the sender does not say otherwise.
+CommitmentLevels commitment_levels(const Settings& settings);
 
 // The steps that evaluate and report. References outlive the runner; `connect` opens connections
 // to requesters.

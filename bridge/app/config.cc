@@ -13,6 +13,13 @@ Result<std::string> read_text(Env& env, const std::string& path) {
   return read_all(*source, kFileLimitBytes);
 }
 
+ConfigSources sources_of(Env& env) {
+  ConfigSources sources;
+  sources.environment = environment_variable;
+  sources.read_file = [&env](const std::string& path) { return read_text(env, path); };
+  return sources;
+}
+
 FileSystem::Path named_or_below(const Settings& settings, std::string_view setting,
                                 const char* folder) {
   const std::string named = settings.text(setting);
@@ -27,10 +34,8 @@ std::string_view version() {
 }
 
 ParsedSettings load_settings(Env& env, const ConfigArguments& arguments) {
-  ConfigSources sources;
-  sources.environment = environment_variable;
+  ConfigSources sources = sources_of(env);
   sources.overrides = arguments.overrides;
-  sources.read_file = [&env](const std::string& path) { return read_text(env, path); };
   std::string path = arguments.file;
   if (path.empty()) path = environment_variable("ISTHMUS_CONFIG").value_or("");
   const bool named = !path.empty();
@@ -44,6 +49,12 @@ ParsedSettings load_settings(Env& env, const ConfigArguments& arguments) {
         "The configuration file " + path + " cannot be read (" + text.error().message + ").");
   }
   return parsed;
+}
+
+ParsedSettings load_settings_of_host(Env& env, std::string json) {
+  ConfigSources sources = sources_of(env);
+  sources.file_text = std::move(json);
+  return parse_settings(sources);
 }
 
 FileSystem::Path spool_directory(const Settings& settings) {

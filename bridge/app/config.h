@@ -18,6 +18,8 @@ struct ConfigArguments {
 
 // Reads file and environment. A file that cannot be read is a problem like any other.
 ParsedSettings load_settings(Env& env, const ConfigArguments& arguments);
+// Of a configuration that a host has read already: JSON text, and the environment.
+ParsedSettings load_settings_of_host(Env& env, std::string json);
 
 // Folders after the "empty means data_dir/x" rules.
 FileSystem::Path spool_directory(const Settings& settings);

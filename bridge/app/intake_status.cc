@@ -27,6 +27,7 @@ const char* explanation(const std::string& admission) {
 }  // namespace
 
 std::optional<nlohmann::ordered_json> ask_intake(Env& env, const Settings& settings) {
+  if (!settings.flag("http.listen")) return std::nullopt;
   const auto url = control_url(env, settings);
   if (!url) return std::nullopt;
   http::Request request;

@@ -383,6 +383,18 @@ struct SettingsParser {
       }
     }
   }
+  void check_orthanc(const Settings& s) {
+    const std::int64_t first = s.integer("orthanc.metadata_first");
+    if (first > 0 && first < 1024) {
+      problem("orthanc.metadata_first must be 0, or from 1024 on, where user metadata begin.");
+    }
+    const std::string day = s.text("orthanc.import_existing_since");
+    const bool is_day = day.size() == 8 && std::all_of(day.begin(), day.end(),
+                                                       [](char c) { return c >= '0' && c <= '9'; });
+    if ((s.text("orthanc.import_existing") == "since" || !day.empty()) && !is_day) {
+      problem("orthanc.import_existing_since must be a day as 20260131.");
+    }
+  }
   void check_watermarks(const Settings& s) {
     const auto mark_or = [&s](const char* name, std::int64_t otherwise) {
       return s.integer(name) == 0 ? otherwise : s.integer(name);
@@ -403,6 +415,7 @@ struct SettingsParser {
     }
     check_watermarks(s);
     check_keys(s);
+    check_orthanc(s);
     if (s.text("datastore.access_key_id").empty() !=
         s.text("datastore.secret_access_key").empty()) {
       problem(
@@ -436,6 +449,8 @@ std::vector<std::string_view> choices_of(std::string_view name) {
   if (name == "dimse.tls.client_certificates") return {"required", "none"};
   if (name == "dimse.tls.profile") return {"bcp195", "bcp195-modified", "bcp195-rfc7525"};
   if (name == "destinations.*.on_conflict") return {"deliver", "quarantine"};
+  if (name == "orthanc.import_existing") return {"none", "since", "all"};
+  if (name == "orthanc.after_import") return {"keep", "delete"};
   if (name == "destinations.*.kind") return {"embedded", "aws"};
   if (name == "senders.*.commitment") {
     return {"default", "none", "spooled", "staged", "imported"};

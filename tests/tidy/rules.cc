@@ -56,7 +56,9 @@ const std::vector<Library>& libraries() {
         "bridge/auth/openssl/"}},
       {"zlib.h", {"bridge/base/", "bridge/dicom/", "bridge/wire/", "bridge/datastore/"}},
       {"nlohmann/",
-       {"bridge/wire/", "bridge/auth/", "bridge/api/", "bridge/datastore/", "bridge/app/"}},
+       {"bridge/wire/", "bridge/auth/", "bridge/api/", "bridge/datastore/", "bridge/app/",
+        "plugin/"}},
+      {"dlfcn.h", {"plugin/"}},
       {"pugixml.hpp", {"bridge/wire/"}},
       {"CLI/", {"bridge/app/"}},
       {"sys/", kSystem},
@@ -216,7 +218,8 @@ void check_own_header_first(const Source& source, const std::set<std::string>& p
   const std::string header = source.path.substr(0, source.path.size() - 3) + ".h";
   if (!source.path.ends_with(".cc") || !paths.contains(header)) return;
   const auto slash = header.find('/');
-  const std::string as_included = header.substr(slash + 1);
+  const std::string as_included =
+      source.is_under("plugin/") ? header : header.substr(slash + 1);
   const auto includes = includes_of(source);
   if (!includes.empty() && includes.front().name != as_included) {
     findings.push_back({"form", source.path, includes.front().line, "its own header is not first"});
