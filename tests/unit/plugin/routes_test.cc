@@ -1,0 +1,54 @@
+#include "plugin/routes.h"
+
+#include <gmock/gmock.h>
+
+#include "http/router.h"
+#include "support/matchers.h"
+
+namespace isthmus::test {
+namespace {
+
+using plugin::head_of;
+using plugin::HostRequest;
+
+TEST(PluginRoutes, TakesTheMountOffAndEncodesWhatOrthancDecoded) {
+  HostRequest request;
+  request.method = "GET";
+  request.url = "/isthmus/v1/things/a b";
+  request.query = {{"name", "x&y"}, {"limit", "5"}};
+
+  const http::Head head = head_of(request, "token");
+
+  EXPECT_EQ(head.target, "/v1/things/a%20b?name=x%26y&limit=5");
+  EXPECT_EQ(head_of({"GET", "/isthmus", {}, {}, 0}, "token").target, "/");
+}
+
+TEST(PluginRoutes, WhoWasLetInByOrthancNeedsNoOtherToken) {
+  HostRequest request;
+  request.method = "POST";
+  request.url = "/isthmus/control/retry";
+  request.headers = {{"authorization", "Basic b3J0aGFuYzpvcnRoYW5j"},
+                     {"content-type", "application/json"}};
+
+  const http::Head head = head_of(request, "ours");
+
+  EXPECT_EQ(head.headers.get("Authorization"), "Bearer ours");
+  EXPECT_EQ(head.headers.get("Content-Type"), "application/json");
+}
+
+TEST(PluginRoutes, GivesTheWholeBodyToTheHandler) {
+  http::Router router;
+  router.add("POST", "/echo", [](const http::Head&, const http::PathParameters&) {
+    return http::gather(
+        1'000, [](std::string body) { return http::text_response(200, "text/plain", body + "!"); });
+  });
+
+  http::Response response =
+      plugin::answer(router, head_of({"POST", "/isthmus/echo", {}, {}, 5}, ""), as_bytes("hello"));
+
+  EXPECT_EQ(response.status, 200);
+  EXPECT_EQ(read_all(*response.body, 100).value(), "hello!");
+}
+
+}  // namespace
+}  // namespace isthmus::test
