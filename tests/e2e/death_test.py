@@ -13,8 +13,9 @@ import time
 from harness import Daemon, fail, in_temp_folder, make_study
 from truth import imported_exactly_once
 
-KILLS = int(sys.argv[1]) if len(sys.argv) > 1 else 25
-KIND = sys.argv[2] if len(sys.argv) > 2 else "segments"
+ARGUMENTS = sys.argv[1:] if __name__ == "__main__" else []  # others use what is below
+KILLS = int(ARGUMENTS[0]) if ARGUMENTS else 25
+KIND = ARGUMENTS[1] if len(ARGUMENTS) > 1 else "segments"
 SEED = int(os.environ.get("SEED", time.time_ns() % 1_000_000))
 
 
@@ -57,4 +58,5 @@ def deaths(folder):
     daemon.stop()
 
 
-in_temp_folder(deaths)
+if __name__ == "__main__":
+    in_temp_folder(deaths)

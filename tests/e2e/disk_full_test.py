@@ -202,8 +202,9 @@ def filled_by_somebody_else(folder):
             print(f"grades {grades}; stored again without a restart")
 
 
-in_temp_folder(filled_by_somebody_else)
-print("passed: filled_by_somebody_else", flush=True)
-for kind in ("segments", "files"):
-    in_temp_folder(lambda folder: filled_by_senders(folder, kind))
-    print("passed: filled_by_senders", kind, flush=True)
+if __name__ == "__main__":
+    in_temp_folder(filled_by_somebody_else)
+    print("passed: filled_by_somebody_else", flush=True)
+    for kind in ("segments", "files"):
+        in_temp_folder(lambda folder: filled_by_senders(folder, kind))
+        print("passed: filled_by_senders", kind, flush=True)

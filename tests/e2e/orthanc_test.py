@@ -1,0 +1,311 @@
+"""The plugin in Debian's Orthanc: whatever way an instance comes, it is imported and reconciled once.
+
+usage: orthanc_test.py [TEST …]
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+import time
+import urllib.error
+
+from commitment_scu import references_of
+from disk_full_test import MARKS, SmallDisk
+from harness import dcmsend, fail, in_temp_folder, make_study, shared_or_none
+from orthanc import PLUGIN, Orthanc, need_orthanc
+from truth import imported_exactly_once, rows
+
+
+def uids_of(files):
+    return [instance for _, instance in references_of(files)]
+
+
+def stow(orthanc, files):
+    boundary = "isthmus-boundary"
+    body = b""
+    for path in files:
+        body += (f"--{boundary}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+                 + pathlib.Path(path).read_bytes() + b"\r\n")
+    body += f"--{boundary}--\r\n".encode()
+    kind = f'multipart/related; type="application/dicom"; boundary={boundary}'
+    return json.loads(orthanc.rest("/dicom-web/studies", "POST", body,
+                                   {"Content-Type": kind, "Accept": "application/dicom+json"}))
+
+
+def storescu(orthanc, folder, *more):
+    return subprocess.run(["storescu", "-d", "-aet", "CT1", "-aec", "ORTHANC", "127.0.0.1",
+                           str(orthanc.dimse_port), "+sd", "+r", *more, str(folder)],
+                          capture_output=True, text=True, timeout=300)
+
+
+def only_four_symbols(_):
+    done = subprocess.run(["nm", "-D", "--defined-only", str(PLUGIN)], check=True,
+                          capture_output=True, text=True)
+    names = sorted(line.split()[-1].split("@")[0] for line in done.stdout.splitlines())
+    wanted = ["OrthancPluginFinalize", "OrthancPluginGetName", "OrthancPluginGetVersion",
+              "OrthancPluginInitialize"]
+    if names != wanted:
+        fail(f"exported: {names}")
+    print(f"exports {names}")
+
+
+def a_bad_configuration_is_named(folder):
+    orthanc = Orthanc(folder, batch__quite_s=1)
+    orthanc.start(wait=False)
+    status = orthanc.reap(60)
+    log = orthanc.log_path.read_text(errors="replace")
+    if status == 0 or "batch.quite_s is not a setting; the nearest is batch.quiet_s" not in log:
+        fail(f"Orthanc ended with {status}: {orthanc.log_tail()}")
+    orthanc = Orthanc(folder, dimse__enabled="true")
+    orthanc.settings["dimse.enabled"] = "true"
+    orthanc.start(wait=False)
+    if orthanc.reap(60) == 0 or "dimse.enabled must be false inside Orthanc" not in \
+            orthanc.log_path.read_text(errors="replace"):
+        fail(f"a second SCP was not refused: {orthanc.log_tail()}")
+
+
+def by_every_way_in(folder):
+    ways = {name: make_study(folder / name, series=1, instances=4, seed=seed)
+            for seed, name in enumerate(("dcmsend", "storescu", "rest", "stow", "peer"), 10)}
+    with Orthanc(folder) as orthanc:
+        peer = Orthanc(folder / "peer-orthanc", plugin=False, orthanc={
+            "OrthancPeers": {"here": [f"http://127.0.0.1:{orthanc.http_port}/", "", ""]}})
+        peer.folder.mkdir()
+        dcmsend(orthanc.dimse_port, folder / "dcmsend")
+        if storescu(orthanc, folder / "storescu").returncode != 0:
+            fail("storescu failed")
+        for path in ways["rest"]:
+            answer = json.loads(orthanc.rest("/instances", "POST", path.read_bytes()))
+            if answer["Status"] != "Success":
+                fail(f"POST /instances: {answer}")
+        stow(orthanc, ways["stow"])
+        with peer:
+            for path in ways["peer"]:
+                peer.rest("/instances", "POST", path.read_bytes())
+            [study] = peer.json("/studies")
+            peer.rest("/peers/here/store", "POST", study.encode())
+        # Known before anybody looked at the change feed: the callback is the receiver.
+        sent = [uid for files in ways.values() for uid in uids_of(files)]
+        known = {row[0] for row in rows(orthanc, "SELECT sop_instance_uid FROM instance")}
+        orthanc.wait_settled()
+        total = imported_exactly_once(orthanc, sent, folder)
+        if total != len(sent) or orthanc.metric("orthanc_fetched_total") != 0:
+            fail(f"{total} imported of {len(sent)}, {orthanc.metric('orthanc_fetched_total')} fetched")
+        origins = set(rows(orthanc, "SELECT receiver, calling_ae_title FROM instance"))
+        if ("orthanc", "CT1") not in origins or {one[0] for one in origins} != {"orthanc"}:
+            fail(f"origins: {origins}")
+        print(f"{total} imported, {len(known)} of them with a row at once")
+
+
+def handlers_under_isthmus(folder):
+    account = {"Authorization": "Basic aXN0aG11czpzZWNyZXQ="}  # isthmus:secret
+    orthanc = Orthanc(folder)
+    with orthanc:
+        ready = json.loads(orthanc.get("/readyz"))
+        if not ready["ready"] or "orthanc_feed_behind_count" not in orthanc.get("/metrics"):
+            fail(f"not ready: {ready}")
+        for path, status in (("/isthmus/nothing", 404), ("/isthmus/control/retry", 405)):
+            try:
+                orthanc.rest(path)
+                fail(f"{path} was answered")
+            except urllib.error.HTTPError as error:
+                if error.code != status:
+                    fail(f"{path} was answered {error.code}")
+        moved = json.loads(orthanc.rest("/isthmus/control/retry", "POST", b'{"what": "all"}'))
+        if moved != {"moved": 0}:
+            fail(f"retry: {moved}")
+        # Orthanc takes everything down and up again, this library included.
+        orthanc.rest("/tools/reset", "POST", b"")
+        deadline = time.monotonic() + 60
+        while orthanc.log_path.read_text(errors="replace").count("isthmus bridge.started") < 2:
+            if time.monotonic() > deadline:
+                fail(f"no second start: {orthanc.log_tail()}")
+            time.sleep(0.1)
+        orthanc.wait_listening()
+        make_study(folder / "study", series=1, instances=2)
+        dcmsend(orthanc.dimse_port, folder / "study")
+        orthanc.wait_settled()
+        if orthanc.totals()["imported"] != 2:
+            fail(f"after a reset: {orthanc.totals()}")
+    if orthanc.start().stop() != 0:
+        fail(f"not ended cleanly: {orthanc.log_tail()}")
+    locked = Orthanc(folder, orthanc={"AuthenticationEnabled": True,
+                                      "RegisteredUsers": {"isthmus": "secret"}})
+    locked.start(wait=False)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            locked.rest("/isthmus/readyz")
+            fail("Orthanc did not ask who calls")
+        except urllib.error.HTTPError as error:
+            if error.code == 401:
+                break
+            fail(f"without an account: {error.code}")
+        except OSError:
+            if time.monotonic() > deadline:
+                fail(locked.log_tail())
+            time.sleep(0.05)
+    locked.rest("/isthmus/readyz", headers=account)
+    locked.kill()
+
+
+def a_full_spool_refuses_and_recovers(folder):
+    small = make_study(folder / "small", series=1, instances=3)
+    with SmallDisk(folder) as disk, Orthanc(folder, spool__kind="files", spool__retention_s=0,
+                                           **MARKS) as orthanc:
+        dcmsend(orthanc.dimse_port, folder / "small")
+        ballast = disk.path / "ballast"
+        ballast.write_bytes(bytes(26 * 1024 * 1024))
+        while json.loads(ready_or_not(orthanc))["admission"] != "full":
+            time.sleep(0.1)
+
+        refused = make_study(folder / "refused", series=1, instances=2, seed=2)
+        done = storescu(orthanc, folder / "refused")
+        if "0xa700" not in (done.stdout + done.stderr).lower():
+            fail(f"heard: {done.stdout}{done.stderr}")
+        # By REST there is no status that makes a sender come again: Orthanc keeps it, we fetch it.
+        posted = make_study(folder / "posted", series=1, instances=2, seed=3)
+        for path in posted:
+            orthanc.rest("/instances", "POST", path.read_bytes())
+        ballast.unlink()
+
+        deadline = time.monotonic() + 60
+        while json.loads(ready_or_not(orthanc))["admission"] not in ("open", "tight"):
+            if time.monotonic() > deadline:
+                fail("it did not recover")
+            time.sleep(0.1)
+        if storescu(orthanc, folder / "refused").returncode != 0:
+            fail("refused although there is space")
+        orthanc.wait_settled()
+        sent = uids_of(small + refused + posted)
+        if imported_exactly_once(orthanc, sent, folder) != len(sent):
+            fail("not all were imported")
+        print(f"0xA700 while full; {len(sent)} imported afterwards")
+
+
+LYING_DISK = r"""
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+/* Fails the sync of the ledger's files once a file of that name is there. */
+static int fails(int fd) {
+  char link[64], path[4096];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t length = readlink(link, path, sizeof path - 1);
+  if (length <= 0) return 0;
+  path[length] = 0;
+  return strstr(path, "/data/ledger/") && access(getenv("LYING_DISK"), F_OK) == 0;
+}
+int fsync(int fd) {
+  if (fails(fd)) { errno = EIO; return -1; }
+  return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(fd);
+}
+int fdatasync(int fd) {
+  if (fails(fd)) { errno = EIO; return -1; }
+  return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(fd);
+}
+"""
+
+
+def a_fatal_error_closes_admission_and_orthanc_lives_on(folder):
+    source, library, lie = folder / "lying.c", folder / "lying.so", folder / "lie"
+    source.write_text(LYING_DISK)
+    subprocess.run(["gcc", "-shared", "-fPIC", "-o", str(library), str(source), "-ldl"], check=True)
+    files = make_study(folder / "study", series=1, instances=2)
+    late = make_study(folder / "late", series=1, instances=2, seed=2)
+    by_rest = make_study(folder / "by_rest", series=1, instances=1, seed=3)
+    orthanc = Orthanc(folder)
+    orthanc.environment = {"LD_PRELOAD": str(library), "LYING_DISK": str(lie)}
+    with orthanc:
+        dcmsend(orthanc.dimse_port, folder / "study")
+        orthanc.wait_settled()
+        lie.write_text("from now on")
+
+        # Orthanc has stored this one before the ledger fails: it answers success, and owes it to us.
+        orthanc.rest("/instances", "POST", by_rest[0].read_bytes())
+        deadline = time.monotonic() + 30
+        while json.loads(ready_or_not(orthanc))["admission"] != "failed":
+            if time.monotonic() > deadline:
+                fail(f"admission stays open: {orthanc.log_tail()}")
+            time.sleep(0.1)
+        refused = storescu(orthanc, folder / "late")
+        if "0xa700" not in (refused.stdout + refused.stderr).lower():
+            fail(f"heard: {refused.stdout}{refused.stderr}")
+        if not orthanc.alive() or len(orthanc.json("/instances")) != 3:
+            fail("Orthanc does not live on")
+        if "isthmus fatal" not in orthanc.log_path.read_text(errors="replace"):
+            fail("no alarm")
+        try:
+            orthanc.rest("/isthmus/healthz")
+            fail("healthy after a fatal error")
+        except urllib.error.HTTPError as error:
+            if error.code != 503:
+                fail(f"/healthz said {error.code}")
+
+        lie.unlink()
+        if orthanc.stop() != 0:
+            fail(f"Orthanc did not end cleanly: {orthanc.log_tail()}")
+        orthanc.start()
+        dcmsend(orthanc.dimse_port, folder / "late")
+        orthanc.wait_settled()
+        sent = uids_of(files + late + by_rest)
+        if imported_exactly_once(orthanc, sent, folder) != len(sent):
+            fail("not all were imported")
+        print(f"0xA700 after the fatal error; {len(sent)} imported after a restart")
+
+
+def ready_or_not(orthanc):
+    try:
+        return orthanc.rest("/isthmus/readyz")
+    except urllib.error.HTTPError as error:
+        return error.read()
+
+
+def the_real_files(folder):
+    shared = shared_or_none()
+    if shared is None:
+        print("no ../shared: the real files were not sent")
+        return
+    sent = set()
+    with Orthanc(folder) as orthanc:
+        for path in sorted((shared / "dicom").rglob("*")):
+            if not path.is_file() or path.stat().st_size > 20_000_000 or \
+                    "hostile" in path.parts or "pdu-seeds" in path.parts:
+                continue
+            data = path.read_bytes()
+            if data[128:132] != b"DICM":
+                continue
+            try:
+                answer = json.loads(orthanc.rest("/instances", "POST", data))
+            except urllib.error.HTTPError:
+                continue  # Orthanc itself does not want it
+            if isinstance(answer, dict) and answer.get("Status") == "Success":
+                sent.add(answer["ID"])
+        orthanc.wait_settled(300)
+        totals, status = orthanc.totals(), orthanc.plugin_status()
+        held = orthanc.json("/statistics")["CountInstances"]
+        [[known]] = rows(orthanc, "SELECT count(*) FROM instance")
+        print(f"{len(sent)} sent with success, {held} in Orthanc, {known} known, {totals}, "
+              f"{len(status['untaken'])} untaken")
+        # More is known than held: the set has other bytes under one UID, of which Orthanc keeps the first.
+        if known + len(status["untaken"]) < held:
+            fail(f"untaken: {status['untaken']}")
+        if totals["imported"] == 0:
+            fail("nothing was imported")
+
+
+TESTS = (only_four_symbols, a_bad_configuration_is_named, by_every_way_in, handlers_under_isthmus,
+         a_full_spool_refuses_and_recovers, a_fatal_error_closes_admission_and_orthanc_lives_on,
+         the_real_files)
+
+if __name__ == "__main__":
+    need_orthanc()
+    for test in TESTS:
+        if len(sys.argv) == 1 or test.__name__ in sys.argv[1:]:
+            in_temp_folder(test)
+            print("passed:", test.__name__, flush=True)

@@ -1,0 +1,39 @@
+// The panel of the plugin in Orthanc Explorer, clicked in headless Chromium.
+// Environment: URL (of Orthanc), STUDY (Orthanc's id), IMPORTED ("Imported: 2 of 3" has to be shown),
+// CHROMIUM, MODULES (node_modules), SHOT (the screenshot's file).
+import assert from "node:assert/strict";
+import path from "node:path";
+import { createRequire } from "node:module";
+
+const require = createRequire(path.join(process.env.MODULES, "package.json"));
+const { default: puppeteer } = await import(require.resolve("puppeteer-core"));
+const browser = await puppeteer.launch({
+  executablePath: process.env.CHROMIUM, headless: true,
+  args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--window-size=1280,1000"],
+});
+try {
+  const page = await browser.newPage();
+  await page.setViewport({ width: 1280, height: 1000 });
+  const errors = [];
+  page.on("pageerror", (error) => errors.push(String(error)));
+  await page.goto(`${process.env.URL}app/explorer.html#study?uuid=${process.env.STUDY}`,
+    { waitUntil: "domcontentloaded" });
+  await page.waitForFunction(() => document.querySelector("#isthmus-button")?.offsetParent,
+    { timeout: 60_000 });
+  await page.evaluate(() => document.querySelector("#isthmus-button").click());
+  await page.waitForSelector("#isthmus-state", { visible: true, timeout: 30_000 });
+  const panel = () => page.$eval("#isthmus-panel", (element) => element.innerText);
+  const before = await panel();
+  assert.ok(before.includes(process.env.IMPORTED), before);
+  assert.ok((await page.$$eval("#isthmus-timeline li", (lines) => lines.length)) > 5, before);
+  await page.screenshot({ path: process.env.SHOT, fullPage: true });
+  // What was rejected is tried again from here.
+  await page.evaluate(() => document.querySelector("#isthmus-retry").click());
+  await page.waitForSelector("#isthmus-retried", { timeout: 30_000 });
+  const retried = await page.$eval("#isthmus-retried", (element) => element.innerText);
+  assert.equal(retried, "1 tried again");
+  assert.deepEqual(errors, []);
+  console.log(`clicked: ${before.split("\n")[0]}; ${retried}`);
+} finally {
+  await browser.close();
+}
