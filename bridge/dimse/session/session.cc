@@ -143,6 +143,8 @@ Session::End Session::serve(Association& association) {
         break;
       case Arrival::release:
         if (!idle) return abort_with(AbortReason::unexpected_pdu, "release_in_message");
+        // Given back before the answer: whoever has heard it may come again at once.
+        place_ = {};
         return association.acknowledge_release().ok() ? "released" : "failed";
       case Arrival::aborted:
         return "aborted";

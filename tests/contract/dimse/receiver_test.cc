@@ -493,11 +493,11 @@ TEST(Receiver, RejectsForAWhileWhenAllAssociationsAreTaken) {
   EXPECT_EQ(under_test.associate(request).error().message, "2/3/2");
   EXPECT_EQ(under_test.refused("max_associations"), 1);
 
-  ASSERT_THAT(first->release(), IsOk());
-  for (int i = 0; i < 200 && under_test.receiver->associations() == 2; ++i) {
-    under_test.env.env().clock.sleep_for(Milliseconds(10));
+  // Whoever has heard the answer to its release may come again at once.
+  for (int i = 0; i < 200; ++i) {
+    ASSERT_THAT(first->release(), IsOk());
+    ASSERT_OK_AND_ASSIGN(first, under_test.associate(request));
   }
-  EXPECT_THAT(under_test.associate(request), IsOk());
 }
 
 TEST(Receiver, RejectsForAWhileWhenStopping) {
