@@ -144,14 +144,18 @@ class Daemon:
                 total[key] = total.get(key, 0) + study[key]
         return total
 
-    def wait_settled(self, timeout=120):
-        """Until every delivery is imported or asks for a person, and no batch is on its way."""
+    def wait_rows(self, timeout=60):
+        """Until the ledger has a row for whatever was answered: in segments, rows follow the answers."""
         deadline = time.monotonic() + timeout
-        # Rows follow the answers: until then the ledger does not know what is on its way.
         while self.alive() and self.metric("spool_rows_behind") > 0:
             if time.monotonic() > deadline:
                 raise AssertionError(f"rows are still behind\n{self.log_tail()}")
             time.sleep(0.05)
+
+    def wait_settled(self, timeout=120):
+        """Until every delivery is imported or asks for a person, and no batch is on its way."""
+        deadline = time.monotonic() + timeout
+        self.wait_rows(timeout)  # until then the ledger does not know what is on its way
         while True:
             status = self.status()
             moving = [row for row in status["states"] if row["count"] > 0 and (

@@ -54,6 +54,7 @@ def equal(what, got, expected):
 
 def check_kept(daemon, stored, expected_aet):
     """`stored`: SOP Instance UID → transfer syntax that the peer sent it in."""
+    daemon.wait_rows()
     known = dict(rows(daemon, "SELECT sop_instance_uid, transfer_syntax_uid FROM instance"))
     equal("transfer syntaxes kept", known, stored)
     senders = {title for title, in rows(daemon, "SELECT DISTINCT calling_ae_title FROM instance")}

@@ -200,6 +200,7 @@ def what_arrives_is_what_was_sent(folder):
         answers = raw_send(daemon.listening["dimse_tls_port"], "--tls-cert", ct1.certificate,
                            "--tls-key", ct1.key, *files)
         statuses = {answer["file"]: answer.get("status") for answer in answers if "file" in answer}
+        daemon.wait_rows()
         stored = {digest for digest, in rows(daemon, "SELECT dataset_digest FROM instance")}
     kept = 0
     for path in files:
