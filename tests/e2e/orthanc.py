@@ -150,12 +150,13 @@ class Orthanc(Daemon):
         """Until the repair has looked at every change, and at what was there before."""
         deadline = time.monotonic() + timeout
         while True:
-            newest = self.json("/changes?last")["Last"]
             status = self.plugin_status()
-            if status["feed"]["position"] >= newest and status["import_existing"]["state"] != "running":
+            # Changes of what was deleted are gone with it: the newest number may name none any more.
+            ahead = self.json(f"/changes?since={status['feed']['position']}&limit=1")["Changes"]
+            if not ahead and status["import_existing"]["state"] != "running":
                 return status
             if time.monotonic() > deadline:
-                fail(f"the feed is at {status['feed']}, Orthanc at {newest}: {self.log_tail()}")
+                fail(f"the feed is at {status['feed']}, Orthanc at {ahead}: {self.log_tail()}")
             if not self.alive():
                 fail(f"Orthanc ended: {self.log_tail()}")
             time.sleep(0.1)
