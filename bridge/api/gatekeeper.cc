@@ -111,7 +111,7 @@ bool Gatekeeper::failed_too_often(const std::string& address) {
 
 void Gatekeeper::note_failure(const std::string& address, const std::string& code) {
   env_.metrics
-      .counter("isthmus_api_credentials_refused_total", "Credentials that were refused, by why.",
+      .counter("api_credentials_refused_total", "Credentials that were refused, by why.",
                {{"code", code}})
       .add();
   if (options_.failures_per_minute == 0) return;

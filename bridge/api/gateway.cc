@@ -56,23 +56,21 @@ Response reload_certificates(const GatewayOptions& options) {
 // Every state has a count and an oldest age, none missing: zero is a value.
 void refresh_state_gauges(Env& env, Ledger& ledger) {
   const auto counts = ledger.counts();
-  env.metrics.gauge("isthmus_ledger_readable", "1 when the ledger answers.").set(counts.ok());
+  env.metrics.gauge("ledger_readable", "1 when the ledger answers.").set(counts.ok());
   if (!counts.ok()) return;
   double asking = 0;
   for (const StateCount& count : *counts) {
     const MetricLabels labels{
         {"subject", count.subject}, {"destination", count.destination}, {"state", count.state}};
-    env.metrics.gauge("isthmus_state_count", "Rows in a state.", labels)
+    env.metrics.gauge("state_count", "Rows in a state.", labels)
         .set(static_cast<double>(count.count));
     const auto age =
         count.oldest_since ? env.clock.wall_now() - *count.oldest_since : Milliseconds(0);
-    env.metrics
-        .gauge("isthmus_state_oldest_age_seconds", "Longest time a row has been in a state.",
-               labels)
+    env.metrics.gauge("state_oldest_age_seconds", "Longest time a row has been in a state.", labels)
         .set(static_cast<double>(age.count()) / 1000.0);
     if (count.asks_for_person) asking += static_cast<double>(count.count);
   }
-  env.metrics.gauge("isthmus_asks_for_person_count", "Rows that wait for a person.").set(asking);
+  env.metrics.gauge("asks_for_person_count", "Rows that wait for a person.").set(asking);
 }
 
 }  // namespace

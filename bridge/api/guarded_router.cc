@@ -250,7 +250,7 @@ std::unique_ptr<http::Exchange> GuardedRouter::guarded(const http::Head& head, c
 
 std::unique_ptr<http::Exchange> GuardedRouter::refuse(const Error& error, std::string_view allow) {
   env_.metrics
-      .counter("isthmus_api_refused_total", "Calls that reached no handler, by the error's code.",
+      .counter("api_refused_total", "Calls that reached no handler, by the error's code.",
                {{"code", error.code}})
       .add();
   http::Response response = problem(error);

@@ -13,6 +13,10 @@
 namespace isthmus {
 namespace {
 
+std::string exposed_name(std::string_view name) {
+  return "isthmus_" + std::string(name);
+}
+
 class PrometheusCounter : public Counter {
  public:
   explicit PrometheusCounter(prometheus::Counter& counter) : counter_(counter) {}
@@ -48,7 +52,7 @@ class PrometheusMetrics : public Metrics {
   Counter& counter(std::string_view name, std::string_view help, MetricLabels labels) override {
     return find<Counter, PrometheusCounter>(counters_, name, labels, [&](const auto& label_map) {
       auto& family = prometheus::BuildCounter()
-                         .Name(std::string(name))
+                         .Name(exposed_name(name))
                          .Help(std::string(help))
                          .Register(registry_);
       return &family.Add(label_map);
@@ -57,7 +61,7 @@ class PrometheusMetrics : public Metrics {
   Gauge& gauge(std::string_view name, std::string_view help, MetricLabels labels) override {
     return find<Gauge, PrometheusGauge>(gauges_, name, labels, [&](const auto& label_map) {
       auto& family = prometheus::BuildGauge()
-                         .Name(std::string(name))
+                         .Name(exposed_name(name))
                          .Help(std::string(help))
                          .Register(registry_);
       return &family.Add(label_map);
@@ -67,7 +71,7 @@ class PrometheusMetrics : public Metrics {
     return find<Histogram, PrometheusHistogram>(
         histograms_, name, labels, [&](const auto& label_map) {
           auto& family = prometheus::BuildHistogram()
-                             .Name(std::string(name))
+                             .Name(exposed_name(name))
                              .Help(std::string(help))
                              .Register(registry_);
           return &family.Add(label_map, prometheus::Histogram::BucketBoundaries{

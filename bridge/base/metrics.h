@@ -1,5 +1,5 @@
-// Counters, gauges and histograms in Prometheus' text form (prometheus-cpp behind our types). A
-// name ends in its unit; labels are bounded sets that we chose, never values from outside.
+// Counters, gauges and histograms in Prometheus' text form (prometheus-cpp behind our types) that
+// puts "isthmus_" before each name. A name ends in its unit; labels are bounded sets that we chose.
 #pragma once
 
 #include <functional>

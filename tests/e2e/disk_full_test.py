@@ -122,8 +122,8 @@ def nothing_left_over(daemon, disk):
     """When every instance was freed: no file, no part, and no segment that is held by anything."""
     deadline = time.monotonic() + 60
     while True:
-        held = {state: metric(daemon, f'spool_segments{{state="{state}"}}') for state in ("sealed", "damaged")}
-        held["bytes"] = metric(daemon, "spool_segment_held_bytes")
+        held = {state: metric(daemon, f'isthmus_spool_segments{{state="{state}"}}') for state in ("sealed", "damaged")}
+        held["bytes"] = metric(daemon, "isthmus_spool_segment_held_bytes")
         if not disk.instances() and not disk.parts() and not any(held.values()):
             return
         if time.monotonic() > deadline:
@@ -145,7 +145,7 @@ def filled_by_senders(folder, kind):
             if status != 503 or body["ready"]:
                 fail(f"ready although full: {status} {body}")
             # Freed is only what was imported, and that takes longer than this.
-            while metric(daemon, "spool_rows_behind") > 0:
+            while metric(daemon, "isthmus_spool_rows_behind") > 0:
                 time.sleep(0.05)
             held = rows(daemon, "SELECT COUNT(*) FROM instance WHERE freeing_at IS NULL")[0][0]
             if held == heard["0000"]:
@@ -157,7 +157,7 @@ def filled_by_senders(folder, kind):
             said = daemon.command("status").stdout.splitlines()[0]
             if not said.startswith(f"intake {body['admission']}"):
                 fail(f"isthmus status said: {said}")
-            if metric(daemon, 'dimse_refused_total{reason="no_space"}') < 1:
+            if metric(daemon, 'isthmus_dimse_refused_total{reason="no_space"}') < 1:
                 fail("the rejection was not counted")
 
             wait_for(daemon, ("open", "tight"))

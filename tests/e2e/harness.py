@@ -147,7 +147,7 @@ class Daemon:
     def wait_rows(self, timeout=60):
         """Until the ledger has a row for whatever was answered: in segments, rows follow the answers."""
         deadline = time.monotonic() + timeout
-        while self.alive() and self.metric("spool_rows_behind") > 0:
+        while self.alive() and self.metric("isthmus_spool_rows_behind") > 0:
             if time.monotonic() > deadline:
                 raise AssertionError(f"rows are still behind\n{self.log_tail()}")
             time.sleep(0.05)

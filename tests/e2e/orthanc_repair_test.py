@@ -46,7 +46,7 @@ def killed_in_mid_store(folder):
     if not acknowledged:
         fail("no instance was acknowledged in the whole test: it proved nothing")
     total = imported_exactly_once(orthanc, acknowledged, folder)
-    fetched = orthanc.metric("orthanc_fetched_total")
+    fetched = orthanc.metric("isthmus_orthanc_fetched_total")
     print(f"{len(acknowledged)} acknowledged, {total} imported, each exactly once; "
           f"{fetched:.0f} fetched since the last kill")
     if orthanc.stop() != 0:
@@ -69,7 +69,7 @@ def the_plugin_was_off(folder):
 
         orthanc.wait_settled()
 
-        if orthanc.metric("orthanc_fetched_total") < len(between):
+        if orthanc.metric("isthmus_orthanc_fetched_total") < len(between):
             fail("nothing was fetched")
         total = imported_exactly_once(orthanc, uids_of(before + between), folder)
         if total != len(before + between):
@@ -120,7 +120,7 @@ def what_was_there_before(folder):
         orthanc.stop()
         orthanc.start()
         orthanc.wait_followed()
-        if orthanc.metric("orthanc_fetched_total") != 0:
+        if orthanc.metric("isthmus_orthanc_fetched_total") != 0:
             fail("a walk that was done was done again")
         print(f"walked: {walked}")
 
@@ -230,8 +230,8 @@ def deleted_after_import(folder):
         orthanc.rest(f"/patients/{patient}/protected", "PUT", b"1")
         dcmsend(orthanc.dimse_port, folder / "study")
         orthanc.wait_settled()
-        orthanc.wait_metric("orthanc_deleted_total", len(files))
-        orthanc.wait_metric("orthanc_kept_total", 1)
+        orthanc.wait_metric("isthmus_orthanc_deleted_total", len(files))
+        orthanc.wait_metric("isthmus_orthanc_kept_total", 1)
         left = orthanc.json("/instances")
         if len(left) != 1 or orthanc.json(f"/instances/{left[0]}/patient")["ID"] != patient:
             fail(f"left in Orthanc: {left}")

@@ -90,8 +90,8 @@ def by_every_way_in(folder):
         known = {row[0] for row in rows(orthanc, "SELECT sop_instance_uid FROM instance")}
         orthanc.wait_settled()
         total = imported_exactly_once(orthanc, sent, folder)
-        if total != len(sent) or orthanc.metric("orthanc_fetched_total") != 0:
-            fail(f"{total} imported of {len(sent)}, {orthanc.metric('orthanc_fetched_total')} fetched")
+        if total != len(sent) or orthanc.metric("isthmus_orthanc_fetched_total") != 0:
+            fail(f"{total} imported of {len(sent)}, {orthanc.metric('isthmus_orthanc_fetched_total')} fetched")
         origins = set(rows(orthanc, "SELECT receiver, calling_ae_title FROM instance"))
         if ("orthanc", "CT1") not in origins or {one[0] for one in origins} != {"orthanc"}:
             fail(f"origins: {origins}")
@@ -103,7 +103,7 @@ def handlers_under_isthmus(folder):
     orthanc = Orthanc(folder)
     with orthanc:
         ready = json.loads(orthanc.get("/readyz"))
-        if not ready["ready"] or "orthanc_feed_behind_count" not in orthanc.get("/metrics"):
+        if not ready["ready"] or "isthmus_orthanc_feed_behind_count" not in orthanc.get("/metrics"):
             fail(f"not ready: {ready}")
         for path, status in (("/isthmus/nothing", 404), ("/isthmus/control/retry", 405)):
             try:

@@ -91,7 +91,7 @@ def unknown_is_refused_listed_admitted_and_stores(folder):
         daemon.command("senders", "block", "ct_one")
         assert refused_with(port, "CT_ONE") == NOT_RECOGNIZED
         metrics = daemon.get("/metrics")
-        assert 'dimse_refused_total{reason="sender_blocked"} 1' in metrics, metrics
+        assert 'isthmus_dimse_refused_total{reason="sender_blocked"} 1' in metrics, metrics
         daemon.command("senders", "remove", "ct_one")
         assert daemon.command("senders", "admit", "NEVER_SEEN", check=False).returncode == 1
 
@@ -162,7 +162,7 @@ def each_goes_where_the_rules_say(folder):
         assert refused_with(port, "NOBODY") == NOT_RECOGNIZED
         metrics = daemon.get("/metrics")
         for reason in ("sender_address", "unknown_sender"):
-            assert f'dimse_refused_total{{reason="{reason}"}} 1' in metrics, metrics
+            assert f'isthmus_dimse_refused_total{{reason="{reason}"}} 1' in metrics, metrics
         assert "knee" not in daemon.log_path.read_text().lower(), "free text in the log"
 
 
@@ -226,7 +226,7 @@ def a_flood_starves_nobody(folder):
             print(f"beside a flood, at most: {slowest} s; {len(passes)} passes of it")
             assert max(slowest.values()) < 1, slowest
             metrics = daemon.get("/metrics")
-            assert 'senders_limited_total{limit="sender_share",sender="flood"}' in metrics, metrics
+            assert 'isthmus_senders_limited_total{limit="sender_share",sender="flood"}' in metrics, metrics
         finally:
             stop.set()
             for association in held:
@@ -255,8 +255,8 @@ def each_limit_has_its_answer(folder):
         dcmsend(port, folder / "many", "-aet", "BRISK")
         assert 1.5 < time.monotonic() - begun < 10, time.monotonic() - begun
         metrics = daemon.get("/metrics")
-        assert 'senders_limited_total{limit="sender_associations",sender="few"} 1' in metrics, metrics
-        assert 'senders_paced_seconds_total{sender="slow"}' in metrics, metrics
+        assert 'isthmus_senders_limited_total{limit="sender_associations",sender="few"} 1' in metrics, metrics
+        assert 'isthmus_senders_paced_seconds_total{sender="slow"}' in metrics, metrics
 
 
 def silent_peers_crowd_out_their_own(folder):
@@ -272,7 +272,7 @@ def silent_peers_crowd_out_their_own(folder):
             # The one that waits longest of all is served as if nothing were.
             patient.sendall(associate_request([(1, VERIFICATION, [IMPLICIT])]))
             assert patient.recv(1) == b"\2"
-            assert 'dimse_refused_total{reason="crowded_out"}' in daemon.get("/metrics")
+            assert 'isthmus_dimse_refused_total{reason="crowded_out"}' in daemon.get("/metrics")
         finally:
             for each in (patient, *silent):
                 each.close()

@@ -55,7 +55,7 @@ def counted(daemon, metric, label):
 
 
 def handshakes(daemon, result):
-    return counted(daemon, "dimse_tls_handshakes_total", f'result="{result}"')
+    return counted(daemon, "isthmus_dimse_tls_handshakes_total", f'result="{result}"')
 
 
 def peers_of_every_profile(folder):
@@ -241,7 +241,7 @@ def a_sender_is_bound_to_its_certificate(folder):
         for what, how in wrong.items():
             if store("CT1", *how).returncode == 0:
                 fail(f"CT1 was let in with {what}")
-        wait_for(lambda: counted(daemon, "dimse_refused_total", 'reason="sender_tls"') == 2,
+        wait_for(lambda: counted(daemon, "isthmus_dimse_refused_total", 'reason="sender_tls"') == 2,
                  "not counted as sender_tls")
 
 

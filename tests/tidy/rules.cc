@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <regex>
 #include <set>
 
 namespace isthmus::tidy {
@@ -218,8 +219,7 @@ void check_own_header_first(const Source& source, const std::set<std::string>& p
   const std::string header = source.path.substr(0, source.path.size() - 3) + ".h";
   if (!source.path.ends_with(".cc") || !paths.contains(header)) return;
   const auto slash = header.find('/');
-  const std::string as_included =
-      source.is_under("plugin/") ? header : header.substr(slash + 1);
+  const std::string as_included = source.is_under("plugin/") ? header : header.substr(slash + 1);
   const auto includes = includes_of(source);
   if (!includes.empty() && includes.front().name != as_included) {
     findings.push_back({"form", source.path, includes.front().line, "its own header is not first"});
@@ -335,21 +335,66 @@ Findings check_failpoints(const Sources& sources) {
   return findings;
 }
 
-Findings check_metrics(const Sources& sources) {
-  Findings findings;
+namespace {
+
+// A metric as the code makes it: the name stands in the call's line or in the next.
+struct MadeMetric {
+  std::string kind, name, path;
+  std::size_t line = 0;
+};
+
+std::vector<MadeMetric> made_metrics(const Sources& sources) {
+  static const std::regex made(R"re(\b(counter|gauge|histogram)\(\s*"([a-z0-9_]+)")re");
+  std::vector<MadeMetric> all;
   for (const Source& source : sources) {
     if (!is_product(source) || source.is_under("bridge/base/")) continue;
     for (std::size_t i = 0; i < source.lines.size(); ++i) {
-      for (const auto& [call, ending] :
-           {std::pair<std::string, std::string>{".counter(\"", "_total"},
-            {".histogram(\"", "_seconds"}}) {
-        const auto at = source.lines[i].find(call);
-        if (at == std::string::npos) continue;
-        const auto start = at + call.size();
-        const std::string name =
-            source.lines[i].substr(start, source.lines[i].find('"', start) - start);
-        if (!name.ends_with(ending)) findings.push_back({"metric", source.path, i + 1, name});
+      const std::string& line = source.lines[i];
+      const std::string next = i + 1 < source.lines.size() ? source.lines[i + 1] : "";
+      const std::string both = line + "\n" + next;
+      for (std::sregex_iterator at(both.begin(), both.end(), made), end; at != end; ++at) {
+        if (static_cast<std::size_t>(at->position()) >= line.size()) continue;  // found with it
+        all.push_back({(*at)[1], (*at)[2], source.path, i + 1});
       }
+    }
+  }
+  return all;
+}
+
+// What a metric is called in documents, alerts and tests: as it is exposed.
+void check_named_metrics(const Source& source, const std::set<std::string>& exposed,
+                         Findings& findings) {
+  static const std::regex named(R"(\bisthmus_[a-z0-9_]+_(total|seconds|bytes|count|state)\b)");
+  for (std::size_t i = 0; i < source.lines.size(); ++i) {
+    const std::string& line = source.lines[i];
+    for (std::sregex_iterator at(line.begin(), line.end(), named), end; at != end; ++at) {
+      const std::string name = at->str();
+      const bool of_histogram =
+          name.ends_with("_seconds_count") && exposed.contains(name.substr(0, name.size() - 6));
+      if (!exposed.contains(name) && !of_histogram) {
+        findings.push_back({"metric", source.path, i + 1, name + " is nowhere made"});
+      }
+    }
+  }
+}
+
+}  // namespace
+
+Findings check_metrics(const Sources& sources) {
+  Findings findings;
+  std::set<std::string> exposed;
+  for (const MadeMetric& metric : made_metrics(sources)) {
+    exposed.insert("isthmus_" + metric.name);
+    const bool has_unit = (metric.kind != "counter" || metric.name.ends_with("_total")) &&
+                          (metric.kind != "histogram" || metric.name.ends_with("_seconds"));
+    if (!has_unit || metric.name.starts_with("isthmus_")) {
+      findings.push_back({"metric", metric.path, metric.line, metric.name});
+    }
+  }
+  for (const Source& source : sources) {
+    const bool tells = source.path.ends_with(".md") || source.path.ends_with(".yml");
+    if (tells && !source.is_under("bridge/docs/decisions/")) {
+      check_named_metrics(source, exposed, findings);
     }
   }
   return findings;

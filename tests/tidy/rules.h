@@ -37,7 +37,8 @@ Findings check_banned(const Sources& sources);
 Findings check_form(const Sources& sources);
 // "failpoint": every point of failpoints.def stands somewhere in the code.
 Findings check_failpoints(const Sources& sources);
-// "metric": counters end in _total, histograms in _seconds.
+// "metric": counters end in _total, histograms in _seconds; the prefix is put by base/; documents
+// and alerts name only metrics that the code makes.
 Findings check_metrics(const Sources& sources);
 // "top-level": nothing but what DESIGN section 2 names.
 Findings check_top_level(const std::vector<std::string>& names);

@@ -204,6 +204,31 @@ TEST(Metrics, EndInTheirUnit) {
               ElementsAre("a", "b_ms"));
 }
 
+TEST(Metrics, AreFoundWhereTheNameStandsInTheNextLine) {
+  EXPECT_THAT(
+      whats(check_metrics({make_source("bridge/x/a.cc", "m.counter(\n    \"a\", \"\");\n")})),
+      ElementsAre("a"));
+}
+
+TEST(Metrics, LeaveTheirPrefixToBase) {
+  EXPECT_THAT(
+      whats(check_metrics({make_source("bridge/x/a.cc", "m.gauge(\"isthmus_a\", \"\");\n")})),
+      ElementsAre("isthmus_a"));
+}
+
+TEST(Metrics, AreMadeWhereDocumentsNameThem) {
+  const Source code =
+      make_source("bridge/x/a.cc", "m.counter(\"a_total\");\nm.histogram(\"b_seconds\");\n");
+  const Source good = make_source("config/alerts.yml", "isthmus_a_total isthmus_b_seconds_count\n");
+  const Source bad =
+      make_source("bridge/docs/X.md", "`isthmus_c_total`, `isthmus_a_total_count`\n");
+
+  EXPECT_THAT(check_metrics({code, good}), IsEmpty());
+  EXPECT_THAT(
+      whats(check_metrics({code, bad})),
+      ElementsAre("isthmus_c_total is nowhere made", "isthmus_a_total_count is nowhere made"));
+}
+
 TEST(TopLevel, HoldsTheAgreedNames) {
   EXPECT_THAT(whats(check_top_level({"bridge", "dev", "scripts"})), ElementsAre("scripts"));
 }

@@ -7,7 +7,7 @@ namespace isthmus::datastore {
 ProcessExaminer::ProcessExaminer(Env& env, ProcessExaminerOptions options)
     : env_(env),
       options_(std::move(options)),
-      deaths_(env.metrics.counter("isthmus_datastore_import_worker_deaths_total",
+      deaths_(env.metrics.counter("datastore_import_worker_deaths_total",
                                   "Processes examining import files that died or were killed")) {}
 
 Result<std::unique_ptr<WorkerProcess>> ProcessExaminer::lease() {

@@ -13,12 +13,12 @@ FrameCache::FrameCache(Env& env, FileSystem::Path directory, std::uint64_t most_
     : env_(env),
       directory_(std::move(directory)),
       most_bytes_(most_bytes),
-      hits_(env.metrics.counter("isthmus_datastore_frame_cache_hits_total",
+      hits_(env.metrics.counter("datastore_frame_cache_hits_total",
                                 "Image frames served from the cache")),
-      misses_(env.metrics.counter("isthmus_datastore_frame_cache_misses_total",
+      misses_(env.metrics.counter("datastore_frame_cache_misses_total",
                                   "Image frames that had to be made")),
-      bytes_gauge_(env.metrics.gauge("isthmus_datastore_frame_cache_bytes",
-                                     "Bytes of image frames in the cache")) {}
+      bytes_gauge_(
+          env.metrics.gauge("datastore_frame_cache_bytes", "Bytes of image frames in the cache")) {}
 
 Result<std::unique_ptr<FrameCache>> FrameCache::open(Env& env, FileSystem::Path directory,
                                                      std::uint64_t most_bytes) {

@@ -38,7 +38,7 @@ class ServerTest : public ::testing::Test {
   void TearDown() override {
     server_.reset();
     EXPECT_TRUE(env_.fatals().empty());
-    EXPECT_EQ(metric("http_connections"), 0);
+    EXPECT_EQ(metric("isthmus_http_connections"), 0);
   }
   void start() { ASSERT_OK_AND_ASSIGN(server_, listen(env_, handler_, options_)); }
   std::uint16_t port() const { return server_->port(); }
@@ -57,7 +57,7 @@ class ServerTest : public ::testing::Test {
     return at == std::string::npos ? -1 : std::stod(text.substr(at + name.size() + 2));
   }
   double refused(const std::string& reason) {
-    return metric("http_refused_total{reason=\"" + reason + "\"}");
+    return metric("isthmus_http_refused_total{reason=\"" + reason + "\"}");
   }
 
   test::TestEnv env_{1, posix_files(), true};
@@ -462,12 +462,12 @@ TEST_F(ServerTest, APeerThatDoesNotReadItsAnswerIsEnded) {
   Peer peer(port());
   peer.send(kGet);
   EXPECT_THAT(peer.read_until("\r\n\r\n"), StartsWith("HTTP/1.1 200"));
-  EXPECT_EQ(metric("http_connections"), 1);
-  for (int i = 0; i < 100 && metric("http_connections") != 0; ++i) {
+  EXPECT_EQ(metric("isthmus_http_connections"), 1);
+  for (int i = 0; i < 100 && metric("isthmus_http_connections") != 0; ++i) {
     std::this_thread::sleep_for(Milliseconds(50));
   }
 
-  EXPECT_EQ(metric("http_connections"), 0);
+  EXPECT_EQ(metric("isthmus_http_connections"), 0);
 }
 
 TEST_F(ServerTest, IdleConnectionsBlockNeitherRequestsNorTheRefusalOfOneTooMany) {
@@ -498,7 +498,7 @@ TEST_F(ServerTest, IdleConnectionsBlockNeitherRequestsNorTheRefusalOfOneTooMany)
 
   idle.clear();
   Peer after(port());
-  for (int i = 0; i < 100 && metric("http_connections") > 10; ++i) {
+  for (int i = 0; i < 100 && metric("isthmus_http_connections") > 10; ++i) {
     std::this_thread::sleep_for(Milliseconds(20));
   }
   Peer later(port());
@@ -661,9 +661,9 @@ TEST_F(ServerTest, AnswersAreCountedByClass) {
     answer("GET /" + std::string(status) + " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n");
   }
 
-  EXPECT_EQ(metric("http_requests_total{status=\"2xx\"}"), 2);
-  EXPECT_EQ(metric("http_requests_total{status=\"4xx\"}"), 1);
-  EXPECT_EQ(metric("http_requests_total{status=\"5xx\"}"), 1);
+  EXPECT_EQ(metric("isthmus_http_requests_total{status=\"2xx\"}"), 2);
+  EXPECT_EQ(metric("isthmus_http_requests_total{status=\"4xx\"}"), 1);
+  EXPECT_EQ(metric("isthmus_http_requests_total{status=\"5xx\"}"), 1);
 }
 
 }  // namespace

@@ -100,7 +100,7 @@ struct Rudeness {
   std::string bytes;
   const char* answer;
   std::size_t stored = 0;
-  const char* why = nullptr;  // as counted in dimse_refused_total
+  const char* why = nullptr;  // as counted in isthmus_dimse_refused_total
 };
 
 // Source 0 is the service user, 2 the provider; reasons: 0 none, 1 unrecognized PDU, 2 unexpected

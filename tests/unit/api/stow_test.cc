@@ -438,8 +438,8 @@ TEST_F(Stow, LogsAndMetricsSayWhatHappenedWithoutTheDataSet) {
   EXPECT_TRUE(env_.log.contains("stored=1 failed=1"));
   EXPECT_TRUE(env_.log.contains("code=dicom.not_part10") || env_.log.contains("dicom.not_part10"));
   for (const std::string& line : env_.log.lines()) EXPECT_THAT(line, Not(HasSubstr("SECRET")));
-  EXPECT_THAT(env_.metrics->text(), HasSubstr("stow_requests_total{status=\"202\"} 1"));
-  EXPECT_THAT(env_.metrics->text(), HasSubstr("stow_instances_total{status=\"failed\"} 1"));
+  EXPECT_THAT(env_.metrics->text(), HasSubstr("isthmus_stow_requests_total{status=\"202\"} 1"));
+  EXPECT_THAT(env_.metrics->text(), HasSubstr("isthmus_stow_instances_total{status=\"failed\"} 1"));
 }
 
 class StowSenders : public StowFixture {

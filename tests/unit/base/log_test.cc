@@ -30,15 +30,15 @@ TEST(Metrics, SameNameAndLabelsIsTheSameCounter) {
 
   const std::string text = metrics->text();
 
-  EXPECT_NE(text.find("instances_total{result=\"stored\"} 3"), std::string::npos) << text;
-  EXPECT_NE(text.find("instances_total{result=\"refused\"} 1"), std::string::npos) << text;
+  EXPECT_NE(text.find("isthmus_instances_total{result=\"stored\"} 3"), std::string::npos) << text;
+  EXPECT_NE(text.find("isthmus_instances_total{result=\"refused\"} 1"), std::string::npos) << text;
 }
 
 TEST(Metrics, GaugesAreRefreshedBeforeTheTextIsMade) {
   const auto metrics = make_metrics();
   metrics->on_collect([&] { metrics->gauge("free_bytes", "Free.").set(42); });
 
-  EXPECT_NE(metrics->text().find("free_bytes 42"), std::string::npos);
+  EXPECT_NE(metrics->text().find("isthmus_free_bytes 42"), std::string::npos);
 }
 
 }  // namespace

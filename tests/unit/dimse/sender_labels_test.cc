@@ -19,8 +19,10 @@ TEST(SenderLabels, EachSenderHasItsOwnHistogram) {
   labels.store_seconds("CT1").observe(0.5);
   labels.store_seconds("MR 2").observe(0.5);
 
-  EXPECT_THAT(env.metrics->text(), HasSubstr("dimse_store_seconds_count{sender=\"CT1\"} 2"));
-  EXPECT_THAT(env.metrics->text(), HasSubstr("dimse_store_seconds_count{sender=\"MR 2\"} 1"));
+  EXPECT_THAT(env.metrics->text(),
+              HasSubstr("isthmus_dimse_store_seconds_count{sender=\"CT1\"} 2"));
+  EXPECT_THAT(env.metrics->text(),
+              HasSubstr("isthmus_dimse_store_seconds_count{sender=\"MR 2\"} 1"));
 }
 
 TEST(SenderLabels, AreBoundedHoweverManyTitlesCome) {
@@ -32,7 +34,7 @@ TEST(SenderLabels, AreBoundedHoweverManyTitlesCome) {
 
   EXPECT_THAT(text, HasSubstr("sender=\"AE127\""));
   EXPECT_THAT(text, Not(HasSubstr("sender=\"AE128\"")));
-  EXPECT_THAT(text, HasSubstr("dimse_store_seconds_count{sender=\"other\"} 872"));
+  EXPECT_THAT(text, HasSubstr("isthmus_dimse_store_seconds_count{sender=\"other\"} 872"));
 }
 
 TEST(SenderLabels, TitlesThatCouldForgeALineAreOthers) {
@@ -42,7 +44,8 @@ TEST(SenderLabels, TitlesThatCouldForgeALineAreOthers) {
     labels.store_seconds(title).observe(0.5);
   }
 
-  EXPECT_THAT(env.metrics->text(), HasSubstr("dimse_store_seconds_count{sender=\"other\"} 4"));
+  EXPECT_THAT(env.metrics->text(),
+              HasSubstr("isthmus_dimse_store_seconds_count{sender=\"other\"} 4"));
   EXPECT_THAT(env.metrics->text(), Not(HasSubstr("forged")));
 }
 

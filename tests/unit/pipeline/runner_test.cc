@@ -83,8 +83,9 @@ TEST_F(RunnerTest, GoesOnAfterAnErrorThatIsNotFatal) {
   EXPECT_TRUE(env.fatals().empty());
   EXPECT_TRUE(env.log.contains("warn step.failed step=scripted code=ledger.full"));
   const std::string text = env.metrics->text();
-  EXPECT_NE(text.find("pipeline_step_runs_total{step=\"scripted\"} 2"), std::string::npos) << text;
-  EXPECT_NE(text.find("pipeline_step_errors_total{"), std::string::npos) << text;
+  EXPECT_NE(text.find("isthmus_pipeline_step_runs_total{step=\"scripted\"} 2"), std::string::npos)
+      << text;
+  EXPECT_NE(text.find("isthmus_pipeline_step_errors_total{"), std::string::npos) << text;
 }
 
 // Each commit is a wakeup, and a step that fails may well have committed something before it did.
