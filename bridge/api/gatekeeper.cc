@@ -7,12 +7,25 @@
 namespace isthmus::api {
 namespace {
 
-constexpr std::string_view kBearer = "Bearer ";
+constexpr std::string_view kBearer = "bearer ";
 constexpr Milliseconds kMinute{60'000};
 constexpr std::size_t kAddresses = 4096;  // whose failures are remembered
 
 Error unauthorized() {
   return permanent_error("api.unauthorized", "This needs the token of somebody who may call.");
+}
+
+// What follows the scheme, whose name may be in either case (RFC 9110, section 11.1).
+std::optional<std::string_view> bearer_token(std::string_view credentials) {
+  if (credentials.size() < kBearer.size()) return std::nullopt;
+  const auto same = [](char shown, char lower) {
+    return (shown >= 'A' && shown <= 'Z' ? shown - 'A' + 'a' : shown) == lower;
+  };
+  if (!std::equal(kBearer.begin(), kBearer.end(), credentials.begin(),
+                  [&](char lower, char shown) { return same(shown, lower); })) {
+    return std::nullopt;
+  }
+  return credentials.substr(kBearer.size());
 }
 
 // "localhost:8080" without the port; "[::1]:8080" without brackets.
@@ -71,8 +84,9 @@ Result<Caller> Gatekeeper::identify(const http::Head& head) {
 }
 
 Result<Caller> Gatekeeper::of_credentials(std::string_view shown, const std::string& address) {
-  if (!shown.starts_with(kBearer)) return unauthorized();
-  const std::string_view token = shown.substr(kBearer.size());
+  const auto bearer = bearer_token(shown);
+  if (!bearer) return unauthorized();
+  const std::string_view token = *bearer;
   if (!options_.control_token.empty() && equal_secrets(token, options_.control_token)) {
     return Caller{"command line", Scopes::all(), Authentication::control_token, address};
   }

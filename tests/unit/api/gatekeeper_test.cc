@@ -60,11 +60,19 @@ TEST_F(Gatekeepers, KnowsTheCommandLineByItsToken) {
   }
 }
 
+TEST_F(Gatekeepers, TheSchemeMayBeInEitherCase) {
+  Gatekeeper gatekeeper(env_, {true, "the-token"});
+  for (const char* shown : {"bearer the-token", "BEARER the-token", "bEARER the-token"}) {
+    EXPECT_THAT(gatekeeper.identify(head_with("Authorization", shown)), IsOk()) << shown;
+  }
+}
+
 TEST_F(Gatekeepers, AWrongTokenIsNobodyEvenWhereNobodyIsAsked) {
   for (const bool ask_nobody : {false, true}) {
     Gatekeeper gatekeeper(env_, {ask_nobody, "the-token"});
-    for (const char* shown : {"Bearer the-toke", "Bearer the-token2", "Bearer ", "the-token",
-                              "Basic dGhlLXRva2Vu", "bearer the-token"}) {
+    for (const char* shown :
+         {"Bearer the-toke", "Bearer the-token2", "Bearer ", "the-token", "Basic dGhlLXRva2Vu",
+          "Bearer", "bearerthe-token", "Bearer THE-TOKEN"}) {
       EXPECT_THAT(gatekeeper.identify(head_with("Authorization", shown)),
                   FailsWith("api.unauthorized"))
           << shown;
