@@ -30,6 +30,7 @@ Standing standing_of(std::span<const InstanceView> held, std::string_view sop_cl
     of_class = true;
     homeless = homeless || (view.deliveries.empty() && of_sender != CommitmentLevel::spooled);
     for (const Delivery& delivery : view.deliveries) {
+      failing = failing || delivery.state == DeliveryState::discarded;
       const CommitmentLevel wanted = of_sender.value_or(level_of(levels, delivery.destination));
       if (reached(delivery.state) >= wanted) continue;
       const bool goes_on =

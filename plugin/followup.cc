@@ -40,18 +40,20 @@ bool is_gone(const Error& error) {
 }  // namespace
 
 std::string_view state_of(const std::vector<InstanceView>& instances) {
-  bool rejected = false, quarantined = false, on_way = false;
+  bool rejected = false, quarantined = false, on_way = false, discarded = false;
   for (const InstanceView& view : instances) {
     for (const Delivery& delivery : view.deliveries) {
       rejected = rejected || delivery.state == DeliveryState::rejected;
       quarantined = quarantined || delivery.state == DeliveryState::quarantined;
+      discarded = discarded || delivery.state == DeliveryState::discarded;
       on_way = on_way || delivery.state == DeliveryState::waiting ||
                delivery.state == DeliveryState::staged;
     }
   }
   if (rejected) return "rejected";
   if (quarantined) return "quarantined";
-  return on_way ? "on_way" : "imported";
+  if (on_way) return "on_way";
+  return discarded ? "discarded" : "imported";
 }
 
 Followup::Followup(Env& env, Archive& archive, Ledger& ledger, FollowupOptions options)

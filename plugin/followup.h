@@ -30,8 +30,8 @@ struct FollowupOptions {
   Milliseconds retention{0};
 };
 
-// "imported"; "rejected" or "quarantined" (then it asks for a person); "on_way". Of all deliveries
-// of all these instances.
+// "imported"; "rejected" or "quarantined" (then it asks for a person); "on_way"; "discarded". Of
+// all deliveries of all these instances.
 std::string_view state_of(const std::vector<InstanceView>& instances);
 
 // Metrics: orthanc_deleted_total, orthanc_kept_total{reason}.

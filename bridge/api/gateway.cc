@@ -73,7 +73,30 @@ void refresh_state_gauges(Env& env, Ledger& ledger) {
   env.metrics.gauge("asks_for_person_count", "Rows that wait for a person.").set(asking);
 }
 
+http::Response discard_what(Ledger& ledger, const std::string& body, const std::string& caller) {
+  const json order = json::parse(body, nullptr, false);
+  if (!order.is_object() || !order.contains("what") || !order["what"].is_string()) {
+    return problem(permanent_error(
+        "api.bad_request", R"(The body must be {"what": "<uid or id>", "reason": "<why>"}.)"));
+  }
+  return discard(ledger, order["what"].get<std::string>(), order, caller);
+}
+
 }  // namespace
+
+http::Response discard(Ledger& ledger, const std::string& uid_or_id, const json& order,
+                       const std::string& caller) {
+  if (!order.is_object() || !order.contains("reason") || !order["reason"].is_string() ||
+      order["reason"].get<std::string>().empty()) {
+    return problem(permanent_error("api.bad_request",
+                                   R"(The body must have a "reason": what is discarded is kept )"
+                                   "with it."));
+  }
+  const auto moved = ledger.order_discard(
+      uid_or_id, order["reason"].get<std::string>() + " (ordered by " + caller + ")");
+  if (!moved.ok()) return problem(moved.error());
+  return json_answer(200, json{{"moved", *moved}});
+}
 
 void add_gateway_routes(GuardedRouter& router, Env& env, Ledger& ledger, Admission& admission,
                         GatewayOptions options) {
@@ -95,6 +118,11 @@ void add_gateway_routes(GuardedRouter& router, Env& env, Ledger& ledger, Admissi
             [&ledger](const std::string& what) { return ledger.order_retry(what); });
   add_order("/control/resend", "transaction", "Transaction UID",
             [&ledger](const std::string& uid) { return ledger.commitments().order_resend(uid); });
+  router.add("POST", "/control/discard", Scope::operate, [&ledger](const Call& call) {
+    return http::gather(kOrderBytes, [&ledger, caller = call.caller.name](const std::string& body) {
+      return discard_what(ledger, body, caller);
+    });
+  });
   router.add("POST", "/control/reload", Scope::admin, [options](const Call&) {
     return http::gather(kOrderBytes,
                         [options](const std::string&) { return reload_certificates(options); });

@@ -11,12 +11,19 @@ struct CodeStatus {
   int status;
 };
 constexpr std::array kStatuses{
-    CodeStatus{"api.unauthorized", 401},      CodeStatus{"api.expired", 401},
-    CodeStatus{"api.forbidden", 403},         CodeStatus{"api.bad_host", 421},
-    CodeStatus{"api.not_found", 404},         CodeStatus{"api.method_not_allowed", 405},
-    CodeStatus{"api.not_acceptable", 406},    CodeStatus{"api.too_large", 413},
-    CodeStatus{"api.media_type", 415},        CodeStatus{"api.too_many_calls", 429},
-    CodeStatus{"api.too_many_failures", 429}, CodeStatus{"api.not_implemented", 501},
+    CodeStatus{"ledger.bad_reason", 400},
+    CodeStatus{"api.unauthorized", 401},
+    CodeStatus{"api.expired", 401},
+    CodeStatus{"api.forbidden", 403},
+    CodeStatus{"api.bad_host", 421},
+    CodeStatus{"api.not_found", 404},
+    CodeStatus{"api.method_not_allowed", 405},
+    CodeStatus{"api.not_acceptable", 406},
+    CodeStatus{"api.too_large", 413},
+    CodeStatus{"api.media_type", 415},
+    CodeStatus{"api.too_many_calls", 429},
+    CodeStatus{"api.too_many_failures", 429},
+    CodeStatus{"api.not_implemented", 501},
 };
 
 std::string_view title_of(int status) {

@@ -10,6 +10,7 @@
 //   GET  /v1/batches, /v1/batches/{id}
 //   GET  /v1/import-jobs, /v1/import-jobs/{id}    with where the job's manifests are
 //   GET  /v1/quarantine                           what asks for a person, and why
+//   POST /v1/studies/{study}/discard, /v1/deliveries/{id}/discard    {"reason"} (operate)
 //   POST /v1/deliveries/{id}/retry, /v1/batches/{id}/retry    (operate)
 //   GET  /v1/senders, /v1/destinations
 //   POST /v1/destinations/{name}/pause, /v1/destinations/{name}/resume        (operate)

@@ -80,9 +80,12 @@ Result<std::string> call_daemon(Env& env, const Settings& settings, const std::s
 
 Result<std::int64_t> ask_daemon(Env& env, const Settings& settings, const std::string& path,
                                 const std::string& key, const std::string& value) {
-  TRY_ASSIGN(const std::string text,
-             call_daemon(env, settings, path, ordered_json{{key, value}}.dump()));
-  return ordered_json::parse(text).value("moved", std::int64_t{0});
+  return moved_by(call_daemon(env, settings, path, ordered_json{{key, value}}.dump()));
+}
+
+Result<std::int64_t> moved_by(const Result<std::string>& answer) {
+  if (!answer.ok()) return answer.error();
+  return ordered_json::parse(*answer).value("moved", std::int64_t{0});
 }
 
 }  // namespace isthmus::app

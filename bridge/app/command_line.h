@@ -34,4 +34,7 @@ Result<std::string> call_daemon(Env& env, const Settings& settings, const std::s
 Result<std::int64_t> ask_daemon(Env& env, const Settings& settings, const std::string& path,
                                 const std::string& key, const std::string& value);
 
+// What the answer of call_daemon says of it.
+Result<std::int64_t> moved_by(const Result<std::string>& answer);
+
 }  // namespace isthmus::app

@@ -79,7 +79,8 @@ void print_status(const std::vector<StateCount>& counts, const std::vector<Ask>&
                     ask.destination, ask.state, to_rfc3339(ask.since), ask.reason_code,
                     ask.reason));
   }
-  say("look: isthmus history ID   try again: isthmus retry ID (or all)");
+  say("look: isthmus history ID   try again: isthmus retry ID (or all)   "
+      "give up: isthmus discard ID --reason TEXT");
   say("commitments: isthmus commitments   tell again: isthmus commitments resend TRANSACTION");
 }
 
@@ -116,6 +117,7 @@ std::string counts_text(const StudySummary& study) {
       fmt::format("{} received, {} staged, {} imported, {} rejected, {} unaccounted",
                   study.received, study.staged, study.imported, study.rejected, study.unaccounted);
   if (study.quarantined > 0) text += fmt::format(", {} quarantined", study.quarantined);
+  if (study.discarded > 0) text += fmt::format(", {} discarded", study.discarded);
   return text;
 }
 
@@ -133,6 +135,7 @@ ordered_json study_json(const StudySummary& study) {
           {"imported", study.imported},
           {"rejected", study.rejected},
           {"quarantined", study.quarantined},
+          {"discarded", study.discarded},
           {"unaccounted", study.unaccounted},
           {"import_jobs", study.import_job_ids},
           {"image_sets", study.image_set_ids}};
@@ -261,6 +264,7 @@ int show_studies(const Invocation& invocation, bool json) {
     total.imported += study.imported;
     total.rejected += study.rejected;
     total.quarantined += study.quarantined;
+    total.discarded += study.discarded;
     total.unaccounted += study.unaccounted;
   }
   if (!json) say(counts_text(total));
@@ -282,6 +286,26 @@ int order_retry(const Invocation& invocation, const std::string& what) {
   }
   if (!moved.ok()) return failed(moved.error());
   say(fmt::format("{} to be tried again", *moved));
+  return *moved > 0 ? kWell : kWrong;
+}
+
+int order_discard(const Invocation& invocation, const std::string& what,
+                  const std::string& reason) {
+  const auto settings = settings_or_complain(invocation);
+  if (!settings) return kCannot;
+  Result<std::int64_t> moved = std::int64_t{0};
+  const auto ledger = open_ledger(invocation, *settings, false);
+  if (ledger.ok()) {
+    moved = (*ledger)->order_discard(what, reason + " (ordered at the command line)");
+    (*ledger)->stop();
+  } else if (ledger.error().code == "ledger.locked") {
+    moved = moved_by(call_daemon(invocation.env, *settings, "/control/discard",
+                                 ordered_json{{"what", what}, {"reason", reason}}.dump()));
+  } else {
+    return failed(ledger.error());
+  }
+  if (!moved.ok()) return failed(moved.error());
+  say(fmt::format("{} discarded", *moved));
   return *moved > 0 ? kWell : kWrong;
 }
 

@@ -28,6 +28,8 @@ int show_status(const Invocation& invocation, const StatusOptions& options);
 int show_history(const Invocation& invocation, const std::string& uid_or_id, bool json);
 int show_studies(const Invocation& invocation, bool json);
 int order_retry(const Invocation& invocation, const std::string& what);
+// What has the UID or id and asks for a person will not be imported.
+int order_discard(const Invocation& invocation, const std::string& what, const std::string& reason);
 int show_commitments(const Invocation& invocation, bool json);
 int resend_commitment(const Invocation& invocation, const std::string& transaction_uid);
 // Has the daemon read its certificates anew.

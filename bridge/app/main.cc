@@ -27,6 +27,7 @@ struct CommandLine {
   StatusOptions status;
   std::string uid;
   std::string what;
+  std::string reason;
   std::string transaction;
   std::string failpoint;
   std::string path;
@@ -142,6 +143,11 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   studies->add_flag("--json", line.json, "As JSON lines");
   auto* retry = app.add_subcommand("retry", "Try again what was rejected, quarantined or is stuck");
   retry->add_option("what", line.what, "A UID, one of our ids, or all")->required();
+  auto* discard =
+      app.add_subcommand("discard", "Give up what was rejected or quarantined, and keep why");
+  discard->add_option("what", line.what, "A UID or one of our ids")->required();
+  discard->add_option("--reason", line.reason, "One line, without patient data; it is kept")
+      ->required();
   auto* commitments = app.add_subcommand(
       "commitments", "Storage commitment requests: states, ages, what keeps them");
   commitments->add_flag("--json", line.json, "As JSON lines");
@@ -199,6 +205,7 @@ int run(const std::string& command, const Invocation& invocation, const CommandL
   if (command == "history") return show_history(invocation, line.uid, line.json);
   if (command == "studies") return show_studies(invocation, line.json);
   if (command == "retry") return order_retry(invocation, line.what);
+  if (command == "discard") return order_discard(invocation, line.what, line.reason);
   if (command == "commitments") {
     return line.transaction.empty() ? show_commitments(invocation, line.json)
                                     : resend_commitment(invocation, line.transaction);

@@ -33,9 +33,9 @@ namespace isthmus {
 
 class Commitments;
 class MetadataUpdates;  // ledger/updates.h
-class SenderRows;    // ledger/sender_rows.h
-class AccessRows;    // ledger/access_rows.h
-class ReceiverRows;  // ledger/receiver_rows.h
+class SenderRows;       // ledger/sender_rows.h
+class AccessRows;       // ledger/access_rows.h
+class ReceiverRows;     // ledger/receiver_rows.h
 
 // Something that must be on disk before the rows that speak of it: a spool directory, a segment. A
 // group commit calls it once for all who wait with the same object, before COMMIT.
@@ -87,6 +87,7 @@ struct StudySummary {
   std::int64_t imported = 0;
   std::int64_t rejected = 0;
   std::int64_t quarantined = 0;
+  std::int64_t discarded = 0;
   std::int64_t unaccounted =
       0;  // neither done nor asking: still on the way after a job said nothing
   std::vector<std::string> import_job_ids;  // the service's ids
@@ -105,7 +106,7 @@ struct OutcomeRecord {
   std::optional<WallTime> next_attempt_at;
 };
 
-// What may be given back: an instance whose deliveries are all imported.
+// What may be given back: an instance whose deliveries are all imported or discarded.
 struct Sweepable {
   InstanceId instance;
   SpoolRef spool_ref;
@@ -124,7 +125,8 @@ class Ledger {
   // is
   // made durable before the rows; returns when both are. Same identity (SOP Instance UID) and same
   // data set digest as an instance known already: no new row, Receipt{that id, known}; destinations
-  // of the arrival that it has no delivery to get one (I7), and if its bytes were freed or claimed
+  // of the arrival that it has no delivery to get one (I7), a delivery to one of them that was
+  // discarded is in quarantine again ("discarded_before"), and if its bytes were freed or claimed
   // for that, the row names the arrival's bytes from now on (Receipt::bytes_taken). Same UID with
   // other bytes: a new instance that conflicts_with the first; its delivery waits for a person
   // ("conflict") at destinations that say so. With another study or patient besides it is flagged
@@ -218,7 +220,8 @@ class Ledger {
                                                           WallTime ended_before,
                                                           std::size_t limit) = 0;
   virtual Result<void> note_objects_removed(const BatchId& batch) = 0;
-  // Instances whose deliveries are all imported since before `imported_before`, bytes not freed.
+  // Instances whose deliveries are all imported or discarded since before `imported_before`, bytes
+  // not freed.
   virtual Result<std::vector<Sweepable>> sweepable(WallTime imported_before, std::size_t limit) = 0;
   // Claims: from now on the bytes may be missing. Then the spool frees, then note_freed concludes.
   // Gives where they lie now: they may have been moved since sweepable() told.
@@ -250,6 +253,15 @@ class Ledger {
   // carried out in portions, each durable: one that is cut short can be given again.
   // "ledger.not_found" when nothing has this UID or id.
   virtual Result<std::int64_t> order_retry(std::string_view uid_or_id_or_all) = 0;
+  // discard_ordered for the rejected and quarantined deliveries of a UID or id: they will not be
+  // imported, and `reason` (1 to kMostReason bytes, shown to whoever may read; no patient data) is
+  // kept in the row and in history. Their bytes stay for the retention after that. Gives how many
+  // rows were moved; large orders go in portions, like retries. Sent again by its sender, a
+  // discarded one is in quarantine once more. "ledger.not_found"; "ledger.bad_reason": none, too
+  // long, or with control characters in it.
+  static constexpr std::size_t kMostReason = 500;
+  virtual Result<std::int64_t> order_discard(std::string_view uid_or_id,
+                                             const std::string& reason) = 0;
   // PRAGMA integrity_check, foreign keys, and the invariants I2 and I4 as queries; each finding a
   // line.
   virtual Result<std::vector<std::string>> check() = 0;

@@ -28,7 +28,7 @@ struct DeliveryNews {
   Uid sop_instance_uid;
   Uid study_instance_uid;
   std::string destination;
-  std::string state;          // "imported", "rejected" or "quarantined"
+  std::string state;          // "imported", "rejected", "quarantined" or "discarded"
   std::string reason_code;    // of the latter two
   std::string image_set_id;   // of the first
   std::string import_job_id;  // the service's, of the last job that named it; may be empty

@@ -28,6 +28,9 @@ constexpr std::array kDelivery{
     Transition<D, DE>{D::staged, DE::batch_abandoned, D::waiting},
     Transition<D, DE>{D::rejected, DE::retry_ordered, D::waiting},
     Transition<D, DE>{D::quarantined, DE::retry_ordered, D::waiting},
+    Transition<D, DE>{D::rejected, DE::discard_ordered, D::discarded},
+    Transition<D, DE>{D::quarantined, DE::discard_ordered, D::discarded},
+    Transition<D, DE>{D::discarded, DE::received_again, D::quarantined},
 };
 
 constexpr std::array kBatch{
@@ -91,11 +94,12 @@ constexpr std::array kMetadataStep{
     Transition<S, SE>{S::sent, SE::refused, S::failed},
 };
 
-constexpr std::array kDeliveryStates{D::waiting, D::staged, D::imported, D::rejected,
-                                     D::quarantined};
+constexpr std::array kDeliveryStates{D::waiting,  D::staged,      D::imported,
+                                     D::rejected, D::quarantined, D::discarded};
 constexpr std::array kDeliveryEvents{
     DE::object_confirmed,   DE::outcome_imported, DE::outcome_rejected, DE::outcome_unaccounted,
-    DE::attempts_exhausted, DE::input_unusable,   DE::batch_abandoned,  DE::retry_ordered};
+    DE::attempts_exhausted, DE::input_unusable,   DE::batch_abandoned,  DE::retry_ordered,
+    DE::discard_ordered,    DE::received_again};
 constexpr std::array kBatchStates{B::open,    B::sealed,     B::staged, B::submitted,
                                   B::settled, B::reconciled, B::stuck,  B::abandoned};
 constexpr std::array kBatchEvents{
@@ -118,11 +122,12 @@ constexpr std::array kMetadataStepStates{S::planned, S::sent, S::applied, S::con
 constexpr std::array kMetadataStepEvents{SE::intended, SE::confirmed, SE::not_done,
                                          SE::values_differ, SE::refused};
 
-constexpr std::array<std::string_view, 5> kDeliveryStateNames{"waiting", "staged", "imported",
-                                                              "rejected", "quarantined"};
-constexpr std::array<std::string_view, 8> kDeliveryEventNames{
+constexpr std::array<std::string_view, 6> kDeliveryStateNames{
+    "waiting", "staged", "imported", "rejected", "quarantined", "discarded"};
+constexpr std::array<std::string_view, 10> kDeliveryEventNames{
     "object_confirmed",   "outcome_imported", "outcome_rejected", "outcome_unaccounted",
-    "attempts_exhausted", "input_unusable",   "batch_abandoned",  "retry_ordered"};
+    "attempts_exhausted", "input_unusable",   "batch_abandoned",  "retry_ordered",
+    "discard_ordered",    "received_again"};
 constexpr std::array<std::string_view, 8> kBatchStateNames{
     "open", "sealed", "staged", "submitted", "settled", "reconciled", "stuck", "abandoned"};
 constexpr std::array<std::string_view, 9> kBatchEventNames{
@@ -301,7 +306,7 @@ std::span<const SE> all_metadata_step_events() {
 }
 
 bool is_final(D state) {
-  return state == D::imported;
+  return state == D::imported || state == D::discarded;
 }
 bool is_final(B state) {
   return state == B::reconciled || state == B::abandoned;

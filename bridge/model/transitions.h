@@ -9,7 +9,7 @@
 
 namespace isthmus {
 
-enum class DeliveryState { waiting, staged, imported, rejected, quarantined };
+enum class DeliveryState { waiting, staged, imported, rejected, quarantined, discarded };
 enum class DeliveryEvent {
   object_confirmed,
   outcome_imported,
@@ -19,6 +19,8 @@ enum class DeliveryEvent {
   input_unusable,
   batch_abandoned,
   retry_ordered,
+  discard_ordered,  // a person decided that it is not to be imported, and why
+  received_again,   // its sender sent it once more: a person is asked once more
 };
 
 enum class BatchState { open, sealed, staged, submitted, settled, reconciled, stuck, abandoned };
@@ -127,7 +129,8 @@ std::span<const MetadataUpdateEvent> all_metadata_update_events();
 std::span<const MetadataStepState> all_metadata_step_states();
 std::span<const MetadataStepEvent> all_metadata_step_events();
 
-// No table row leaves these: done, nothing more will happen by itself or by order. A commitment
+// No table row leaves these: done, nothing more will happen by itself or by order. What was
+// discarded is done, too, unless its sender sends it again; a commitment
 // that was delivered is done, too; only its requester, or an operator, can have it reported once
 // more.
 bool is_final(DeliveryState state);

@@ -465,7 +465,7 @@ std::optional<WallTime> MemoryLedger::all_imported_since(const InstanceId& insta
   std::optional<WallTime> since;
   for (const DeliveryRow& row : deliveries_) {
     if (row.delivery.instance != instance) continue;
-    if (row.delivery.state != DeliveryState::imported) return std::nullopt;
+    if (!is_final(row.delivery.state)) return std::nullopt;
     since = std::max(since.value_or(row.delivery.changed_at), row.delivery.changed_at);
   }
   return since;

@@ -109,6 +109,8 @@ class MemoryLedger : public Ledger, private SpoolRows, private ReceiverRows {
   Result<std::vector<InstanceView>> instances(std::string_view uid_or_id,
                                               std::size_t limit) override;
   Result<std::int64_t> order_retry(std::string_view uid_or_id_or_all) override;
+  Result<std::int64_t> order_discard(std::string_view uid_or_id,
+                                     const std::string& reason) override;
   Result<std::vector<std::string>> check() override;
   SenderRows& sender_rows() override { return sender_rows_; }
   MemoryAccessRows& access_rows() override { return access_rows_; }

@@ -70,12 +70,17 @@ Receipt MemoryLedger::receive_again(InstanceRow& row, const Arrival& arrival) {
   Receipt receipt{instance.id, true, instance.spool_ref == arrival.spool_ref && !is_going};
   std::string added;
   for (const std::string& destination : destinations_of(arrival, destinations_)) {
-    const bool has_one = std::ranges::any_of(deliveries_, [&](const DeliveryRow& delivery) {
+    const auto had = std::ranges::find_if(deliveries_, [&](const DeliveryRow& delivery) {
       return delivery.delivery.instance == instance.id &&
              delivery.delivery.destination == destination;
     });
-    if (has_one) continue;
-    add_delivery(row, destination);
+    if (had != deliveries_.end() && had->delivery.state != DeliveryState::discarded) continue;
+    if (had == deliveries_.end()) {
+      add_delivery(row, destination);
+    } else {
+      move(*had, DeliveryEvent::received_again, "discarded_before");
+      had->delivery.reason_code = "discarded_before";
+    }
     added += destination + " ";
   }
   if (added.empty()) return receipt;

@@ -102,6 +102,7 @@ Result<std::vector<StudySummary>> MemoryLedger::studies(std::size_t limit) {
     summary.imported += d.state == DeliveryState::imported ? 1 : 0;
     summary.rejected += d.state == DeliveryState::rejected ? 1 : 0;
     summary.quarantined += d.state == DeliveryState::quarantined ? 1 : 0;
+    summary.discarded += d.state == DeliveryState::discarded ? 1 : 0;
     const bool on_its_way = !is_final(d.state) && !asks_for_person(d.state);
     summary.unaccounted += on_its_way && row.unaccounted > 0 ? 1 : 0;
     const auto note = [](std::vector<std::string>& list, const std::string& id) {
@@ -155,6 +156,22 @@ Result<std::int64_t> MemoryLedger::order_retry(std::string_view uid_or_id_or_all
     if (!asks_for_person(row.delivery.state) || !speaks_of(row, uid_or_id_or_all)) continue;
     move(row, DeliveryEvent::retry_ordered, "ordered");
     back_to_waiting(row);
+    ++moved;
+  }
+  changed(std::move(lock));
+  return moved;
+}
+
+Result<std::int64_t> MemoryLedger::order_discard(std::string_view uid_or_id,
+                                                 const std::string& reason) {
+  if (auto error = admit("order_discard")) return *error;
+  Lock lock(mutex_);
+  std::int64_t moved = 0;
+  for (DeliveryRow& row : deliveries_) {
+    if (!asks_for_person(row.delivery.state) || !speaks_of(row, uid_or_id)) continue;
+    move(row, DeliveryEvent::discard_ordered, reason);
+    row.delivery.reason_code = "discarded";
+    row.delivery.reason = reason;
     ++moved;
   }
   changed(std::move(lock));

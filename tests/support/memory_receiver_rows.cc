@@ -60,7 +60,7 @@ Result<NewsPage> MemoryLedger::news(std::string_view receiver, std::int64_t afte
   for (std::int64_t position = after + 1; position <= page.reached; ++position) {
     const HistoryEntry& entry = history_[static_cast<std::size_t>(position - 1)];
     const bool at_rest = entry.to_state == "imported" || entry.to_state == "rejected" ||
-                         entry.to_state == "quarantined";
+                         entry.to_state == "quarantined" || entry.to_state == "discarded";
     const auto id = DeliveryId::parse(entry.subject_id);
     DeliveryRow* row = entry.subject == "delivery" && at_rest && id ? find(*id) : nullptr;
     InstanceRow* instance = row != nullptr ? find(row->delivery.instance) : nullptr;

@@ -22,10 +22,15 @@ void put_reason(json& into, const std::string& code, const std::string& message)
 }
 
 json summary_json(const StudySummary& summary) {
-  return {{"destination", summary.destination}, {"received", summary.received},
-          {"staged", summary.staged},           {"imported", summary.imported},
-          {"rejected", summary.rejected},       {"quarantined", summary.quarantined},
-          {"unaccounted", summary.unaccounted}, {"import_jobs", summary.import_job_ids},
+  return {{"destination", summary.destination},
+          {"received", summary.received},
+          {"staged", summary.staged},
+          {"imported", summary.imported},
+          {"rejected", summary.rejected},
+          {"quarantined", summary.quarantined},
+          {"discarded", summary.discarded},
+          {"unaccounted", summary.unaccounted},
+          {"import_jobs", summary.import_job_ids},
           {"image_sets", summary.image_set_ids}};
 }
 

@@ -1,4 +1,5 @@
-// What people order: try again, and let a destination rest.
+// What people order: try again, discard, and let a destination rest.
+#include "api/gateway.h"
 #include "api/rest/json.h"
 
 namespace isthmus::api::rest {
@@ -49,6 +50,16 @@ void add_order_routes(GuardedRouter& router, const RestParts& parts) {
   add_retry("/v1/studies/{study}/retry", "study");
   add_retry("/v1/batches/{id}/retry", "id");
   add_retry("/v1/deliveries/{id}/retry", "id");
+  const auto add_discard = [&](const char* path, const char* parameter) {
+    router.add("POST", path, Scope::operate, [parts, parameter](const Call& call) {
+      return http::gather(kBodyBytes, [parts, what = call.path.at(parameter),
+                                       caller = call.caller.name](const std::string& body) {
+        return discard(parts.ledger, what, json::parse(body, nullptr, false), caller);
+      });
+    });
+  };
+  add_discard("/v1/studies/{study}/discard", "study");
+  add_discard("/v1/deliveries/{id}/discard", "id");
   const auto add_switch = [&](const char* path, bool paused) {
     router.add("POST", path, Scope::operate, [parts, paused](const Call& call) {
       return http::gather(kBodyBytes,

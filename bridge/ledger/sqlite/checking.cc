@@ -95,10 +95,10 @@ constexpr Rule kRules[] = {
      "SELECT 'batch ' || b.id || ' counts its outcomes wrongly' FROM batch b "
      "JOIN outcome o ON o.batch_id = b.id WHERE b.state = 'reconciled' GROUP BY b.id "
      "HAVING b.imported <> sum(o.kind = 'imported') OR b.rejected <> sum(o.kind = 'rejected')"},
-    {"I5 (bytes are kept until imported)",
+    {"I5 (bytes are kept until imported or discarded)",
      "SELECT 'instance ' || i.id || ' was freed and has a delivery that is ' || d.state "
      "FROM instance i JOIN delivery d ON d.instance_id = i.id "
-     "WHERE i.freeing_at IS NOT NULL AND d.state <> 'imported'"},
+     "WHERE i.freeing_at IS NOT NULL AND d.state NOT IN ('imported', 'discarded')"},
     {"I6 (one job at a time)",
      "SELECT 'batch ' || batch_id || ' has ' || count(*) || ' open import jobs' FROM import_job "
      "WHERE state IN ('intended', 'running') GROUP BY batch_id HAVING count(*) > 1"},

@@ -49,6 +49,20 @@ struct KnownRow {
   Clash clash;
 };
 
+struct Had {
+  DeliveryId id;
+  std::string destination;
+  bool is_discarded = false;
+};
+
+Had had_of(sql::Columns columns) {
+  Had had;
+  had.id = id_from<DeliveryId>(columns.text());
+  had.destination = columns.text();
+  had.is_discarded = columns.text() == to_string(DeliveryState::discarded);
+  return had;
+}
+
 Result<KnownRow> load_known(sql::Database& db, const InstanceId& id) {
   TRY_ASSIGN(const auto rows,
              collect(db.query(statement::known_instance, {id}), [](sql::Columns columns) {
@@ -61,6 +75,17 @@ Result<KnownRow> load_known(sql::Database& db, const InstanceId& id) {
              }));
   if (rows.empty()) return not_found("instance");
   return rows.front();
+}
+
+// A person decided that this is not to be imported; its sender has it still, and sends it again.
+// The sender hears success: the bytes are kept, and a person is asked once more.
+Result<void> reopen(Write& write, const DeliveryId& id) {
+  TRY_ASSIGN(DeliveryRow row, load_delivery(write.db, id));
+  const Error why = permanent_error("discarded_before",
+                                    "It was discarded and has come again (before: " + row.reason +
+                                        "); order a retry to deliver it, or discard it again.");
+  row.set_reason(why);
+  return apply(write, row, DeliveryEvent::received_again, &why);
 }
 
 }  // namespace
@@ -127,12 +152,16 @@ Result<Receipt> SqliteLedger::receive_again(Write& write, const Arrival& arrival
                                             const InstanceId& known) {
   TRY_ASSIGN(const KnownRow row, load_known(write.db, known));
   Receipt receipt{known, true, row.spool_ref == arrival.spool_ref.text && !row.is_going};
-  TRY_ASSIGN(const auto had, collect(write.db.query(statement::destinations_of_instance, {known}),
-                                     [](sql::Columns columns) { return columns.text(); }));
+  TRY_ASSIGN(const auto had, collect(write.db.query(statement::deliveries_had, {known}), had_of));
   std::string added;
   for (const std::string& destination : destinations_of(arrival, options_.destinations)) {
-    if (contains(had, destination)) continue;
-    TRY(add_delivery(write, known, destination, row.clash));
+    const auto one = std::ranges::find(had, destination, &Had::destination);
+    if (one != had.end() && !one->is_discarded) continue;
+    if (one == had.end()) {
+      TRY(add_delivery(write, known, destination, row.clash));
+    } else {
+      TRY(reopen(write, one->id));
+    }
     added += (added.empty() ? "" : ", ") + destination;
   }
   if (added.empty()) return receipt;

@@ -96,6 +96,17 @@ Result<bool> retry_delivery(Write& write, const DeliveryId& id) {
   return true;
 }
 
+// Likewise. When all its instance's deliveries are done by it, the bytes stay for the retention and
+// are freed then.
+Result<bool> discard_delivery(Write& write, const DeliveryId& id, const Error& why) {
+  TRY_ASSIGN(DeliveryRow row, load_delivery(write.db, id));
+  if (!next(row.state, DeliveryEvent::discard_ordered)) return false;
+  row.set_reason(why);
+  TRY(apply(write, row, DeliveryEvent::discard_ordered, &why));
+  TRY(write.db.run(statement::note_all_imported, {write.now, row.instance}));
+  return true;
+}
+
 }  // namespace
 
 Result<std::vector<StudySummary>> summaries_of(sql::Database& db, const std::string& study) {
@@ -109,6 +120,7 @@ Result<std::vector<StudySummary>> summaries_of(sql::Database& db, const std::str
                summary.imported = columns.integer();
                summary.rejected = columns.integer();
                summary.quarantined = columns.integer();
+               summary.discarded = columns.integer();
                summary.unaccounted = columns.integer();
                return summary;
              }));
@@ -210,6 +222,25 @@ Result<std::int64_t> SqliteLedger::order_retry(std::string_view uid_or_id_or_all
   }
 }
 
+Result<std::int64_t> SqliteLedger::order_discard(std::string_view uid_or_id,
+                                                 const std::string& reason) {
+  const bool is_text = std::ranges::none_of(
+      reason, [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7F; });
+  if (reason.empty() || reason.size() > kMostReason || !is_text) {
+    return permanent_error("ledger.bad_reason", "A reason is one line of 1 to 500 bytes.");
+  }
+  TRY_ASSIGN(const auto known, read([&](sql::Database& db) {
+               return db.query_integer(statement::known_name, {uid_or_id});
+             }));
+  if (known.value_or(0) == 0) return not_found("UID or id");
+  TRY_ASSIGN(const auto ids, read([&](sql::Database& db) {
+               return collect(db.query(statement::retryable_deliveries, {uid_or_id}), text_of);
+             }));
+  const Error why = permanent_error("discarded", reason);
+  return in_portions(
+      ids, [&](Write& write, const DeliveryId& id) { return discard_delivery(write, id, why); });
+}
+
 Result<std::int64_t> SqliteLedger::retry_batches(const std::vector<std::string>& ids) {
   std::int64_t moved = 0;
   for (const std::string& id : ids) {
@@ -225,6 +256,12 @@ Result<std::int64_t> SqliteLedger::retry_batches(const std::vector<std::string>&
 }
 
 Result<std::int64_t> SqliteLedger::retry_deliveries(const std::vector<std::string>& ids) {
+  return in_portions(ids, retry_delivery);
+}
+
+Result<std::int64_t> SqliteLedger::in_portions(
+    const std::vector<std::string>& ids,
+    const std::function<Result<bool>(Write&, const DeliveryId&)>& move_one) {
   std::int64_t moved = 0;
   for (std::size_t at = 0; at < ids.size(); at += kRetriesPerTransaction) {
     const std::size_t end = std::min(ids.size(), at + kRetriesPerTransaction);
@@ -232,7 +269,7 @@ Result<std::int64_t> SqliteLedger::retry_deliveries(const std::vector<std::strin
                write(Wakes::steps, [&](Write& write) -> Result<std::int64_t> {
                  std::int64_t count = 0;
                  for (std::size_t i = at; i < end; ++i) {
-                   TRY_ASSIGN(const bool one, retry_delivery(write, id_from<DeliveryId>(ids[i])));
+                   TRY_ASSIGN(const bool one, move_one(write, id_from<DeliveryId>(ids[i])));
                    if (one) ++count;
                  }
                  return count;

@@ -61,6 +61,14 @@ std::string pairs(std::span<const Transition<State, Event>> transitions) {
   return list;
 }
 
+// What a delivery could be when version 1 was released; migration_discard.cc brought the rest.
+constexpr std::string_view kDeliveryStatesV1 =
+    "'waiting', 'staged', 'imported', 'rejected', 'quarantined'";
+constexpr std::string_view kDeliveryPairsV1 =
+    "'waiting>staged', 'staged>imported', 'staged>rejected', 'staged>waiting', "
+    "'waiting>quarantined', 'staged>quarantined', 'waiting>quarantined', "
+    "'staged>quarantined', 'staged>waiting', 'rejected>waiting', 'quarantined>waiting'";
+
 // Guards of one table with states: first state, changes of state, and the running count of each.
 constexpr std::string_view kStateTriggers = R"(
 CREATE TRIGGER {table}_begins BEFORE INSERT ON {table} WHEN NEW.state <> '{first}'
@@ -333,8 +341,9 @@ std::string ledger_schema_v1() {
   for (const std::string_view part : {kInstances, kBatches, kDeliveries, kImportJobs, kStories}) {
     script += part;
   }
+  script = fill_in(std::move(script), {{"delivery_states", std::string(kDeliveryStatesV1)}});
   return fill_in_states(std::move(script)) +
-         state_triggers("delivery", "waiting", pairs(delivery_transitions())) +
+         state_triggers("delivery", "waiting", std::string(kDeliveryPairsV1)) +
          state_triggers("batch", "open", pairs(batch_transitions())) +
          state_triggers("import_job", "intended", pairs(import_job_transitions()));
 }
@@ -350,6 +359,7 @@ std::vector<sql::Migration> ledger_migrations(Env& env) {
       {ledger_schema_of_updates(), {}},
       {bytes_again_migration(), {}},
       {commitment_lookup_migration(), {}},
+      {discard_migration(), deliveries_can_be_discarded},
   };
 }
 

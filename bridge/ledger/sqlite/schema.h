@@ -21,6 +21,10 @@ std::string held_instances_migration();
 // Lets a row whose bytes were freed take bytes that came again (migration_bytes_again.cc).
 std::string bytes_again_migration();
 
+// Lets a delivery be discarded (migration_discard.cc): the script, and a look whether it took.
+std::string discard_migration();
+Result<void> deliveries_can_be_discarded(sql::Database& database);
+
 // Version 1's script. STRICT tables; states, their CHECKs and the triggers that refuse a change of
 // state come from model/transitions.h.
 std::string ledger_schema_v1();

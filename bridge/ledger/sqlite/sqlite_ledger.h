@@ -105,6 +105,8 @@ class SqliteLedger final : public Ledger {
   Result<std::vector<InstanceView>> instances(std::string_view uid_or_id,
                                               std::size_t limit) override;
   Result<std::int64_t> order_retry(std::string_view uid_or_id_or_all) override;
+  Result<std::int64_t> order_discard(std::string_view uid_or_id,
+                                     const std::string& reason) override;
   Result<std::vector<std::string>> check() override;
   SenderRows& sender_rows() override { return sender_rows_; }
   AccessRows& access_rows() override { return access_rows_; }
@@ -136,6 +138,11 @@ class SqliteLedger final : public Ledger {
 
   Result<std::int64_t> retry_batches(const std::vector<std::string>& ids);
   Result<std::int64_t> retry_deliveries(const std::vector<std::string>& ids);
+  // Moves deliveries, each whole, in transactions that keep intake waiting for no more than a
+  // moment. Gives how many were.
+  Result<std::int64_t> in_portions(
+      const std::vector<std::string>& ids,
+      const std::function<Result<bool>(Write&, const DeliveryId&)>& move_one);
   Result<Receipt> record_one(Write& write, const Arrival& arrival, const std::string& patient_hash);
   Result<Receipt> receive_again(Write& write, const Arrival& arrival, const InstanceId& known);
   Result<void> add_delivery(Write& write, const InstanceId& instance,

@@ -186,6 +186,24 @@ TEST_P(CommitmentsContract, TheServicesOwnWordsAreKeptWithARejection) {
   EXPECT_EQ(detail, "cloud: ValidationException: The service's words.");
 }
 
+TEST_P(CommitmentsContract, WhatWasDiscardedIsNeverCommittedAndItsReasonIsTold) {
+  instance_in(1, DeliveryState::quarantined);
+  ASSERT_EQ(ledger_->order_discard("1.2.826.9.1", "a phantom").value(), 1);
+  for (const auto level : {CommitmentLevel::spooled, CommitmentLevel::imported}) {
+    CommitmentRequest one =
+        request(references({1}), level == CommitmentLevel::spooled ? "1.8" : "1.9");
+    one.level = level;
+    const CommitmentId id = commitments().request(one, kMany)->id;
+    EXPECT_EQ(conclude(id).state, CommitmentState::answered);
+    EXPECT_THAT(results(id), ElementsAre("1:0110"));
+    std::string detail;
+    ASSERT_THAT(commitments().each_result(
+                    id, [&](const CommitmentResult& result) { detail = result.detail; }),
+                IsOk());
+    EXPECT_EQ(detail, "cloud: discarded: a phantom");
+  }
+}
+
 TEST_P(CommitmentsContract, WhatIsOnItsWayIsWaitedForUntilTheDeadlineThenFailsForNow) {
   instance_in(1, DeliveryState::waiting);
   instance_in(2, DeliveryState::staged);

@@ -217,6 +217,28 @@ TEST_P(KnownInstances, BytesThatWereTakenAreNotGivenUpWhenTheirArrivalIsSeenAgai
   EXPECT_TRUE(take(more).bytes_taken);
 }
 
+TEST_P(KnownInstances, WhatWasDiscardedAsksAPersonAgainWhenItComesAgain) {
+  for (const bool freed : {false, true}) {
+    open_with({kCloud}, {});
+    const Arrival sent = arrival(freed ? 2 : 1);
+    take(sent);
+    const DeliveryId id = ledger_->instances(sent.id.text(), 1)->front().deliveries.front().id;
+    ASSERT_THAT(ledger_->quarantine(id, DeliveryEvent::input_unusable, some_error()), IsOk());
+    ASSERT_EQ(ledger_->order_discard(sent.id.text(), "a phantom").value(), 1);
+    if (freed) free_bytes(sent.id);
+
+    const Arrival again = arrival(freed ? 2 : 1);
+    EXPECT_EQ(take(again).bytes_taken, freed);
+
+    EXPECT_THAT(deliveries(sent.id), ElementsAre("cloud quarantined discarded_before"));
+    EXPECT_THAT(ledger_->sweepable(now(), 10).value(), IsEmpty());
+    EXPECT_EQ(instance(sent.id).spool_ref, freed ? again.spool_ref : sent.spool_ref);
+    EXPECT_EQ(ledger_->order_retry(sent.id.text()).value(), 1);
+    EXPECT_THAT(deliveries(sent.id), ElementsAre("cloud waiting"));
+    expect_sound();
+  }
+}
+
 TEST_P(KnownInstances, OtherBytesUnderTheSameUidGoOnOrWaitAsTheDestinationSays) {
   open_with({kCloud, "archive"}, {"archive"});
   const Arrival first = arrival(1);

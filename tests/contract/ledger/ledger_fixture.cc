@@ -102,6 +102,11 @@ DeliveryId LedgerTest::delivery_in(DeliveryState state) {
                 IsOk());
     return id;
   }
+  if (state == DeliveryState::discarded) {
+    const DeliveryId id = delivery_in(DeliveryState::quarantined);
+    EXPECT_EQ(ledger_->order_discard(id.text(), "a phantom").value(), 1);
+    return id;
+  }
   if (state == DeliveryState::staged) return batch_in(BatchState::staged).deliveries.front();
   const Filled settled = batch_in(BatchState::settled);
   const auto kind =

@@ -211,6 +211,41 @@ TEST_F(LedgerPeople, AnOrderCanNameAUidAnInstanceADeliveryOrABatch) {
   EXPECT_THAT(*ledger_->asks(10), IsEmpty());
 }
 
+TEST_F(LedgerPeople, WhatIsDiscardedAsksNobodyAndKeepsItsReason) {
+  const InstanceId phantom = receive(1);
+  const InstanceId waiting = receive(2);
+  ASSERT_THAT(ledger_->quarantine(delivery(phantom).id, DeliveryEvent::input_unusable,
+                                  some_error("unusable")),
+              IsOk());
+
+  EXPECT_EQ(ledger_->order_discard("1.2.826.1", "a phantom (ordered by desk)").value(), 1);
+
+  EXPECT_EQ(delivery(phantom).state, DeliveryState::discarded);
+  EXPECT_EQ(delivery(phantom).reason_code, "discarded");
+  EXPECT_EQ(delivery(phantom).reason, "a phantom (ordered by desk)");
+  EXPECT_EQ(delivery(waiting).state, DeliveryState::waiting);
+  EXPECT_THAT(*ledger_->asks(10), IsEmpty());
+  EXPECT_EQ(ledger_->order_retry("all").value(), 0);
+  EXPECT_EQ(ledger_->order_discard("1.2.826.1", "again").value(), 0);
+  std::vector<std::string> whys;
+  const auto story = ledger_->history(phantom.text(), 100).value();
+  for (const HistoryEntry& entry : story) whys.push_back(entry.why);
+  EXPECT_THAT(whys, testing::IsSupersetOf({"unusable: The bucket asks for fewer requests.",
+                                           "discarded: a phantom (ordered by desk)"}));
+  EXPECT_EQ(ledger_->studies(1)->front().discarded, 1);
+  expect_sound();
+}
+
+TEST_F(LedgerPeople, NothingIsDiscardedWithoutAReasonThatCanBeShown) {
+  const DeliveryId held = delivery_in(DeliveryState::quarantined);
+
+  for (const std::string& reason : {std::string(), std::string("a\nb"), std::string(501, 'a')}) {
+    EXPECT_THAT(ledger_->order_discard(held.text(), reason), FailsWith("ledger.bad_reason"));
+  }
+  EXPECT_THAT(ledger_->order_discard("1.2.3", "a phantom"), FailsWith("ledger.not_found"));
+  EXPECT_EQ(count_of("delivery", "quarantined")->count, 1);
+}
+
 TEST_F(LedgerPeople, AnOrderForAnUnknownNameSaysSo) {
   receive(1);
 

@@ -39,7 +39,7 @@ TEST_F(LedgerSweeping, ObjectsOfABatchOnItsWayAreNotRemoved) {
 TEST_F(LedgerSweeping, AnInstanceIsSweepableWhenItWasImportedLongEnoughAgo) {
   const Filled done = batch_in(BatchState::reconciled, 2);
   for (const DeliveryState state : all_delivery_states()) {
-    if (state != DeliveryState::imported) delivery_in(state);
+    if (!is_final(state)) delivery_in(state);
   }
   EXPECT_THAT(*ledger_->sweepable(in(-1), 10), IsEmpty());
 
@@ -49,6 +49,20 @@ TEST_F(LedgerSweeping, AnInstanceIsSweepableWhenItWasImportedLongEnoughAgo) {
   EXPECT_EQ(sweepable[0].instance, done.instances[0]);
   EXPECT_EQ(sweepable[0].spool_ref.text, "ab/" + done.instances[0].text() + ".dcm");
   EXPECT_THAT(*ledger_->sweepable(now(), 1), SizeIs(1));
+}
+
+TEST_F(LedgerSweeping, WhatWasDiscardedKeepsItsBytesForTheRetention) {
+  const InstanceId id = receive(1);
+  ASSERT_THAT(ledger_->quarantine(delivery(id).id, DeliveryEvent::input_unusable, some_error()),
+              IsOk());
+  EXPECT_THAT(ledger_->claim_freeing(id), FailsWith("ledger.no_transition"));
+  ASSERT_EQ(ledger_->order_discard(id.text(), "a phantom").value(), 1);
+
+  EXPECT_THAT(*ledger_->sweepable(in(-1), 10), IsEmpty());
+  EXPECT_THAT(*ledger_->sweepable(now(), 10), SizeIs(1));
+  EXPECT_THAT(ledger_->claim_freeing(id), IsOk());
+  EXPECT_THAT(ledger_->note_freed(id), IsOk());
+  expect_sound();
 }
 
 TEST_F(LedgerSweeping, AllDestinationsMustHaveImportedIt) {

@@ -19,12 +19,16 @@ class LedgerTransitions : public LedgerTest {
     const Filled settled = batch_in(BatchState::settled);
     const Subject subject{settled.batch, settled.instances[0], settled.deliveries[0]};
     if (state == DeliveryState::staged) return subject;
-    const OutcomeKind kind = state == DeliveryState::imported   ? OutcomeKind::imported
-                             : state == DeliveryState::rejected ? OutcomeKind::rejected
-                                                                : OutcomeKind::unaccounted;
+    const bool was_rejected = state == DeliveryState::rejected || state == DeliveryState::discarded;
+    const OutcomeKind kind = state == DeliveryState::imported ? OutcomeKind::imported
+                             : was_rejected                   ? OutcomeKind::rejected
+                                                              : OutcomeKind::unaccounted;
     const auto next = state == DeliveryState::waiting ? std::optional(now()) : std::nullopt;
     EXPECT_THAT(ledger_->record_outcomes(settled.batch, {outcome(subject.delivery, kind, next)}),
                 IsOk());
+    if (state == DeliveryState::discarded) {
+      EXPECT_EQ(ledger_->order_discard(subject.delivery.text(), "a phantom").value(), 1);
+    }
     EXPECT_EQ(delivery(subject.instance).state, state);
     return subject;
   }
@@ -56,8 +60,24 @@ class LedgerTransitions : public LedgerTest {
         if (moved == 1) return {};
         return permanent_error("ledger.no_transition", "An order moves what can be moved.");
       }
+      case DeliveryEvent::discard_ordered: {
+        TRY_ASSIGN(const auto moved, ledger_->order_discard(subject.delivery.text(), "a phantom"));
+        if (moved == 1) return {};
+        return permanent_error("ledger.no_transition", "An order moves what can be moved.");
+      }
+      case DeliveryEvent::received_again: {
+        const auto before = events_of(subject.delivery.text()).size();
+        TRY(ledger_->record(arrival_of(subject.instance), nullptr));
+        if (events_of(subject.delivery.text()).size() > before) return {};
+        return permanent_error("ledger.no_transition", "Nothing was to be done.");
+      }
     }
     return permanent_error("test.unknown", "A new event needs a cause here.");
+  }
+  // The same identity and bytes once more.
+  Arrival arrival_of(const InstanceId& id) {
+    const std::string uid = ledger_->instance(id).value()->sop_instance_uid.text();
+    return arrival(std::stoi(uid.substr(uid.rfind('.') + 1)));
   }
   Result<void> conclude(const Subject& subject, OutcomeKind kind) {
     return ledger_->record_outcomes(subject.batch, {outcome(subject.delivery, kind, in(1))});

@@ -56,10 +56,10 @@ class LedgerSchema : public testing::Test {
   }
   // The text that made a table's guard, from the schema itself.
   std::string trigger_of(std::string_view table) {
-    const std::string script =
-        ledger_schema_v1() + ledger_schema_commitments() + ledger_schema_of_updates();
+    const std::string script = ledger_schema_v1() + ledger_schema_commitments() +
+                               ledger_schema_of_updates() + discard_migration();
     const std::string begin = "CREATE TRIGGER " + std::string(table) + "_transition";
-    const auto from = script.find(begin);
+    const auto from = script.rfind(begin);
     const auto to = script.find("END;", from);
     return script.substr(from, to + 4 - from);
   }
@@ -166,6 +166,31 @@ TEST_F(LedgerSchema, WaitingRequestsAreFoundAsItWasReleased) {
             "-- Made by commitment_lookup_migration() (bridge/ledger/sqlite/commitment_schema.cc)."
             "\n" +
                 commitment_lookup_migration());
+}
+
+TEST_F(LedgerSchema, DiscardingCameAsItWasReleased) {
+  EXPECT_EQ(golden("discard.sql"),
+            "-- Made by discard_migration() (bridge/ledger/sqlite/migration_discard.cc).\n" +
+                discard_migration());
+}
+
+TEST_F(LedgerSchema, ADeliverysStatesAreThoseOfTheTableWhateverTheFileWasMadeBy) {
+  ASSERT_THAT(db_.run("INSERT INTO delivery VALUES ('0000000000000000000000000000000c',?,'cloud',"
+                      "'waiting',0,NULL,0,0,0,'','','',NULL,'',NULL,NULL)",
+                      {kInstance}),
+              IsOk());
+  ASSERT_THAT(db_.execute("DROP TRIGGER delivery_transition"), IsOk());
+
+  for (const DeliveryState state : all_delivery_states()) {
+    const bool moves = !is_final(state) && !asks_for_person(state);
+    EXPECT_THAT(db_.run("UPDATE delivery SET state = ?, next_attempt_at = ?, batch_id = ?",
+                        {to_string(state), moves ? std::optional(1) : std::nullopt, kBatch}),
+                IsOk())
+        << to_string(state);
+  }
+  EXPECT_THAT(db_.run("UPDATE delivery SET state = 'lost', next_attempt_at = NULL"),
+              FailsWith("test.constraint"));
+  EXPECT_EQ(db_.query_text("PRAGMA integrity_check").value(), "ok");
 }
 
 TEST_F(LedgerSchema, AllTablesAreStrict) {
