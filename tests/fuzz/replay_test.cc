@@ -79,8 +79,9 @@ TEST_P(Replay, OfSmallChangesFindsNothing) {
 INSTANTIATE_TEST_SUITE_P(Fuzz, Replay,
                          ::testing::Values(associate_harness(), command_harness(),
                                            commitment_harness(), connection_harness(),
-                                           dataset_harness(), healthimaging_harness(),
-                                           http_body_harness(), http_head_harness(),
+                                           dataset_harness(), dicom_model_harness(), gzip_harness(),
+                                           healthimaging_harness(), http_body_harness(),
+                                           http_head_harness(), multipart_harness(),
                                            part10_harness(), report_harness(), s3_xml_harness(),
                                            segment_harness(), sigv4_harness()),
                          [](const auto& instance) { return std::string(instance.param.name); });
