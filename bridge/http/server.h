@@ -16,6 +16,7 @@ struct ServerOptions {
   std::string address = "127.0.0.1";
   std::uint16_t port = 0;                         // 0: any free one; see port()
   std::size_t connections = 256;                  // beyond: accepted, answered 503, closed
+  std::size_t live_answers = 32;                  // beyond: cut after their beginning (http/live.h)
   std::size_t threads = 8;                        // requests worked on at once
   std::uint64_t header_bytes = 32 * KiB;          // beyond: 431
   std::uint64_t body_bytes = 5 * GiB + 64 * MiB;  // beyond: 413

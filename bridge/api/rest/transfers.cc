@@ -1,15 +1,10 @@
-// Batches, import jobs, what asks for a person, and the stream of events.
-#include <limits>
-
+// Batches, import jobs, and what asks for a person.
 #include "api/rest/json.h"
 
 namespace isthmus::api::rest {
 namespace {
 
 constexpr std::size_t kAsksMost = 1000;
-constexpr std::size_t kEventsMost = 500;
-// How soon a browser comes back for more (HTML, server-sent events, "retry").
-constexpr int kRetry_ms = 1000;
 
 http::Response batches(const RestParts& parts, const http::Head& head) {
   const Query query(head);
@@ -72,37 +67,6 @@ http::Response quarantine(const RestParts& parts) {
   return json_answer(200, body);
 }
 
-// What happened since an event, as server-sent events. The answer ends with what there is; whoever
-// listens comes back after a second with Last-Event-ID, as every EventSource does by itself. So no
-// listener holds a thread, and none misses an event: they are read from history.
-http::Response events(const RestParts& parts, const http::Head& head) {
-  const Query query(head);
-  const auto most = std::numeric_limits<std::int64_t>::max();
-  std::int64_t after = query.integer("after", -1, 0, most);
-  if (const auto bad = query.problem({"after"})) return problem(*bad);
-  if (const auto last = head.headers.find("Last-Event-ID")) {
-    http::Head as_query;
-    as_query.target = "/?after=" + std::string(*last);
-    const Query given(as_query);
-    after = given.integer("after", -1, 0, most);
-    if (given.problem({"after"})) after = -1;
-  }
-  std::string text = "retry: " + std::to_string(kRetry_ms) + "\n\n";
-  if (after < 0) {
-    const auto newest = parts.overview.newest_event();
-    if (!newest.ok()) return problem(newest.error());
-    text += "id: " + std::to_string(*newest) + "\nevent: begin\ndata: {}\n\n";
-  } else {
-    const auto happened = parts.overview.events(after, kEventsMost);
-    if (!happened.ok()) return problem(happened.error());
-    for (const Event& event : *happened) {
-      text += "id: " + std::to_string(event.seq) + "\nevent: " + event.entry.subject +
-              "\ndata: " + history_json(event.entry).dump() + "\n\n";
-    }
-  }
-  return http::text_response(200, "text/event-stream", std::move(text));
-}
-
 }  // namespace
 
 void add_transfer_routes(GuardedRouter& router, const RestParts& parts) {
@@ -119,8 +83,6 @@ void add_transfer_routes(GuardedRouter& router, const RestParts& parts) {
   });
   router.add("GET", "/v1/quarantine", Scope::read,
              [parts](const Call&) { return http::answer_with(quarantine(parts)); });
-  router.add("GET", "/v1/events", Scope::read,
-             [parts](const Call& call) { return http::answer_with(events(parts, call.head)); });
 }
 
 }  // namespace isthmus::api::rest

@@ -33,7 +33,9 @@ std::string text_of(boost::beast::string_view view) {
 }  // namespace
 
 Counters::Counters(Metrics& metrics)
-    : connections(metrics.gauge("http_connections", "Open connections.")), metrics_(metrics) {
+    : connections(metrics.gauge("http_connections", "Open connections.")),
+      live_answers(metrics.gauge("http_live_answers", "Answers that go on, as events do.")),
+      metrics_(metrics) {
   for (std::size_t i = 0; i < statuses_.size(); ++i) {
     statuses_[i] = &metrics.counter("http_requests_total", "Answered requests, by class of status.",
                                     {{"status", std::to_string(i + 1) + "xx"}});
@@ -146,6 +148,7 @@ void Connection::disarm() {
 
 void Connection::on_timer() {
   if (phase_ == Phase::pausing) return read_body();
+  if (phase_ == Phase::waiting) return work(&Connection::next_live_piece);
   if (phase_ != Phase::header && phase_ != Phase::body) return close();
   // There is somebody to tell: the read ends, and its completion answers 408.
   timed_out_ = true;
@@ -217,6 +220,7 @@ void Connection::judge_header() {
   framing_ = rules::Framing();
   const auto refusal =
       rules::judge(static_cast<int>(message.version() % 10), head_.headers, framing_);
+  understands_chunks_ = message.version() >= 11;
   parser_.reset();
   if (refusal) return refuse(refusal->status, "framing", refusal->why);
   if (head_.method == "OPTIONS" && target == "*") {
@@ -461,6 +465,7 @@ void Connection::answer(Response response) {
   const bool sendable = rules::complete(response_, head_.method);
   response_left_ = response_.body ? response_.body->size() : 0;
   keep_alive_ = framing_.keep_alive && body_done_ && !core_.stopping;
+  if (sendable && begin_live()) return;
   Result<std::size_t> filled = sendable ? fill_piece() : permanent_error("http.bad_header", "");
   if (!filled.ok()) filled = fail(filled.error());
   if (!response_.headers.contains("Date")) {

@@ -28,6 +28,7 @@ class Counters {
   // framing.
   void refused(const char* reason);
   Gauge& connections;
+  Gauge& live_answers;
 
  private:
   Metrics& metrics_;
@@ -35,6 +36,18 @@ class Counters {
 };
 
 class Connection;
+struct Core;
+
+// One of the answers that may go on at a time, while it lives.
+class LivePlace {
+ public:
+  static std::unique_ptr<LivePlace> take(Core& core);
+  ~LivePlace();
+
+ private:
+  explicit LivePlace(Core& core) : core_(core) {}
+  Core& core_;
+};
 
 // The waiting thread owns the connections; atomics and the pool are for all threads.
 struct Core {
@@ -50,6 +63,7 @@ struct Core {
   std::size_t turned_away = 0;
   std::atomic<bool> stopping = false;
   std::atomic<std::size_t> open = 0;
+  std::atomic<std::size_t> live = 0;  // answers that go on
   Wakeup closed_one;
 };
 
@@ -64,7 +78,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void close();
 
  private:
-  enum class Phase { handshake, idle, header, body, working, pausing, writing, lingering };
+  enum class Phase { handshake, idle, header, body, working, pausing, waiting, writing, lingering };
 
   // In the waiting thread.
   void begin_tls();
@@ -99,6 +113,12 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void feed_exchange();
   void answer(Response response);
   void next_response_piece();
+  // live.cc: answers that do not end by themselves.
+  bool begin_live();
+  void next_live_piece();
+  void send_live(std::string text);
+  void on_live_sent(error_code failure);
+  void wait_for_more(Milliseconds pause);
   Result<std::size_t> fill_piece();
   // Back to the waiting thread.
   void post(std::function<void()> then);
@@ -132,6 +152,9 @@ class Connection : public std::enable_shared_from_this<Connection> {
   std::string head_text_;
   bool head_sent_ = false;
   bool keep_alive_ = false;
+  bool understands_chunks_ = false;  // HTTP/1.1
+  std::unique_ptr<LivePlace> live_;  // while the answer goes on
+  bool live_ends_ = false;           // with what is being sent
 };
 
 }  // namespace isthmus::http::beast_server

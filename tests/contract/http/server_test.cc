@@ -3,6 +3,7 @@
 #include "http/server.h"
 
 #include "contract/http/fixtures.h"
+#include "http/live.h"
 #include "support/matchers.h"
 #include "support/test_env.h"
 
@@ -10,6 +11,7 @@ namespace isthmus::http {
 namespace {
 
 using test::FailsWith;
+using ::testing::AllOf;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
@@ -593,6 +595,122 @@ TEST_F(ServerTest, IdleConnectionsHoldLittleMemory) {
   for (int i = 0; i < 200; ++i) touch();
 
   EXPECT_LT(resident_bytes() - std::min(before, resident_bytes()), 200 * 20 * KiB);
+}
+
+// --- answers that go on --------------------------------------------------------------------------
+
+// Says what it is told, piece by piece.
+class ToldBody : public LiveBody {
+ public:
+  struct Told {
+    std::mutex mutex;
+    std::vector<std::optional<std::string>> pieces;
+    int alive = 0;
+    void say(std::optional<std::string> piece) {
+      const std::lock_guard lock(mutex);
+      pieces.push_back(std::move(piece));
+    }
+  };
+  explicit ToldBody(Told& told) : LiveBody("begin\n"), told_(told) {
+    const std::lock_guard lock(told_.mutex);
+    ++told_.alive;
+  }
+  ~ToldBody() override {
+    const std::lock_guard lock(told_.mutex);
+    --told_.alive;
+  }
+  std::optional<std::string> next() override {
+    const std::lock_guard lock(told_.mutex);
+    if (told_.pieces.empty()) return "";
+    auto piece = told_.pieces.front();
+    told_.pieces.erase(told_.pieces.begin());
+    return piece;
+  }
+  Milliseconds pause() const override { return Milliseconds(5); }
+
+ private:
+  Told& told_;
+};
+
+class LiveAnswers : public ServerTest {
+ protected:
+  void SetUp() override {
+    ServerTest::SetUp();
+    handler_.on_open = [this](const Head&) {
+      return answer_with(Response{.status = 200, .body = std::make_unique<ToldBody>(told_)});
+    };
+  }
+  ToldBody::Told told_;
+};
+
+TEST_F(LiveAnswers, GoOutAsTheyComeAndEndWithTheLastChunk) {
+  start();
+  Peer peer(port());
+  peer.send(kGet);
+  EXPECT_THAT(peer.read_until("begin\n\r\n"), HasSubstr("Transfer-Encoding: chunked"));
+  EXPECT_EQ(metric("isthmus_http_live_answers"), 1);
+
+  told_.say("one\n");
+  EXPECT_THAT(peer.read_until("one\n\r\n"), HasSubstr("4\r\none\n\r\n"));
+  told_.say("two\n");
+  told_.say(std::nullopt);
+
+  EXPECT_THAT(peer.read_all(), HasSubstr("4\r\ntwo\n\r\n0\r\n\r\n"));
+  peer.close();
+  EXPECT_EQ(metric("isthmus_http_live_answers"), 0);
+}
+
+TEST_F(LiveAnswers, HoldNoThreadWhileThereIsNothingToSay) {
+  options_.threads = 1;
+  start();
+  std::vector<std::unique_ptr<Peer>> listeners;
+  for (int i = 0; i < 8; ++i) {
+    listeners.push_back(std::make_unique<Peer>(port()));
+    listeners.back()->send(kGet);
+    listeners.back()->read_until("begin\n");
+  }
+  handler_.on_open = [](const Head&) {
+    return answer_with(text_response(200, "text/plain", "served"));
+  };
+
+  EXPECT_THAT(answer(kGetAndClose), HasSubstr("served"));
+}
+
+TEST_F(LiveAnswers, BeyondTheLimitAndForOldClientsEndWithTheirBeginning) {
+  options_.live_answers = 1;
+  start();
+  Peer first(port());
+  first.send(kGet);
+  first.read_until("begin\n");
+
+  EXPECT_THAT(answer(kGetAndClose), AllOf(HasSubstr("Content-Length: 6"), HasSubstr("begin\n")));
+  EXPECT_EQ(refused("live_answers"), 1);
+  EXPECT_THAT(answer("GET /a HTTP/1.0\r\n\r\n"), HasSubstr("Content-Length: 6"));
+  EXPECT_THAT(answer("HEAD /a HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"),
+              Not(HasSubstr("begin")));
+}
+
+TEST_F(LiveAnswers, EndWhenTheirPeerGoesAwayOrTheServerStops) {
+  start();
+  {
+    Peer gone(port());
+    gone.send(kGet);
+    gone.read_until("begin\n");
+  }
+  for (int i = 0; i < 200 && metric("isthmus_http_live_answers") != 0; ++i) {
+    told_.say("more\n");
+    std::this_thread::sleep_for(Milliseconds(10));
+  }
+  EXPECT_EQ(metric("isthmus_http_live_answers"), 0);
+  Peer listener(port());
+  listener.send(kGet);
+  listener.read_until("begin\n");
+  const auto begun = std::chrono::steady_clock::now();
+
+  server_->stop();
+
+  EXPECT_LT(std::chrono::steady_clock::now() - begun, Milliseconds(8'000));
+  EXPECT_EQ(told_.alive, 0);
 }
 
 // --- stopping ------------------------------------------------------------------------------------
