@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <unistd.h>
+#include <algorithm>
 #include <atomic>
 
 #include <csignal>
@@ -17,6 +18,7 @@
 #include "datastore/verify.h"
 #include "ledger/commitments.h"
 #include "ledger/ledger.h"
+#include "ledger/updates.h"
 
 namespace isthmus::app {
 namespace {
@@ -141,6 +143,24 @@ ordered_json study_json(const StudySummary& study) {
           {"image_sets", study.image_set_ids}};
 }
 
+// The story of an update by its id, and of all updates of a study by its UID.
+Result<void> add_update_history(Ledger& ledger, const std::string& uid_or_id,
+                                std::vector<HistoryEntry>& entries) {
+  MetadataUpdates* updates = ledger.metadata_updates();
+  if (updates == nullptr) return {};
+  std::vector<MetadataUpdateId> ids;
+  if (const auto id = MetadataUpdateId::parse(uid_or_id)) ids.push_back(*id);
+  if (Uid::parse(uid_or_id)) {
+    TRY_ASSIGN(const auto rows, updates->list({uid_or_id, {}, {}, {}}, kListed));
+    for (const MetadataUpdateRow& row : rows) ids.push_back(row.id);
+  }
+  for (const MetadataUpdateId& id : ids) {
+    TRY_ASSIGN(const auto story, updates->update_history(id, kListed));
+    entries.insert(entries.end(), story.begin(), story.end());
+  }
+  return {};
+}
+
 sigset_t stop_signals() {
   sigset_t signals;
   sigemptyset(&signals);
@@ -227,6 +247,10 @@ int show_history(const Invocation& invocation, const std::string& uid_or_id, boo
   const auto asked = (*ledger)->commitments().commitment_history(uid_or_id, 100'000);
   if (!asked.ok()) return failed(asked.error());
   entries->insert(entries->end(), asked->begin(), asked->end());
+  if (auto told = add_update_history(**ledger, uid_or_id, *entries); !told.ok()) {
+    return failed(told.error());
+  }
+  std::ranges::stable_sort(*entries, {}, &HistoryEntry::at);
   for (const HistoryEntry& entry : *entries) {
     if (json) {
       say(ordered_json{{"at", to_rfc3339(entry.at)},

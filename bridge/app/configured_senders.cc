@@ -33,7 +33,7 @@ class Reader {
     const std::string prefix = "senders." + name + ".";
     Sender sender;
     sender.name = name;
-    sender.calling_ae_titles = titles(prefix + "calling_ae_titles");
+    sender.calling_ae_titles = calling_names(prefix + "calling_ae_titles");
     sender.called_ae_titles = titles(prefix + "called_ae_titles");
     for (const std::string& text : settings_.list(prefix + "addresses")) {
       if (const auto range = AddressRange::parse(text)) {
@@ -124,6 +124,18 @@ class Reader {
     for (const std::string& title : list) {
       if (!is_ae_title(title)) {
         problem("{}: {} is no AE title (1 to 16 characters, no spaces around it).", setting, title);
+      }
+    }
+    return list;
+  }
+
+  // Of STOW-RS callers as well, whose names may be longer than an AE title.
+  std::vector<std::string> calling_names(const std::string& setting) {
+    std::vector<std::string> list = settings_.list(setting);
+    for (const std::string& name : list) {
+      if (!is_calling_name(name)) {
+        problem("{}: {} is no AE title or caller's name (1 to 64 characters, no spaces around it).",
+                setting, name);
       }
     }
     return list;

@@ -5,7 +5,7 @@
 namespace isthmus::app {
 
 api::MetadataServices add_metadata_steps(
-    Env& env, const Settings& settings, Runner& runner, Ledger& ledger,
+    Env& env, const Settings& settings, Runner& runner, Ledger& ledger, const PauseBoard& pauses,
     const std::vector<std::unique_ptr<ConfiguredDestination>>& destinations) {
   UpdaterOptions options;
   options.attempts = settings.integer("updates.attempts");
@@ -17,8 +17,9 @@ api::MetadataServices add_metadata_steps(
   for (const auto& destination : destinations) {
     const std::string& name = destination->destination->name;
     services.emplace(name, destination->metadata.get());
-    runner.add(
-        make_updater(env, *ledger.metadata_updates(), name, *destination->metadata, options));
+    runner.add(make_pausable(
+        make_updater(env, *ledger.metadata_updates(), name, *destination->metadata, options),
+        pauses, name));
   }
   return services;
 }

@@ -9,14 +9,15 @@
 #include "app/destinations.h"
 #include "app/settings.h"
 #include "ledger/ledger.h"
+#include "pipeline/pause.h"
 #include "pipeline/runner.h"
 
 namespace isthmus::app {
 
-// Adds one updater per destination; gives what the routes ask. Before runner.start(); all must
-// outlive runner and routes.
+// Adds one updater per destination, which rests while that is paused; gives what the routes ask.
+// Before runner.start(); all must outlive runner and routes.
 api::MetadataServices add_metadata_steps(
-    Env& env, const Settings& settings, Runner& runner, Ledger& ledger,
+    Env& env, const Settings& settings, Runner& runner, Ledger& ledger, const PauseBoard& pauses,
     const std::vector<std::unique_ptr<ConfiguredDestination>>& destinations);
 
 }  // namespace isthmus::app

@@ -105,7 +105,11 @@ Result<void> apply_report_to(const SenderOrder& order, Sender& sender) {
 }  // namespace
 
 bool is_ae_title(std::string_view text) {
-  return !text.empty() && text.size() <= 16 && text.front() != ' ' && text.back() != ' ' &&
+  return text.size() <= 16 && is_calling_name(text);
+}
+
+bool is_calling_name(std::string_view text) {
+  return !text.empty() && text.size() <= 64 && text.front() != ' ' && text.back() != ' ' &&
          std::all_of(text.begin(), text.end(),
                      [](char c) { return c >= ' ' && c <= '~' && c != '\\'; });
 }
@@ -218,8 +222,10 @@ Result<void> SenderDesk::fill_addresses(const SenderOrder& order, Sender& sender
 
 Result<Sender> SenderDesk::sender_of(const SenderOrder& order) {
   Sender sender;
-  if (!is_ae_title(order.who)) {
-    return bad_order("An AE title has 1 to 16 printable characters, and no spaces around them.");
+  if (!is_calling_name(order.who)) {
+    return bad_order(
+        "An AE title has 1 to 16 printable characters (a caller's name of STOW-RS up to 64), and "
+        "no spaces around them.");
   }
   sender.calling_ae_titles = {order.who};
   sender.name = order.name.empty() ? sender_name_of(order.who) : order.name;

@@ -74,6 +74,9 @@ class SenderDesk {
 
 // PS3.5 Table 6.2-1: 1 to 16 printable characters but backslash, without spaces around them.
 bool is_ae_title(std::string_view text);
+// What may stand where a sender's calling AE title does: an AE title, or the name of a caller of
+// STOW-RS (a token's, a JWT's subject), which has up to 64 such characters.
+bool is_calling_name(std::string_view text);
 // The name that a sender gets by its AE title: "CT_1" → "ct_1", "CT 1" → "ct-1".
 std::string sender_name_of(std::string_view ae_title);
 

@@ -2,12 +2,15 @@
 
 import base64
 import csv
+import http.server
 import io
 import json
 import pathlib
 import re
 import shutil
+import ssl
 import subprocess
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -213,18 +216,19 @@ def b64(raw):
 class Provider:
     """An identity provider: an RSA key, its JWK set, and tokens as asked for."""
 
-    def __init__(self, folder):
-        self.key = folder / "idp.key"
+    def __init__(self, folder, kid="k1"):
+        self.kid = kid
+        self.key = folder / f"idp-{kid}.key"
         openssl("genrsa", "-out", self.key, "2048")
         modulus = openssl("rsa", "-in", self.key, "-noout", "-modulus").stdout.strip().split("=")[1]
         self.keys = folder / "jwks.json"
         self.keys.write_text(json.dumps({"keys": [
-            {"kty": "RSA", "kid": "k1", "use": "sig", "n": b64(bytes.fromhex(modulus)), "e": "AQAB"}]}))
+            {"kty": "RSA", "kid": kid, "use": "sig", "n": b64(bytes.fromhex(modulus)), "e": "AQAB"}]}))
 
     def token(self, alg="RS256", **claims):
         claims = {"iss": "https://id.example", "aud": "isthmus", "sub": "u1", "scope": "read",
-                  "exp": int(time.time()) + 300} | claims
-        text = b64(json.dumps({"alg": alg, "kid": "k1"}).encode()) + "." + \
+                  "exp": int(time.time()) + 600} | claims
+        text = b64(json.dumps({"alg": alg, "kid": self.kid}).encode()) + "." + \
             b64(json.dumps({k: v for k, v in claims.items() if v is not None}).encode())
         if alg == "none":
             return text + "."
@@ -261,6 +265,71 @@ def jwts_are_held_to_their_rules(folder):
         assert call(daemon, "GET", "/v1/studies", once)[0] == 200
         assert call(daemon, "GET", "/v1/studies", once)[0] == 401, "replayed"
         assert call(daemon, "GET", "/v1/studies", provider.token())[0] == 401, "no jti"
+
+
+class KeyServer:
+    """Gives a JWK set over HTTPS, and counts how often it is asked."""
+
+    def __init__(self, folder, pair):
+        self.asked, self.keys = 0, folder / "jwks.json"
+        server = self
+
+        class Answer(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                server.asked += 1
+                body = server.keys.read_bytes()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_):
+                pass
+
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pair.certificate, pair.key)
+        self.server.socket = context.wrap_socket(self.server.socket, server_side=True)
+        self.url = f"https://localhost:{self.server.server_address[1]}/keys"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def keys_of_a_provider_are_fetched_rotated_and_outlive_it(folder):
+    authority = Authority(folder / "pki")
+    server = KeyServer(folder, authority.issue("idp"))
+    # The last one made is what the server gives; tokens beforehand, for what counts is time.
+    unknown, new = Provider(folder, "k3").token(), Provider(folder, "k2").token()
+    rotated = server.keys.read_text()
+    old = Provider(folder, "k1").token()
+    settings = {"api__authentication": "required", "api__failures_per_minute": 0,
+                "api__oidc__issuer": "https://id.example", "api__oidc__audience": "isthmus",
+                "api__oidc__keys": server.url, "api__oidc__ca": authority.certificate}
+    with Daemon(folder, **settings) as daemon:
+        def status(token):
+            return call(daemon, "GET", "/v1/studies", token)[0]
+
+        assert status(old) == 200 and server.asked == 1, server.asked
+        assert status(old) == 200 and server.asked == 1, "the keys are kept"
+        server.keys.write_text(rotated)
+        refused = [status(new) for _ in range(5)]
+        assert refused == [401] * 5 and server.asked == 1, "an unknown key is looked for too often"
+        deadline = time.monotonic() + 60
+        while status(new) != 200:
+            assert time.monotonic() < deadline, "the new key never came"
+            time.sleep(0.5)
+        assert server.asked == 2, server.asked
+        assert status(old) == 401, "a key that was taken back"
+        server.stop()
+        assert status(new) == 200, "the provider is down, its keys are known"
+        assert status(unknown) == 401
+    with Daemon(folder, **settings) as daemon:
+        answer = call(daemon, "GET", "/v1/studies", new)
+        assert answer[0] in (401, 503), answer
+        assert call(daemon, "GET", "/healthz")[0] == 200
 
 
 def other_hosts_are_not_let_in_by_mistake(folder):
@@ -406,6 +475,71 @@ def a_paused_destination_begins_nothing(folder):
         ask(daemon, "/v1/destinations/{name}/pause", method="POST", name="nowhere", expected=404)
 
 
+def what_asks_for_a_person_can_be_discarded(folder):
+    first, other = folder / "first", folder / "other"
+    make_study(first, series=1, instances=2)
+    with Daemon(folder, destinations__main__on_conflict="quarantine") as daemon:
+        dcmsend(daemon.dimse_port, first)
+        daemon.wait_settled()
+        shutil.copytree(first, other)  # the same instances with another last byte
+        for path in other.rglob("*"):
+            if path.is_file():
+                path.write_bytes(path.read_bytes()[:-1] + b"\x77")
+        dcmsend(daemon.dimse_port, other)
+        deadline = time.monotonic() + 30
+        while len(asks := ask(daemon, "/v1/quarantine")["items"]) < 2:
+            assert time.monotonic() < deadline, asks
+            time.sleep(0.05)
+        held = [ask_["id"] for ask_ in asks]
+        path = "/v1/deliveries/{id}/discard".replace("{id}", held[0])
+        assert call(daemon, "POST", path, body="{}")[0] == 400
+        assert call(daemon, "POST", path, body=json.dumps({"reason": "two\nlines"}))[0] == 400
+        status, headers, text = call(daemon, "POST", path, body=json.dumps({"reason": "a double"}))
+        described("POST", "/v1/deliveries/{id}/discard", status, headers, text)
+        assert json.loads(text) == {"moved": 1}, text
+        said = daemon.command("discard", held[1], "--reason", "a double too").stdout
+        assert "1 discarded" in said, said
+        assert daemon.command("discard", held[1], "--reason", "again", check=False).returncode == 1
+        assert ask(daemon, "/v1/quarantine")["items"] == []
+        gone = ask(daemon, "/v1/instances", "?state=discarded")["items"]
+        reasons = sorted(one["deliveries"][0]["reason"]["message"] for one in gone)
+        assert reasons[0] == "a double (ordered by local)" and len(reasons) == 2, reasons
+        assert reasons[1].startswith("a double too (ordered "), reasons
+        assert "discard_ordered" in daemon.command("history", held[0]).stdout
+        lines = ask(daemon, "/v1/studies/{study}/receipt", study=gone[0]["study_instance_uid"])["lines"]
+        assert {line["reason_code"] for line in lines if line["state"] == "discarded"} == {"discarded"}
+        dcmsend(daemon.dimse_port, other)
+        deadline = time.monotonic() + 30
+        while len(asks := ask(daemon, "/v1/quarantine")["items"]) < 2:
+            assert time.monotonic() < deadline, asks
+            time.sleep(0.05)
+        assert {one["reason"]["code"] for one in asks} == {"discarded_before"}, asks
+
+
+def events_are_told_while_they_happen(folder):
+    make_study(folder / "study", series=1, instances=2)
+    with Daemon(folder) as daemon:
+        request = urllib.request.Request(f"http://127.0.0.1:{daemon.http_port}/v1/events",
+                                         headers={"Accept": "text/event-stream"})
+        with urllib.request.urlopen(request, timeout=30) as stream:
+            assert stream.headers["Transfer-Encoding"] == "chunked", stream.headers
+            dcmsend(daemon.dimse_port, folder / "study")
+            seen = []
+            while "outcome_imported" not in "".join(seen):
+                seen.append(stream.readline().decode())
+        first = next(line for line in seen if line.startswith("event:"))
+        assert first.strip() == "event: begin", first
+        assert "".join(seen).count("event: instance") == 2, seen
+        daemon.wait_settled()
+        last = [line for line in seen if line.startswith("id:")][-1].split()[1]
+        request = urllib.request.Request(f"http://127.0.0.1:{daemon.http_port}/v1/events", headers={
+            "Accept": "text/event-stream", "Last-Event-ID": last})
+        with urllib.request.urlopen(request, timeout=30) as stream:
+            assert stream.readline().decode().startswith("retry:")
+            assert stream.readline() == b"\n"
+            assert int(stream.readline().decode().split()[1]) == int(last) + 1
+
+
 def commitment_request(*pairs):
     return json.dumps({"00081199": {"vr": "SQ", "Value": [
         {"00081150": {"vr": "UI", "Value": [sop_class]}, "00081155": {"vr": "UI", "Value": [uid]}}
@@ -468,8 +602,11 @@ def commitment_is_asked_by_dicomweb(folder):
 if __name__ == "__main__":
     for test in [the_description_has_the_routes_that_there_are, nobody_is_answered_without_permission,
                  tokens_end_when_they_are_revoked, jwts_are_held_to_their_rules,
+                 keys_of_a_provider_are_fetched_rotated_and_outlive_it,
                  other_hosts_are_not_let_in_by_mistake, callers_of_other_hosts_talk_tls,
-                 a_study_is_followed_by_the_api, a_paused_destination_begins_nothing,
+                 a_study_is_followed_by_the_api, what_asks_for_a_person_can_be_discarded,
+                 events_are_told_while_they_happen,
+                 a_paused_destination_begins_nothing,
                  commitment_is_asked_by_dicomweb]:
         print(test.__name__.replace("_", " "), flush=True)
         in_temp_folder(test)

@@ -161,6 +161,9 @@ def conflict_and_stale_version(folder):
             assert "conflict" in daemon.command("updates").stdout
             shown = daemon.command("updates", "show", touched["id"]).stdout
             assert "values_differ" in shown and "SYNTHETIC" not in shown, shown
+            for name_of_it in (second, touched["id"]):
+                story = daemon.command("history", name_of_it).stdout
+                assert "values_differ" in story and "SYNTHETIC" not in story, story
             order(daemon, "POST", f"/v1/metadata-updates/{touched['id']}/retry")
             refused = daemon.command("updates", "retry", touched["id"], check=False)
             assert refused.returncode != 0, "it is on its way already"

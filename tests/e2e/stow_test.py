@@ -248,6 +248,37 @@ def a_stranger_is_refused_and_remembered(folder):
         assert status == 200, (status, text)
 
 
+def a_caller_with_a_long_name_is_admitted(folder):
+    path, = make_study(folder / "study", series=1, instances=1)
+    with Daemon(folder, dimse__admission="discover", api__authentication="required") as daemon:
+        daemon.settings["http.port"] = str(daemon.http_port)
+        caller = "reading-room.workstation-7@example"
+        token = daemon.command("token", "add", caller, "--scope", "store").stdout.strip()
+        words = ("-H", f"Authorization: Bearer {token}", "-H", "Content-Type: application/dicom",
+                 "--data-binary", f"@{path}", url_of(daemon))
+        assert curl(*words)[0] == 403
+        daemon.command("senders", "admit", caller, "--from", "127.0.0.1", "--name", "reading_room")
+        status, text = curl(*words)
+        assert status == 200, (status, text)
+        daemon.wait_settled()
+        assert rows(daemon, "SELECT calling_ae_title FROM instance") == [(caller,)]
+
+
+def a_broken_multipart_body_ends_its_request_and_not_the_connection(folder):
+    path, = make_study(folder / "study", series=1, instances=1)
+    with Daemon(folder) as daemon:
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.http_port, timeout=60)
+        whole = related([path.read_bytes()])
+        status, answer = post(connection, whole[:whole.rfind(b"--") - 8])
+        assert status == 400, (status, answer)
+        socket = connection.sock
+        status, answer = post(connection, whole)
+        assert status == 200 and len(uids_of(answer)) == 1, (status, answer)
+        assert connection.sock is socket, "the connection was not kept"
+        connection.close()
+        daemon.wait_settled()
+
+
 def metadata_and_bulk_data(folder):
     """As DICOM JSON with bulk data; what was put together is imported, and dcmdump reads it."""
     uid = "2.25.88.1.1"
@@ -283,7 +314,8 @@ def metadata_and_bulk_data(folder):
 
 
 TESTS = (by_curl, metadata_and_bulk_data, by_dicomweb_client, by_orthanc, every_valid_file, kill_while_uploading,
-         a_stranger_is_refused_and_remembered)
+         a_stranger_is_refused_and_remembered, a_caller_with_a_long_name_is_admitted,
+         a_broken_multipart_body_ends_its_request_and_not_the_connection)
 for test in TESTS:
     if len(sys.argv) > 1 and test.__name__ not in sys.argv[1:]:
         continue

@@ -48,6 +48,7 @@ http::Response page_answer(const Result<Page<T>>& page, Convert convert) {
 
 void add_study_routes(GuardedRouter& router, const RestParts& parts);
 void add_transfer_routes(GuardedRouter& router, const RestParts& parts);
+void add_event_routes(GuardedRouter& router, const RestParts& parts);
 void add_order_routes(GuardedRouter& router, const RestParts& parts);
 void add_peer_routes(GuardedRouter& router, const RestParts& parts);
 

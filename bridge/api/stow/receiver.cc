@@ -1,7 +1,10 @@
+#include <mutex>
+
 #include "api/problem.h"
 #include "api/stow.h"
 #include "api/stow/exchange.h"
 #include "api/stow/scratch.h"
+#include "base/log_limit.h"
 
 namespace isthmus::api {
 namespace {
@@ -85,7 +88,7 @@ class Receiver : public StowReceiver {
 
   http::Response refuse(const Error& error) {
     const int status = status_for(error);
-    core_.env.log.warn("stow.refused", {{"status", status}, {"error", describe(error)}});
+    log_refusal(status, error);
     core_.env.metrics
         .counter("stow_requests_total", "Store requests answered, by status",
                  {{"status", std::to_string(status)}})
@@ -97,7 +100,22 @@ class Receiver : public StowReceiver {
     return response;
   }
 
+  // Whoever is refused again and again does not fill the disk with lines.
+  void log_refusal(int status, const Error& error) {
+    std::optional<std::uint64_t> omitted;
+    {
+      const std::lock_guard lock(log_mutex_);
+      omitted = log_limit_.admit(core_.env.clock.steady_now());
+    }
+    if (!omitted) return;
+    core_.env.log.warn(
+        "stow.refused",
+        {{"status", status}, {"error", describe(error)}, {"omitted_before", *omitted}});
+  }
+
   Core core_;
+  std::mutex log_mutex_;
+  LogLimit log_limit_;
 };
 
 }  // namespace

@@ -13,8 +13,8 @@
 #include <vector>
 
 #include "base/env.h"
+#include "base/log_limit.h"
 #include "base/thread.h"
-#include "dimse/acceptor/log_limit.h"
 #include "dimse/guard/associate.h"
 #include "dimse/guard/channel.h"
 #include "tls/certificates.h"

@@ -79,16 +79,18 @@ TEST(ConfiguredSenders, WhatIsLeftOutHasNoLimits) {
 
 TEST(ConfiguredSenders, EveryMistakeIsAProblemOfTheConfiguration) {
   const ParsedSettings parsed = parse(R"({
-    "senders": {"a": {"calling_ae_titles": ["SEVENTEEN_LETTERS"], "addresses": ["10.1.2.3/16"],
+    "senders": {"a": {"calling_ae_titles": ["ALPHA_BRAVO_CHARLIE_DELTA_ECHO_FOXTROT_GOLF_HOTEL_INDIA_JULIETT_KILO"],
+                      "called_ae_titles": ["SEVENTEEN_LETTERS"], "addresses": ["10.1.2.3/16"],
                       "sop_classes": ["pictures"], "destinations": ["nowhere"],
                       "report_to": "pacs"},
                 "everybody": {}},
     "routes": {"b": {"conditions": ["modality is CT"], "destinations": []}}})");
 
   EXPECT_THAT(parsed.problems,
-              ElementsAre(HasSubstr("SEVENTEEN_LETTERS"), HasSubstr("10.1.2.3/16"),
-                          HasSubstr("pictures"), HasSubstr("nowhere"), HasSubstr("report_to"),
-                          HasSubstr("senders.everybody"), HasSubstr("modality is CT"),
+              ElementsAre(HasSubstr("ALPHA_BRAVO"), HasSubstr("SEVENTEEN_LETTERS"),
+                          HasSubstr("10.1.2.3/16"), HasSubstr("pictures"), HasSubstr("nowhere"),
+                          HasSubstr("report_to"), HasSubstr("senders.everybody"),
+                          HasSubstr("modality is CT"),
                           AllOf(HasSubstr("routes.b"), HasSubstr("at least one"))));
 }
 

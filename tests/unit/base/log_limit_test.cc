@@ -1,8 +1,8 @@
-#include "dimse/acceptor/log_limit.h"
+#include "base/log_limit.h"
 
 #include <gtest/gtest.h>
 
-namespace isthmus::dimse {
+namespace isthmus {
 namespace {
 
 TEST(LogLimit, LetsSomeThroughAtOnceAndThenOneASecond) {
@@ -28,4 +28,4 @@ TEST(LogLimit, IsGenerousAgainAfterAQuietTime) {
 }
 
 }  // namespace
-}  // namespace isthmus::dimse
+}  // namespace isthmus

@@ -9,7 +9,7 @@
 
 #include "base/env.h"
 
-namespace isthmus::dimse {
+namespace isthmus {
 
 // One thread at a time.
 class LogLimit {
@@ -38,4 +38,4 @@ class LogLimit {
   std::uint64_t omitted_ = 0;
 };
 
-}  // namespace isthmus::dimse
+}  // namespace isthmus
