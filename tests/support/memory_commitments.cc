@@ -16,8 +16,9 @@ bool is_active(const Commitment& row) {
   return !is_final(row.state) && !asks_for_person(row.state);
 }
 
-// 2 imported, 1 staged, 0 nothing more than bytes on our disk.
+// 2 imported, 1 staged, 0 nothing more than bytes on our disk, -1 not even that before long.
 int rank(DeliveryState state) {
+  if (state == DeliveryState::discarded) return -1;
   return state == DeliveryState::imported ? 2 : state == DeliveryState::staged ? 1 : 0;
 }
 
@@ -175,7 +176,7 @@ Result<MemoryCommitments::Found> MemoryCommitments::look_up(const Row& row,
                                     : of_destination != levels.end() ? of_destination->second
                                                                      : CommitmentLevel::imported;
       if (rank(delivery.state) >= static_cast<int>(level)) continue;
-      if (asks_for_person(delivery.state)) {
+      if (asks_for_person(delivery.state) || is_final(delivery.state)) {
         if (found.standing != Standing::on_way) found.standing = Standing::failed;
         found.words = std::max(found.words, delivery.destination + ": " + delivery.reason_code +
                                                 ": " + delivery.reason);
