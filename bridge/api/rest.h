@@ -15,7 +15,7 @@
 //   GET  /v1/senders, /v1/destinations
 //   POST /v1/destinations/{name}/pause, /v1/destinations/{name}/resume        (operate)
 //   GET  /v1/routes                               every call there is, and the scope it needs
-//   GET  /v1/events                               server-sent events, as long as they are listened to
+//   GET  /v1/events                               server-sent events, while listened to
 //
 // Lists answer {"items": […], "next": "<cursor>"}; `next` is missing on the last page, ?cursor=
 // goes on there. A page may be empty and still have a next: a page costs a bounded walk.

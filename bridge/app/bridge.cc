@@ -299,7 +299,8 @@ class OpenBridge : public Bridge {
       runner_.add(make_reconciler(env_, *ledger_, destination, reconciler));
       all.push_back(&destination);
     }
-    metadata_services_ = add_metadata_steps(env_, settings_, runner_, *ledger_, pause_board_, destinations_);
+    metadata_services_ =
+        add_metadata_steps(env_, settings_, runner_, *ledger_, pause_board_, destinations_);
     runner_.add(make_sweeper(
         env_, *ledger_, *spool_, all,
         {settings_.duration("spool.retention_s"), settings_.duration("staging.object_retention_s"),

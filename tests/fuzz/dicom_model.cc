@@ -41,27 +41,31 @@ void run(ByteSpan input) {
   check_object(*object, 0);
 }
 
+std::string xml_seed(std::string_view attributes) {
+  return "\1<NativeDicomModel>" + std::string(attributes) + "</NativeDicomModel>";
+}
+
 std::vector<std::string> seeds() {
-  const std::string json("\0", 1), xml("\1", 1);
+  const std::string json("\0", 1);
   return {
-      json +
-          R"([{"00080018":{"vr":"UI","Value":["1.2.3"]},"00100010":{"vr":"PN",)"
-          R"("Value":[{"Alphabetic":"A^B","Ideographic":"C"}]},"00280010":{"vr":"US","Value":[64]}}])",
+      json + R"([{"00080018":{"vr":"UI","Value":["1.2.3"]},"00100010":{"vr":"PN","Value":)"
+             R"([{"Alphabetic":"A^B","Ideographic":"C"}]},"00280010":{"vr":"US","Value":[64]}}])",
       json + R"({"00081115":{"vr":"SQ","Value":[{"0020000E":{"vr":"UI","Value":["1.2"]}},{}]},)"
              R"("7FE00010":{"vr":"OW","BulkDataURI":"http://a/b"}})",
-      json +
-          R"([{"00420011":{"vr":"OB","InlineBinary":"AAEC"},"00180050":{"vr":"DS","Value":[1.5]}}])",
+      json + R"([{"00420011":{"vr":"OB","InlineBinary":"AAEC"},)"
+             R"("00180050":{"vr":"DS","Value":[1.5]}}])",
       json + R"([{"00091002":{"vr":"AT","Value":["00080018"]},"00080005":{"vr":"CS"}}])",
       json + std::string(40, '['),
-      xml +
-          R"(<NativeDicomModel><DicomAttribute tag="00080018" vr="UI"><Value number="1">1.2</Value>)"
-          R"(</DicomAttribute><DicomAttribute tag="00100010" vr="PN"><PersonName number="1"><Alphabetic>)"
-          R"(<FamilyName>A</FamilyName></Alphabetic></PersonName></DicomAttribute></NativeDicomModel>)",
-      xml +
-          R"(<NativeDicomModel><DicomAttribute tag="00081115" vr="SQ"><Item number="1"><DicomAttribute )"
-          R"(tag="0020000E" vr="UI"><Value number="1">1.2</Value></DicomAttribute></Item></DicomAttribute>)"
-          R"(<DicomAttribute tag="7FE00010" vr="OW"><BulkData uri="a"/></DicomAttribute></NativeDicomModel>)",
-      xml + R"(<!DOCTYPE a [<!ENTITY b "c">]><NativeDicomModel>&b;</NativeDicomModel>)",
+      xml_seed(R"(<DicomAttribute tag="00080018" vr="UI"><Value number="1">1.2</Value>)"
+               R"(</DicomAttribute><DicomAttribute tag="00100010" vr="PN">)"
+               R"(<PersonName number="1"><Alphabetic><FamilyName>A</FamilyName></Alphabetic>)"
+               R"(</PersonName></DicomAttribute>)"),
+      xml_seed(R"(<DicomAttribute tag="00081115" vr="SQ"><Item number="1">)"
+               R"(<DicomAttribute tag="0020000E" vr="UI"><Value number="1">1.2</Value>)"
+               R"(</DicomAttribute></Item></DicomAttribute>)"
+               R"(<DicomAttribute tag="7FE00010" vr="OW"><BulkData uri="a"/></DicomAttribute>)"),
+      "\1"
+      R"(<!DOCTYPE a [<!ENTITY b "c">]><NativeDicomModel>&b;</NativeDicomModel>)",
   };
 }
 

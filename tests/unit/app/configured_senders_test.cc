@@ -79,7 +79,7 @@ TEST(ConfiguredSenders, WhatIsLeftOutHasNoLimits) {
 
 TEST(ConfiguredSenders, EveryMistakeIsAProblemOfTheConfiguration) {
   const ParsedSettings parsed = parse(R"({
-    "senders": {"a": {"calling_ae_titles": ["ALPHA_BRAVO_CHARLIE_DELTA_ECHO_FOXTROT_GOLF_HOTEL_INDIA_JULIETT_KILO"],
+    "senders": {"a": {"calling_ae_titles": [" SPACES_AROUND_IT "],
                       "called_ae_titles": ["SEVENTEEN_LETTERS"], "addresses": ["10.1.2.3/16"],
                       "sop_classes": ["pictures"], "destinations": ["nowhere"],
                       "report_to": "pacs"},
@@ -87,7 +87,7 @@ TEST(ConfiguredSenders, EveryMistakeIsAProblemOfTheConfiguration) {
     "routes": {"b": {"conditions": ["modality is CT"], "destinations": []}}})");
 
   EXPECT_THAT(parsed.problems,
-              ElementsAre(HasSubstr("ALPHA_BRAVO"), HasSubstr("SEVENTEEN_LETTERS"),
+              ElementsAre(HasSubstr("SPACES_AROUND_IT"), HasSubstr("SEVENTEEN_LETTERS"),
                           HasSubstr("10.1.2.3/16"), HasSubstr("pictures"), HasSubstr("nowhere"),
                           HasSubstr("report_to"), HasSubstr("senders.everybody"),
                           HasSubstr("modality is CT"),

@@ -177,6 +177,14 @@ TEST_F(Desk, WhatTheConfigurationHasIsChangedThere) {
   EXPECT_THAT(desk_.carry_out(wish), IsOk());
 }
 
+TEST_F(Desk, ACallerOfStowMayHaveALongerNameThanAnAeTitle) {
+  SenderOrder wish = admit("reading-room.workstation-7@example");
+  wish.from = {"any"};
+  wish.name = "reading-room";
+
+  EXPECT_THAT(desk_.carry_out(wish), IsOk());
+}
+
 TEST_F(Desk, RefusesOrdersThatMakeNoSense) {
   const auto refuses = [&](auto change) {
     SenderOrder wish = admit("MR_1");
@@ -185,11 +193,12 @@ TEST_F(Desk, RefusesOrdersThatMakeNoSense) {
     EXPECT_THAT(desk_.carry_out(wish), FailsWith("sender.bad_order"));
   };
 
-  refuses([](SenderOrder& o) { o.who = "SEVENTEEN_LETTERS"; });
+  refuses([](SenderOrder& o) { o.who = std::string(65, 'A'); });
   refuses([](SenderOrder& o) { o.who = "A\\B"; });
   refuses([](SenderOrder& o) { o.name = "No Good"; });
   refuses([](SenderOrder& o) { o.from = {"10.0.0.1/8"}; });
   refuses([](SenderOrder& o) { o.called = {" X"}; });
+  refuses([](SenderOrder& o) { o.called = {"SEVENTEEN_LETTERS"}; });
   refuses([](SenderOrder& o) { o.sop_classes = {"pictures"}; });
   refuses([](SenderOrder& o) { o.destinations = {"nowhere"}; });
   refuses([](SenderOrder& o) { o.report_to = "mr"; });
