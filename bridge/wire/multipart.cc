@@ -175,6 +175,7 @@ Result<bool> MultipartReader::step() {
     case State::epilogue:
       skipped_ = buffer_.size();
       buffer_.clear();
+      if (skipped_ > limits_.preamble_bytes) return too_large("too much behind its last part");
       return false;
   }
   ASSERT(false);

@@ -123,8 +123,9 @@ TEST(Multipart, HasLimits) {
               FailsWith("multipart.too_large"));
   EXPECT_THAT(limited("--XX\r\nA: " + std::string(30, 'a')), FailsWith("multipart.too_large"));
   EXPECT_THAT(limited(std::string(40, 'p')), FailsWith("multipart.too_large"));
-  EXPECT_THAT(limited("--XX\r\n\r\na\r\n--XX--" + std::string(40, 'e')),
-              FailsWith("multipart.too_large"));
+  const std::string long_epilogue = "--XX\r\n\r\na\r\n--XX--" + std::string(40, 'e');
+  EXPECT_THAT(limited(long_epilogue), FailsWith("multipart.too_large"));
+  EXPECT_THAT(read(long_epilogue, 0, "XX", limits), FailsWith("multipart.too_large"));
   EXPECT_THAT(limited("--XX\r\n\r\n\r\n--XX\r\n\r\n\r\n--XX\r\n\r\n\r\n--XX--"),
               FailsWith("multipart.too_large"));
 }
