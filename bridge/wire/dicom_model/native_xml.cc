@@ -65,6 +65,9 @@ Result<DicomAttribute> attribute_of(const XmlElement& element) {
                     static_cast<int>(attribute.inline_bytes.has_value()) +
                     static_cast<int>(!attribute.bulk_uri.empty());
   if (forms > 1) return malformed("an attribute has several values in different forms");
+  const bool is_sequence = attribute.vr == "SQ";
+  if (!attribute.items.empty() && !is_sequence) return malformed("items are not of a sequence");
+  if (!attribute.values.empty() && is_sequence) return malformed("a sequence has no items");
   return attribute;
 }
 

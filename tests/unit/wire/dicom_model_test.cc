@@ -112,6 +112,10 @@ TEST(DicomModel, RefusesWhatIsNone) {
         R"(<!DOCTYPE a><NativeDicomModel/>)",
         R"(<NativeDicomModel><DicomAttribute tag="00080018" vr="ui"/></NativeDicomModel>)",
         R"(<NativeDicomModel><DicomAttribute tag="00091001" vr="OB"><BulkData/>
+</DicomAttribute></NativeDicomModel>)",
+        R"(<NativeDicomModel><DicomAttribute tag="00091001" vr="OB"><Item number="1"/>
+</DicomAttribute></NativeDicomModel>)",
+        R"(<NativeDicomModel><DicomAttribute tag="00081115" vr="SQ"><Value number="1">1</Value>
 </DicomAttribute></NativeDicomModel>)"}) {
     EXPECT_THAT(parse_native_dicom(xml), FailsWith(kMalformed)) << xml;
   }
