@@ -14,6 +14,8 @@
 //   POST /v1/deliveries/{id}/retry, /v1/batches/{id}/retry    (operate)
 //   GET  /v1/senders, /v1/destinations
 //   POST /v1/destinations/{name}/pause, /v1/destinations/{name}/resume        (operate)
+//   GET  /v1/drain                                what is on its way still, and whether all is done
+//   POST /v1/drain                                {"draining": true}; false ends it (operate)
 //   GET  /v1/routes                               every call there is, and the scope it needs
 //   GET  /v1/events                               server-sent events, while listened to
 //
@@ -21,6 +23,7 @@
 // goes on there. A page may be empty and still have a next: a page costs a bounded walk.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -29,6 +32,7 @@
 #include "ledger/overview.h"
 #include "pipeline/pause.h"
 #include "senders/desk.h"
+#include "spool/admission.h"
 
 namespace isthmus::api {
 
@@ -48,6 +52,9 @@ struct RestParts {
   PauseBoard& pause_board;
   std::vector<Sender> configured_senders;
   std::vector<DestinationFace> destinations;
+  Admission& admission;
+  // Waits until the ledger has rows of all that senders were told is stored.
+  std::function<Result<void>()> catch_up;
 };
 
 void add_rest_routes(GuardedRouter& router, const RestParts& parts);

@@ -16,6 +16,7 @@
 
 #include "api/guarded_router.h"
 #include "senders/senders.h"
+#include "senders/shares.h"
 #include "spool/admission.h"
 #include "spool/spool.h"
 
@@ -27,6 +28,7 @@ struct StowOptions {
   std::uint64_t max_metadata_bytes = 4 * MiB;  // of one part in JSON or XML; beyond: 413
   std::size_t max_parts = 10'000;              // beyond: 413
   std::size_t requests = 64;                   // worked on at once; beyond: 503 with Retry-After
+  SenderCounts* counts = nullptr;              // what senders hold by other ways in, too
   Milliseconds request_timeout{14'400'000};    // for a whole body; beyond: 408
   // In front of "/studies/…" in the answers' RetrieveURLs; empty: they stay empty (Type 2), for
   // the gateway itself does not serve instances.

@@ -325,14 +325,16 @@ class OpenBridge : public Bridge {
     api::add_sender_routes(*gateway_, *desk_);
     api::add_metadata_routes(*gateway_, *ledger_->metadata_updates(), metadata_services_);
     if (settings_.flag("stow.enabled")) {
-      stow_ =
-          api::make_stow_receiver(env_, *spool_, *admission_, senders_, stow_options(settings_));
+      api::StowOptions stow = stow_options(settings_);
+      stow.counts = &sender_counts_;
+      stow_ = api::make_stow_receiver(env_, *spool_, *admission_, senders_, stow);
       TRY(stow_->recover());
       stow_->add_routes(*gateway_);
     }
     api::add_rest_routes(
         *gateway_, {env_, *ledger_, *overview_, *desk_, pause_board_,
-                    configured_senders(settings_).policy.senders, destination_faces(settings_)});
+                    configured_senders(settings_).policy.senders, destination_faces(settings_),
+                    *admission_, [this] { return spool_->catch_up(); }});
     if (settings_.flag("commitment.enabled")) {
       api::add_commitment_routes(*gateway_, env_, ledger_->commitments(),
                                  web_commitment_options(settings_));
@@ -348,6 +350,7 @@ class OpenBridge : public Bridge {
         env_.log.warn("senders.open", {{"setting", "dimse.admission"}});
       }
       DimseOptions options = dimse_options(settings_);
+      options.counts = &sender_counts_;
       if (settings_.flag("commitment.enabled")) {
         commitment_ = std::make_unique<CommitmentMeans>(ledger_->commitments(), *requesters_,
                                                         report_desk_, commitment_limits(settings_));
@@ -439,6 +442,7 @@ class OpenBridge : public Bridge {
   std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<Overview> overview_;  // closed before the ledger
   Senders senders_;
+  SenderCounts sender_counts_;
   const std::unique_ptr<Requesters> requesters_ = make_requesters(senders_);
   std::unique_ptr<SenderJournal> journal_;
   std::unique_ptr<SenderDesk> desk_;

@@ -48,19 +48,22 @@ std::string age_text(Milliseconds age) {
   return fmt::format("{} d", seconds / 86400);
 }
 
-Result<std::string> call_daemon(Env& env, const Settings& settings, const std::string& path,
-                                const std::string& body) {
+namespace {
+
+Result<std::string> exchange_with_daemon(Env& env, const Settings& settings,
+                                         const std::string& method, const std::string& path,
+                                         const std::string& body) {
   TRY_ASSIGN(const std::string token, read_control_token(env, settings));
   const auto client = http::make_client(env, {});
   http::Request request;
-  request.method = "POST";
+  request.method = method;
   const auto url = control_url(env, settings);
   if (!url) {
     return permanent_error("control.refused", "Nobody knows the daemon's port: set http.port.");
   }
   request.url = *url + path;
   request.headers = {{"Authorization", "Bearer " + token}, {"Content-Type", "application/json"}};
-  request.body = source_of(body);
+  if (method != "GET") request.body = source_of(body);
   request.timeout = Milliseconds(30'000);
   TRY_ASSIGN(const http::Response response, client->send(std::move(request)));
   std::string text;
@@ -76,6 +79,17 @@ Result<std::string> call_daemon(Env& env, const Settings& settings, const std::s
                          fmt::format("The daemon answered {} to the order; is http.port the one "
                                      "it listens on?",
                                      response.status));
+}
+
+}  // namespace
+
+Result<std::string> call_daemon(Env& env, const Settings& settings, const std::string& path,
+                                const std::string& body) {
+  return exchange_with_daemon(env, settings, "POST", path, body);
+}
+
+Result<std::string> read_from_daemon(Env& env, const Settings& settings, const std::string& path) {
+  return exchange_with_daemon(env, settings, "GET", path, "");
 }
 
 Result<std::int64_t> ask_daemon(Env& env, const Settings& settings, const std::string& path,

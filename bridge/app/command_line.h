@@ -29,6 +29,8 @@ std::string age_text(Milliseconds age);
 // that the daemon's problem document names, "control.refused", and those of the client.
 Result<std::string> call_daemon(Env& env, const Settings& settings, const std::string& path,
                                 const std::string& body);
+// The same with GET; for what is only asked.
+Result<std::string> read_from_daemon(Env& env, const Settings& settings, const std::string& path);
 // Gives an order to the daemon, which holds the ledger: POST `path` with {"<key>": "<value>"}.
 // Gives how many rows it moved. "control.refused", and errors of the client.
 Result<std::int64_t> ask_daemon(Env& env, const Settings& settings, const std::string& path,

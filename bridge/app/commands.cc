@@ -27,6 +27,7 @@ using nlohmann::ordered_json;
 
 constexpr int kFatalExit = 70;
 constexpr std::size_t kListed = 1000;
+constexpr Milliseconds kDrainLook{500};
 
 // Set once by report_fatal; the serving thread looks at it when the signal arrives.
 std::atomic<bool> fatal_seen{false};
@@ -159,6 +160,18 @@ Result<void> add_update_history(Ledger& ledger, const std::string& uid_or_id,
     entries.insert(entries.end(), story.begin(), story.end());
   }
   return {};
+}
+
+void print_drain(const ordered_json& status) {
+  if (status.value("done", false)) return say("all is done: the daemon can be stopped");
+  say(fmt::format("no new instances are taken; {} bytes are being received",
+                  status.value("receiving_bytes", std::int64_t{0})));
+  for (const auto& one : status["on_way"]) {
+    say(fmt::format("  {:<16}{:<14}{:<13}{:>9}{}", one.value("subject", ""),
+                    one.value("destination", ""), one.value("state", ""),
+                    one.value("count", std::int64_t{0}),
+                    one.value("paused", false) ? "  (its destination is paused)" : ""));
+  }
 }
 
 sigset_t stop_signals() {
@@ -331,6 +344,31 @@ int order_discard(const Invocation& invocation, const std::string& what,
   if (!moved.ok()) return failed(moved.error());
   say(fmt::format("{} discarded", *moved));
   return *moved > 0 ? kWell : kWrong;
+}
+
+int drain(const Invocation& invocation, const DrainOptions& options) {
+  const auto settings = settings_or_complain(invocation);
+  if (!settings) return kCannot;
+  auto answer = call_daemon(invocation.env, *settings, "/v1/drain",
+                            ordered_json{{"draining", !options.end}}.dump());
+  while (answer.ok()) {
+    const ordered_json status = ordered_json::parse(*answer);
+    if (options.end) {
+      say("instances are taken again");
+      return kWell;
+    }
+    const bool done = status.value("done", false);
+    if (done || !options.wait) {
+      print_drain(status);
+      return done ? kWell : kWrong;
+    }
+    invocation.env.clock.sleep_for(kDrainLook);
+    answer = read_from_daemon(invocation.env, *settings, "/v1/drain");
+    if (answer.ok() && !ordered_json::parse(*answer).value("draining", false)) {
+      return failed(permanent_error("drain.ended", "Somebody ended the drain."));
+    }
+  }
+  return failed(answer.error());
 }
 
 int reload(const Invocation& invocation) {

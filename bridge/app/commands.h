@@ -32,6 +32,12 @@ int order_retry(const Invocation& invocation, const std::string& what);
 int order_discard(const Invocation& invocation, const std::string& what, const std::string& reason);
 int show_commitments(const Invocation& invocation, bool json);
 int resend_commitment(const Invocation& invocation, const std::string& transaction_uid);
+struct DrainOptions {
+  bool wait = false;  // until all is done
+  bool end = false;   // take instances again
+};
+// No new instances; says what is on its way still. 1 when that is not all done.
+int drain(const Invocation& invocation, const DrainOptions& options);
 // Has the daemon read its certificates anew.
 int reload(const Invocation& invocation);
 int check_config(const Invocation& invocation);

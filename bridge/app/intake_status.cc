@@ -21,6 +21,7 @@ const char* explanation(const std::string& admission) {
   if (admission == "tight") return ": space runs short";
   if (admission == "refusing") return ": new associations are rejected for now, open ones go on";
   if (admission == "full") return ": senders hear 0xA700";
+  if (admission == "draining") return ": senders hear 0xA700 until isthmus drain --end";
   return "";
 }
 

@@ -33,6 +33,7 @@ struct CommandLine {
   std::string path;
   bool json = false;
   bool content = false;
+  DrainOptions drain;
   SenderOrder order;
   RouteTrial trial;
   TokenWishes token;
@@ -148,6 +149,9 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   discard->add_option("what", line.what, "A UID or one of our ids")->required();
   discard->add_option("--reason", line.reason, "One line, without patient data; it is kept")
       ->required();
+  auto* drain = app.add_subcommand("drain", "Take no new instances, finish what is under way");
+  drain->add_flag("--wait", line.drain.wait, "Until all is done");
+  drain->add_flag("--end", line.drain.end, "Take instances again");
   auto* commitments = app.add_subcommand(
       "commitments", "Storage commitment requests: states, ages, what keeps them");
   commitments->add_flag("--json", line.json, "As JSON lines");
@@ -206,6 +210,7 @@ int run(const std::string& command, const Invocation& invocation, const CommandL
   if (command == "studies") return show_studies(invocation, line.json);
   if (command == "retry") return order_retry(invocation, line.what);
   if (command == "discard") return order_discard(invocation, line.what, line.reason);
+  if (command == "drain") return drain(invocation, line.drain);
   if (command == "commitments") {
     return line.transaction.empty() ? show_commitments(invocation, line.json)
                                     : resend_commitment(invocation, line.transaction);

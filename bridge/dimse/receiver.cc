@@ -40,7 +40,7 @@ class Receiver : public DimseReceiver {
         spool_(spool),
         admission_(admission),
         senders_(senders),
-        shares_(env, senders, options.max_associations),
+        shares_(env, senders, options.max_associations, options.counts),
         listens_plain_(options.plain),
         listens_tls_(options.tls != nullptr),
         network_(std::move(network)),
@@ -89,6 +89,7 @@ class Receiver : public DimseReceiver {
   std::optional<Refusal> refuse_load(const Sender& sender, const SenderRequest& asked,
                                      SenderShares::Place& place) {
     if (admission_.state() == AdmissionState::stopping) return reject_with(2, 3, 1, "stopping");
+    if (admission_.is_draining()) return reject_with(2, 3, 1, "draining");
     if (!admission_.takes_associations()) return reject_with(2, 3, 1, "no_space");
     auto answer = shares_.open(sender, asked);
     place = std::move(answer.place);

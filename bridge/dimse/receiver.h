@@ -9,6 +9,7 @@
 
 #include "base/env.h"
 #include "senders/senders.h"
+#include "senders/shares.h"
 #include "spool/admission.h"
 #include "spool/spool.h"
 #include "tls/certificates.h"
@@ -36,6 +37,8 @@ struct DimseOptions {
   bool accept_unknown_sop_classes =
       true;  // abstract syntaxes that are not a known non-storage service
   std::vector<std::string> extra_sop_classes;
+  // What senders hold by other ways in, too; outlives the receiver.
+  SenderCounts* counts = nullptr;
   // Storage commitment (dimse/commitment.h); null: its class is not accepted. Outlives the
   // receiver.
   CommitmentMeans* commitment = nullptr;

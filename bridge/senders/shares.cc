@@ -46,8 +46,24 @@ ShareRefusal judge_share(const ShareState& state) {
                                                           : ShareRefusal::none;
 }
 
-SenderShares::SenderShares(Env& env, const Senders& senders, std::size_t total)
-    : env_(env), senders_(senders), total_(total) {}
+bool SenderCounts::take(const std::string& key, std::size_t limit) {
+  const std::lock_guard lock(mutex_);
+  std::size_t& held = held_[key];
+  if (held >= limit) return false;
+  ++held;
+  return true;
+}
+
+void SenderCounts::give_back(const std::string& key) {
+  const std::lock_guard lock(mutex_);
+  const auto found = held_.find(key);
+  ASSERT(found != held_.end() && found->second > 0);
+  if (--found->second == 0) held_.erase(found);
+}
+
+SenderShares::SenderShares(Env& env, const Senders& senders, std::size_t total,
+                           SenderCounts* counts)
+    : env_(env), senders_(senders), total_(total), counts_(counts) {}
 
 SenderShares::Account& SenderShares::account_of(const std::string& key, const Sender& sender) {
   Account& account = accounts_[key];
@@ -77,20 +93,28 @@ SenderShares::Answer SenderShares::open(const Sender& sender, const SenderReques
   const bool others_active = open_ > account.open;
   const ShareRefusal refusal = judge_share(
       {total_, open_, account.open, sender.limits.associations, others_known || others_active});
-  if (refusal != ShareRefusal::none) {
-    env_.metrics
-        .counter("senders_limited_total", "Associations refused by a limit",
-                 {{"sender", account.label}, {"limit", std::string(to_string(refusal))}})
-        .add();
-    if (account.open == 0 && sender.name.empty()) accounts_.erase(key);
-    return {refusal, {}};
+  const bool is_stranger = sender.name.empty();
+  if (refusal != ShareRefusal::none) return refuse(key, account, is_stranger, refusal);
+  const SenderLimits& limits = sender.limits;
+  const bool is_counted = counts_ != nullptr && limits.associations > 0;
+  if (is_counted && !counts_->take(key, limits.associations)) {
+    return refuse(key, account, is_stranger, ShareRefusal::sender_associations);
   }
   ++open_;
   ++account.open;
   account.associations->add(1);
-  const SenderLimits& limits = sender.limits;
-  return {refusal,
-          Place(*this, key, limits.bytes_per_second > 0 || limits.instances_per_second > 0)};
+  const bool is_paced = limits.bytes_per_second > 0 || limits.instances_per_second > 0;
+  return {refusal, Place(*this, key, is_paced, is_counted)};
+}
+
+SenderShares::Answer SenderShares::refuse(const std::string& key, Account& account,
+                                          bool is_stranger, ShareRefusal refusal) {
+  env_.metrics
+      .counter("senders_limited_total", "Associations refused by a limit",
+               {{"sender", account.label}, {"limit", std::string(to_string(refusal))}})
+      .add();
+  if (account.open == 0 && is_stranger) accounts_.erase(key);
+  return {refusal, {}};
 }
 
 std::size_t SenderShares::total_open() const {
@@ -98,7 +122,8 @@ std::size_t SenderShares::total_open() const {
   return open_;
 }
 
-void SenderShares::close(const std::string& key) {
+void SenderShares::close(const std::string& key, bool is_counted) {
+  if (is_counted) counts_->give_back(key);
   const std::lock_guard lock(mutex_);
   const auto found = accounts_.find(key);
   ASSERT(found != accounts_.end() && found->second.open > 0 && open_ > 0);
@@ -122,11 +147,12 @@ SenderShares::Place& SenderShares::Place::operator=(Place&& other) noexcept {
   std::swap(shares_, other.shares_);
   std::swap(key_, other.key_);
   std::swap(is_paced_, other.is_paced_);
+  std::swap(is_counted_, other.is_counted_);
   return *this;
 }
 
 SenderShares::Place::~Place() {
-  if (shares_ != nullptr) shares_->close(key_);
+  if (shares_ != nullptr) shares_->close(key_, is_counted_);
 }
 
 Milliseconds SenderShares::Place::pace_bytes(std::uint64_t bytes) {

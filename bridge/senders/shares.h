@@ -52,12 +52,26 @@ struct ShareState {
 // is kept when there is nobody to keep it for.
 ShareRefusal judge_share(const ShareState& state);
 
+// What each sender holds in all, by whichever way in: its own limit is for all of them together.
+// Any thread.
+class SenderCounts {
+ public:
+  // False when it holds `limit` already.
+  bool take(const std::string& key, std::size_t limit);
+  void give_back(const std::string& key);
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::size_t> held_;
+};
+
 // Who holds what. Any thread. Counts senders_limited_total and senders_paced_seconds_total, and
 // shows senders_associations: by the sender's name, "other" for those without one.
 class SenderShares {
  public:
-  // `total` associations at once. References must outlive it, and it its places.
-  SenderShares(Env& env, const Senders& senders, std::size_t total);
+  // `total` associations at once. `counts`, when given, is shared by those whose senders' own
+  // limits are to be one. References must outlive it, and it its places.
+  SenderShares(Env& env, const Senders& senders, std::size_t total, SenderCounts* counts = nullptr);
 
   // One association's place, given back when it is destroyed.
   class Place {
@@ -66,7 +80,8 @@ class SenderShares {
     Place(Place&& other) noexcept
         : shares_(std::exchange(other.shares_, nullptr)),
           key_(std::move(other.key_)),
-          is_paced_(other.is_paced_) {}
+          is_paced_(other.is_paced_),
+          is_counted_(other.is_counted_) {}
     Place& operator=(Place&& other) noexcept;
     ~Place();
 
@@ -76,12 +91,13 @@ class SenderShares {
 
    private:
     friend class SenderShares;
-    Place(SenderShares& shares, std::string key, bool is_paced)
-        : shares_(&shares), key_(std::move(key)), is_paced_(is_paced) {}
+    Place(SenderShares& shares, std::string key, bool is_paced, bool is_counted)
+        : shares_(&shares), key_(std::move(key)), is_paced_(is_paced), is_counted_(is_counted) {}
 
     SenderShares* shares_ = nullptr;
     std::string key_;
-    bool is_paced_ = false;  // else nothing is to be asked on the way of every byte
+    bool is_paced_ = false;    // else nothing is to be asked on the way of every byte
+    bool is_counted_ = false;  // in SenderCounts, too
   };
 
   struct Answer {
@@ -102,13 +118,15 @@ class SenderShares {
     Gauge* associations = nullptr;
     Counter* paced = nullptr;
   };
-  void close(const std::string& key);
+  void close(const std::string& key, bool is_counted);
+  Answer refuse(const std::string& key, Account& account, bool is_stranger, ShareRefusal refusal);
   Milliseconds pace(const std::string& key, TokenBucket Account::*bucket, double amount);
   Account& account_of(const std::string& key, const Sender& sender);
 
   Env& env_;
   const Senders& senders_;
   const std::size_t total_;
+  SenderCounts* const counts_;
   mutable std::mutex mutex_;
   std::size_t open_ = 0;
   // Of active senders, and of those with limits as long as they are known: who comes again does not

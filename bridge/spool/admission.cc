@@ -19,6 +19,12 @@ AdmissionOptions with_defaults(AdmissionOptions options) {
   return options;
 }
 
+// In metrics a number keeps its meaning: draining came last.
+double number_of(AdmissionState state) {
+  if (state == AdmissionState::draining) return 6;
+  return static_cast<double>(state) - (state > AdmissionState::draining ? 1 : 0);
+}
+
 }  // namespace
 
 std::string_view to_string(AdmissionState state) {
@@ -31,6 +37,8 @@ std::string_view to_string(AdmissionState state) {
       return "refusing";
     case AdmissionState::full:
       return "full";
+    case AdmissionState::draining:
+      return "draining";
     case AdmissionState::stopping:
       return "stopping";
     case AdmissionState::failed:
@@ -44,7 +52,7 @@ Admission::Admission(Env& env, AdmissionOptions options)
       options_(with_defaults(std::move(options))),
       state_gauge_(env.metrics.gauge(
           "spool_admission_state",
-          "0 open, 1 tight, 2 refusing associations, 3 full, 4 stopping, 5 failed.")),
+          "0 open, 1 tight, 2 refusing associations, 3 full, 4 stopping, 5 failed, 6 draining.")),
       free_gauge_(env.metrics.gauge("spool_free_bytes",
                                     "Free space on the spool's file system when last measured.")),
       in_flight_gauge_(env.metrics.gauge("spool_in_flight_bytes",
@@ -61,8 +69,8 @@ Admission::Admission(Env& env, AdmissionOptions options)
           "spool_time_to_full_seconds",
           "Until admission closes at the present rate; +Inf when it does not shrink.")) {
   time_to_full_gauge_.set(std::numeric_limits<double>::infinity());
-  for (const AdmissionState reason :
-       {AdmissionState::full, AdmissionState::stopping, AdmissionState::failed}) {
+  for (const AdmissionState reason : {AdmissionState::full, AdmissionState::draining,
+                                      AdmissionState::stopping, AdmissionState::failed}) {
     refused_[static_cast<std::size_t>(reason)] =
         &env.metrics.counter("spool_refused_total", "Instances that admission refused.",
                              {{"reason", std::string(to_string(reason))}});
@@ -92,6 +100,9 @@ Result<void> Admission::refuse(AdmissionState reason) const {
       return transient_error("spool.full",
                              "The spool's disk is nearly full: free space on it, or let deliveries "
                              "proceed; receiving goes on by itself.");
+    case AdmissionState::draining:
+      return transient_error("spool.draining",
+                             "The gateway is being drained: send again when it takes instances.");
     case AdmissionState::stopping:
       return transient_error("spool.closed",
                              "The gateway is stopping: send again when it is back.");
@@ -135,7 +146,7 @@ void Admission::refresh() {
 
   const std::lock_guard lock(mutex_);
   note_rate(writable);
-  if (state() > AdmissionState::full) return;  // for good
+  if (state() > AdmissionState::full) return;  // for good, or until a drain is ended
   const AdmissionState next = grade(free, available);
   note_time_to_full(next, available);
   if (next == state()) return;
@@ -208,6 +219,17 @@ void Admission::announce(AdmissionState next) {
                   {"time_to_full_s", left ? std::to_string(left->count() / 1000) : "never"}});
 }
 
+void Admission::drain(bool on) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (state() > AdmissionState::draining || is_draining() == on) return;
+    env_.log.info(on ? "admission.draining" : "admission.drain_ended",
+                  {{"was", to_string(state())}});
+    enter(on ? AdmissionState::draining : AdmissionState::full);
+  }
+  if (!on) refresh();
+}
+
 void Admission::close(AdmissionState why) {
   ASSERT(why == AdmissionState::stopping || why == AdmissionState::failed);
   const std::lock_guard lock(mutex_);
@@ -222,7 +244,7 @@ void Admission::close(AdmissionState why) {
 
 void Admission::enter(AdmissionState next) {
   state_.store(next, std::memory_order_release);
-  state_gauge_.set(static_cast<double>(next));
+  state_gauge_.set(number_of(next));
 }
 
 }  // namespace isthmus

@@ -30,6 +30,7 @@ enum class AdmissionState {
   tight,     // space runs short: people are told, senders are not
   refusing,  // no new associations; those that are open go on
   full,      // no new instances either: opens again by itself
+  draining,  // the same because a person said so, until they end it or the process does
   stopping,  // the process is going down
   failed,    // a fatal error: stays closed
 };
@@ -47,8 +48,8 @@ class Admission {
   bool is_open() const { return state() < AdmissionState::full; }
   // A new association, or another conversation that will bring instances, may begin.
   bool takes_associations() const { return state() < AdmissionState::refusing; }
-  // May a new instance begin? "spool.full" (transient) or "spool.closed" (transient), with what an
-  // operator should do. Counts what it refuses; no I/O.
+  // May a new instance begin? "spool.full", "spool.draining" or "spool.closed" (transient), with
+  // what an operator should do. Counts what it refuses; no I/O.
   Result<void> check() const;
   // May an instance that was begun go on? The watermark alone does not stop it, nor does stopping:
   // it was let in while there was a reserve. It ends with "spool.full" once half of the reserve is
@@ -70,6 +71,10 @@ class Admission {
   // Measures the disk and decides anew; called every second or so, and after a write found it full.
   // When the disk cannot be measured, the state stays and a warning is logged.
   void refresh();
+  // No new instances until it is ended; what was begun goes on. Any number of times. No effect once
+  // closed for good.
+  void drain(bool on);
+  bool is_draining() const { return state() == AdmissionState::draining; }
   // For good: "stopping" or "failed". "failed" wins.
   void close(AdmissionState why);
   // Truly free space on the file system, as of the last refresh.
@@ -115,7 +120,7 @@ class Admission {
   Gauge& available_gauge_;
   Gauge& fill_rate_gauge_;
   Gauge& time_to_full_gauge_;
-  std::array<Counter*, 6> refused_{};  // by state
+  std::array<Counter*, 7> refused_{};  // by state
 };
 
 }  // namespace isthmus

@@ -516,6 +516,35 @@ def what_asks_for_a_person_can_be_discarded(folder):
         assert {one["reason"]["code"] for one in asks} == {"discarded_before"}, asks
 
 
+def a_drained_daemon_finishes_and_takes_nothing_new(folder):
+    make_study(folder / "study", series=1, instances=3)
+    make_study(folder / "later", series=1, instances=1)
+    with Daemon(folder, batch__quiet_s=1) as daemon:
+        dcmsend(daemon.dimse_port, folder / "study")
+
+        def drain(on):
+            status, headers, text = call(daemon, "POST", "/v1/drain", body=json.dumps({"draining": on}))
+            described("POST", "/v1/drain", status, headers, text)
+            return json.loads(text)
+
+        assert call(daemon, "POST", "/v1/drain", body="{}")[0] == 400
+        assert drain(True)["draining"]
+        status, headers, _ = call(daemon, "POST", "/dicom-web/studies", body="x",
+                                  headers={"Content-Type": "application/dicom"})
+        assert status == 503 and int(headers["Retry-After"]) > 0, status
+        assert call(daemon, "GET", "/readyz")[0] == 503
+        assert dcmsend(daemon.dimse_port, folder / "later", check=False).returncode != 0
+        daemon.settings["http.port"] = str(daemon.http_port)
+        assert "all is done" in daemon.command("drain", "--wait").stdout
+        assert ask(daemon, "/v1/drain")["done"]
+        assert len(ask(daemon, "/v1/instances", "?state=imported")["items"]) == 3
+        assert "draining" in daemon.command("status").stdout
+        assert "taken again" in daemon.command("drain", "--end").stdout
+        assert not ask(daemon, "/v1/drain")["draining"]
+        dcmsend(daemon.dimse_port, folder / "later")
+        daemon.wait_settled()
+
+
 def events_are_told_while_they_happen(folder):
     make_study(folder / "study", series=1, instances=2)
     with Daemon(folder) as daemon:
@@ -605,7 +634,7 @@ if __name__ == "__main__":
                  keys_of_a_provider_are_fetched_rotated_and_outlive_it,
                  other_hosts_are_not_let_in_by_mistake, callers_of_other_hosts_talk_tls,
                  a_study_is_followed_by_the_api, what_asks_for_a_person_can_be_discarded,
-                 events_are_told_while_they_happen,
+                 a_drained_daemon_finishes_and_takes_nothing_new, events_are_told_while_they_happen,
                  a_paused_destination_begins_nothing,
                  commitment_is_asked_by_dicomweb]:
         print(test.__name__.replace("_", " "), flush=True)

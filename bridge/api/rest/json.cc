@@ -190,6 +190,7 @@ void add_rest_routes(GuardedRouter& router, const RestParts& parts) {
   rest::add_transfer_routes(router, parts);
   rest::add_event_routes(router, parts);
   rest::add_order_routes(router, parts);
+  rest::add_drain_routes(router, parts);
   rest::add_peer_routes(router, parts);
 }
 

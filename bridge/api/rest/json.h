@@ -50,6 +50,7 @@ void add_study_routes(GuardedRouter& router, const RestParts& parts);
 void add_transfer_routes(GuardedRouter& router, const RestParts& parts);
 void add_event_routes(GuardedRouter& router, const RestParts& parts);
 void add_order_routes(GuardedRouter& router, const RestParts& parts);
+void add_drain_routes(GuardedRouter& router, const RestParts& parts);
 void add_peer_routes(GuardedRouter& router, const RestParts& parts);
 
 }  // namespace isthmus::api::rest

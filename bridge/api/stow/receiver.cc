@@ -25,7 +25,7 @@ class Receiver : public StowReceiver {
               admission,
               senders,
               options,
-              SenderShares(env, senders, options.requests),
+              SenderShares(env, senders, options.requests, options.counts),
               env.metrics.gauge("stow_requests_open", "Store requests being worked on."),
               env.metrics.histogram("stow_request_seconds",
                                     "From the head of a Store request to its answer.")} {}

@@ -109,6 +109,17 @@ TEST_F(Gateway, RetrySaysHowManyItMoved) {
   EXPECT_EQ(nlohmann::json::parse(answer.body)["moved"], 0);
 }
 
+TEST_F(Gateway, NothingIsDiscardedWithoutAReason) {
+  for (const auto* body : {"x", R"({"what": "1.2"})", R"({"what": "1.2", "reason": ""})",
+                           R"({"what": "1.2", "reason": 5})", R"({"reason": "a phantom"})"}) {
+    const Answer answer = ask("POST", "/control/discard", body);
+    EXPECT_EQ(answer.status, 400) << body;
+    EXPECT_EQ(nlohmann::json::parse(answer.body)["code"], "api.bad_request");
+  }
+  EXPECT_EQ(ask("POST", "/control/discard", R"({"what": "1.2", "reason": "a phantom"})").status,
+            200);
+}
+
 TEST_F(Gateway, ReloadSaysWhetherCertificatesChanged) {
   EXPECT_EQ(ask("POST", "/control/reload", "{}").body, R"({"changed":true})");
   reloaded_ = permanent_error("tls.key_mismatch", "/etc/gate.key: is not the key.");

@@ -92,6 +92,25 @@ TEST_F(Shares, APlaceIsGivenBackWhenItIsDestroyed) {
   EXPECT_EQ(held("ct"), 0);
 }
 
+TEST_F(Shares, ASendersOwnLimitIsForAllWaysInTogether) {
+  SenderCounts counts;
+  SenderShares associations(env_, senders_, 16, &counts);
+  SenderShares requests(env_, senders_, 16, &counts);
+  Sender two = named("two");
+  two.limits.associations = 2;
+  const SenderRequest asked{"CT_1", "ISTHMUS", "10.1.2.3", std::nullopt};
+  auto first = associations.open(two, asked);
+  const auto second = requests.open(two, asked);
+  ASSERT_EQ(second.refusal, ShareRefusal::none);
+
+  EXPECT_EQ(associations.open(two, asked).refusal, ShareRefusal::sender_associations);
+  EXPECT_EQ(requests.open(two, asked).refusal, ShareRefusal::sender_associations);
+  EXPECT_EQ(requests.open(named("other"), asked).refusal, ShareRefusal::none);
+
+  first.place = SenderShares::Place();
+  EXPECT_EQ(requests.open(two, asked).refusal, ShareRefusal::none);
+}
+
 TEST_F(Shares, AFloodDoesNotTakeTheLastPlaces) {
   std::vector<SenderShares::Answer> places;
   const auto quiet = open(named("quiet"));

@@ -141,6 +141,40 @@ TEST_F(AdmissionTest, StoppingIsForGood) {
   EXPECT_THAT(admission.check(), FailsWith("spool.closed", Fate::transient));
 }
 
+TEST_F(AdmissionTest, ADrainLastsUntilItIsEndedWhateverTheDisk) {
+  admission.drain(true);
+  admission.drain(true);
+  EXPECT_THAT(admission.check(), FailsWith("spool.draining", Fate::transient));
+  EXPECT_FALSE(admission.takes_associations());
+  EXPECT_THAT(admission.check_continue(), IsOk());
+  measure(10 * kResume);
+  EXPECT_TRUE(admission.is_draining());
+  EXPECT_EQ(metric("spool_admission_state"), 6);
+
+  admission.drain(false);
+
+  EXPECT_THAT(admission.check(), IsOk());
+  EXPECT_EQ(admission.state(), AdmissionState::open);
+}
+
+TEST_F(AdmissionTest, AfterADrainTheDiskDecides) {
+  admission.drain(true);
+  measure(kReserve - 1);
+
+  admission.drain(false);
+
+  EXPECT_THAT(admission.check(), FailsWith("spool.full"));
+}
+
+TEST_F(AdmissionTest, ADrainIsNoWayBackFromBeingClosed) {
+  admission.close(AdmissionState::stopping);
+
+  admission.drain(true);
+  admission.drain(false);
+
+  EXPECT_THAT(admission.check(), FailsWith("spool.closed"));
+}
+
 TEST_F(AdmissionTest, FailedWinsOverStoppingInEitherOrder) {
   admission.close(AdmissionState::stopping);
   admission.close(AdmissionState::failed);
