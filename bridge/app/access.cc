@@ -15,36 +15,43 @@ bool is_url(const std::string& text) {
 
 }  // namespace
 
+std::unique_ptr<IdentityProvider> IdentityProvider::open(Env& env, const Settings& settings,
+                                                         bool once) {
+  auto made = std::make_unique<IdentityProvider>();
+  const std::string keys = settings.text("api.oidc.keys");
+  auth::KeySourceOptions source;
+  if (is_url(keys)) {
+    source.url = keys;
+    made->transport_ =
+        http::make_client(env, {.ca_file = settings.text("api.oidc.ca"), .proxy_url = {}});
+  } else {
+    source.file = keys;
+  }
+  made->keys_ = auth::make_key_source(env, made->transport_.get(), source);
+  auth::JwtRules rules;
+  rules.issuer = settings.text("api.oidc.issuer");
+  rules.audience = settings.text("api.oidc.audience");
+  rules.scopes_claim = settings.text("api.oidc.scopes_claim");
+  rules.clock_skew = settings.duration("api.oidc.clock_skew_s");
+  rules.once = once;
+  made->verifier_ = std::make_unique<auth::JwtVerifier>(env, *made->keys_, rules);
+  return made;
+}
+
 Result<std::unique_ptr<Access>> Access::open(Env& env, const Settings& settings, AccessRows& rows,
                                              std::string control_token) {
   std::unique_ptr<Access> access(new Access(env, rows));
   TRY(access->tokens_.load());
   if (!settings.text("api.oidc.issuer").empty()) {
-    const std::string keys = settings.text("api.oidc.keys");
-    auth::KeySourceOptions source;
-    if (is_url(keys)) {
-      source.url = keys;
-      access->transport_ =
-          http::make_client(env, {.ca_file = settings.text("api.oidc.ca"), .proxy_url = {}});
-    } else {
-      source.file = keys;
-    }
-    access->keys_ = auth::make_key_source(env, access->transport_.get(), source);
-    auth::JwtRules rules;
-    rules.issuer = settings.text("api.oidc.issuer");
-    rules.audience = settings.text("api.oidc.audience");
-    rules.scopes_claim = settings.text("api.oidc.scopes_claim");
-    rules.clock_skew = settings.duration("api.oidc.clock_skew_s");
-    rules.once = settings.flag("api.oidc.once");
-    access->oidc_ = std::make_unique<auth::JwtVerifier>(env, *access->keys_, rules);
+    access->oidc_ = IdentityProvider::open(env, settings, settings.flag("api.oidc.once"));
   }
   api::GatekeeperOptions options;
   options.ask_nobody = !asks_callers(settings);
   options.control_token = std::move(control_token);
   options.oidc_scope_prefix = settings.text("api.oidc.scope_prefix");
   options.failures_per_minute = settings.integer("api.failures_per_minute");
-  access->gatekeeper_ =
-      std::make_unique<api::Gatekeeper>(env, options, &access->tokens_, access->oidc_.get());
+  access->gatekeeper_ = std::make_unique<api::Gatekeeper>(
+      env, options, &access->tokens_, access->oidc_ ? &access->oidc_->verifier() : nullptr);
   return access;
 }
 
@@ -71,7 +78,12 @@ std::vector<std::string> access_problems(const Settings& settings) {
   const auto exposed = api::check_exposure(settings.text("http.address"), asks_callers(settings),
                                            settings.flag("http.tls.enabled"));
   if (!exposed.ok()) problems.push_back(exposed.error().message);
-  if (settings.text("api.oidc.issuer").empty()) return problems;
+  if (settings.text("api.oidc.issuer").empty()) {
+    if (settings.flag("datastore.oidc")) {
+      problems.emplace_back("datastore.oidc needs an identity provider: set api.oidc.issuer.");
+    }
+    return problems;
+  }
   if (settings.text("api.oidc.audience").empty()) {
     problems.emplace_back(
         "api.oidc.issuer needs api.oidc.audience: else tokens for others would be accepted here.");

@@ -17,6 +17,19 @@
 
 namespace isthmus::app {
 
+// The identity provider of api.oidc.*, whose tokens are verified.
+class IdentityProvider {
+ public:
+  // `once`: as api.oidc.once says; else a token may come as often as it likes.
+  static std::unique_ptr<IdentityProvider> open(Env& env, const Settings& settings, bool once);
+  auth::JwtVerifier& verifier() { return *verifier_; }
+
+ private:
+  std::unique_ptr<http::Transport> transport_;
+  std::unique_ptr<auth::KeySource> keys_;
+  std::unique_ptr<auth::JwtVerifier> verifier_;
+};
+
 class Access {
  public:
   // All must outlive it. Errors are those of the ledger.
@@ -30,9 +43,7 @@ class Access {
   Access(Env& env, AccessRows& rows) : tokens_(env, rows) {}
 
   api::TokenBook tokens_;
-  std::unique_ptr<http::Transport> transport_;
-  std::unique_ptr<auth::KeySource> keys_;
-  std::unique_ptr<auth::JwtVerifier> oidc_;
+  std::unique_ptr<IdentityProvider> oidc_;
   std::unique_ptr<api::Gatekeeper> gatekeeper_;
 };
 

@@ -199,8 +199,13 @@ class OpenBridge : public Bridge {
  private:
   Result<void> open_stores(const FileSystem::Path& program_directory) {
     TRY_ASSIGN(const datastore::AccessKey key, datastore_access_key(env_, settings_));
-    TRY_ASSIGN(data_store_, datastore::open_data_store(
-                                env_, datastore_options(settings_, program_directory, key)));
+    datastore::DataStoreOptions options = datastore_options(settings_, program_directory, key);
+    if (settings_.flag("datastore.oidc")) {
+      identity_provider_ = IdentityProvider::open(env_, settings_, false);
+      options.identity_provider = &identity_provider_->verifier();
+      options.identity_scope = settings_.text("api.oidc.scope_prefix") + "datastore";
+    }
+    TRY_ASSIGN(data_store_, datastore::open_data_store(env_, std::move(options)));
     LedgerOptions ledger;
     ledger.directory = ledger_directory(settings_);
     ledger.destinations = settings_.destinations();
@@ -438,6 +443,7 @@ class OpenBridge : public Bridge {
 
   Env& env_;
   const Settings settings_;
+  std::unique_ptr<IdentityProvider> identity_provider_;  // the data store asks it
   std::unique_ptr<datastore::DataStore> data_store_;
   std::unique_ptr<Ledger> ledger_;
   std::unique_ptr<Overview> overview_;  // closed before the ledger

@@ -15,7 +15,6 @@
 #include "app/command_line.h"
 #include "app/intake_status.h"
 #include "base/failpoint.h"
-#include "datastore/verify.h"
 #include "ledger/commitments.h"
 #include "ledger/ledger.h"
 #include "ledger/updates.h"
@@ -410,23 +409,6 @@ int check_ledger(const Invocation& invocation) {
   if (!findings->empty()) return kWrong;
   say("the ledger is sound");
   return kWell;
-}
-
-int verify_datastore(const Invocation& invocation, bool content) {
-  const auto settings = settings_or_complain(invocation);
-  if (!settings) return kCannot;
-  const auto report = datastore::verify_data_store(
-      invocation.env, {datastore_directory(*settings), content}, complain);
-  if (!report.ok()) return failed(report.error());
-  say(ordered_json{{"sound", report->sound()},
-                   {"named_blobs", report->named_blobs},
-                   {"missing_blobs", report->missing_blobs},
-                   {"damaged_blobs", report->damaged_blobs},
-                   {"content_checked", content},
-                   {"unnamed_blobs", report->unnamed_blobs},
-                   {"catalogue_faults", report->catalogue_faults}}
-          .dump());
-  return report->sound() ? kWell : kWrong;
 }
 
 }  // namespace isthmus::app

@@ -43,8 +43,6 @@ int reload(const Invocation& invocation);
 int check_config(const Invocation& invocation);
 int print_config(const Invocation& invocation);
 int check_ledger(const Invocation& invocation);
-// Prints what it found as one line of JSON, problems to standard error.
-int verify_datastore(const Invocation& invocation, bool content);
 
 // Reports a fatal error to whoever serves; what Env::on_fatal of the program does.
 void report_fatal(const Error& error);

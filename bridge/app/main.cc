@@ -5,6 +5,7 @@
 
 #include "app/commands.h"
 #include "app/conformance_document.h"
+#include "app/datastore_commands.h"
 #include "app/sender_commands.h"
 #include "app/spool_commands.h"
 #include "app/states_document.h"
@@ -34,6 +35,7 @@ struct CommandLine {
   bool json = false;
   bool content = false;
   DrainOptions drain;
+  GoogleKeyOrder google_key;
   SenderOrder order;
   RouteTrial trial;
   TokenWishes token;
@@ -120,6 +122,23 @@ int run_token(const CLI::App& token, const Invocation& invocation, const Command
   return list_tokens(invocation, line.json);
 }
 
+void describe_datastore(CLI::App& app, CommandLine& line) {
+  auto* store = app.add_subcommand("datastore", "The embedded data store");
+  store->require_subcommand(1);
+  auto* verify = store->add_subcommand("verify", "Its blobs against its catalogue");
+  verify->add_flag("--content", line.content, "Read every blob and check its bytes");
+  auto* key = store->add_subcommand("key", "Keys of its service account, for Google's clients");
+  key->require_subcommand(1);
+  auto* add = key->add_subcommand("add", "Print a key file (GOOGLE_APPLICATION_CREDENTIALS)");
+  add->add_option("--url", line.google_key.url, "What its callers know the data store by");
+  add->add_option("--universe", line.google_key.universe_domain,
+                  "universe_domain: other than googleapis.com, clients sign for themselves");
+  key->add_subcommand("list", "The ids of the keys");
+  key->add_subcommand("remove", "Whoever has this key is let in no longer")
+      ->add_option("id", line.what, "private_key_id of the key file")
+      ->required();
+}
+
 void describe_commands(CLI::App& app, CommandLine& line) {
   app.description(
       "Isthmus: the gateway between a hospital's DICOM world and cloud imaging stores.");
@@ -172,10 +191,7 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   app.add_subcommand("check-config", "Report every problem of the configuration");
   app.add_subcommand("print-config", "The configuration in force, secrets as [secret]");
   app.add_subcommand("check-ledger", "Integrity of the ledger and its invariants");
-  auto* store = app.add_subcommand("datastore", "The embedded data store");
-  store->require_subcommand(1);
-  auto* verify = store->add_subcommand("verify", "Its blobs against its catalogue");
-  verify->add_flag("--content", line.content, "Read every blob and check its bytes");
+  describe_datastore(app, line);
   auto* spool = app.add_subcommand("spool", "The bytes of instances that are held");
   spool->require_subcommand(1);
   spool->add_subcommand("verify", "Reads them all and compares them with their rows");
@@ -203,6 +219,14 @@ int run_updates(const CLI::App& updates, const Invocation& invocation, const Com
                                               : retry_update(invocation, line.what);
 }
 
+int run_datastore(const CLI::App& store, const Invocation& invocation, const CommandLine& line) {
+  if (store.got_subcommand("verify")) return verify_datastore(invocation, line.content);
+  const CLI::App* key = store.get_subcommand("key");
+  if (key->got_subcommand("add")) return add_google_key(invocation, line.google_key);
+  if (key->got_subcommand("list")) return list_google_keys(invocation);
+  return remove_google_key(invocation, line.what);
+}
+
 int run(const std::string& command, const Invocation& invocation, const CommandLine& line) {
   if (command == "serve") return serve(invocation, line.failpoint);
   if (command == "status") return show_status(invocation, line.status);
@@ -219,7 +243,6 @@ int run(const std::string& command, const Invocation& invocation, const CommandL
   if (command == "check-config") return check_config(invocation);
   if (command == "print-config") return print_config(invocation);
   if (command == "check-ledger") return check_ledger(invocation);
-  if (command == "datastore") return verify_datastore(invocation, line.content);
   if (command == "spool") {
     return line.uid.empty() ? verify_spool_bytes(invocation)
                             : export_instance(invocation, line.uid, line.path);
@@ -252,6 +275,7 @@ int main(int argc, char** argv) {
   Env env{system_clock(), posix_files(), system_entropy(), *log, *metrics, report_fatal};
   const Invocation invocation{env, line.config, own_directory()};
   const CLI::App& command = *app.get_subcommands().front();
+  if (command.get_name() == "datastore") return run_datastore(command, invocation, line);
   if (command.get_name() == "senders") return run_senders(command, invocation, line);
   if (command.get_name() == "token") return run_token(command, invocation, line);
   if (command.get_name() == "updates") return run_updates(command, invocation, line);

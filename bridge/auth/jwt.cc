@@ -27,6 +27,11 @@ struct Parts {
   Bytes signature;
 };
 
+std::string_view without_padding(std::string_view part) {
+  for (int i = 0; i < 2 && part.ends_with('='); ++i) part.remove_suffix(1);
+  return part;
+}
+
 std::optional<json> json_of(std::string_view part) {
   const auto bytes = from_base64url(part);
   if (!bytes) return std::nullopt;
@@ -37,16 +42,20 @@ std::optional<json> json_of(std::string_view part) {
 }
 
 // RFC 7515 section 7.1.
-std::optional<Parts> take_apart(std::string_view token) {
+std::optional<Parts> take_apart(std::string_view token, bool padded_too) {
   if (token.size() > kTokenBytes) return std::nullopt;
   const std::size_t first = token.find('.');
   const std::size_t last = token.rfind('.');
   if (first == std::string_view::npos || first == last || token.find('.', first + 1) != last) {
     return std::nullopt;
   }
-  auto header = json_of(token.substr(0, first));
-  auto claims = json_of(token.substr(first + 1, last - first - 1));
-  auto signature = from_base64url(token.substr(last + 1));
+  const auto part = [&](std::size_t begin, std::size_t end) {
+    const std::string_view text = token.substr(begin, end - begin);
+    return padded_too ? without_padding(text) : text;
+  };
+  auto header = json_of(part(0, first));
+  auto claims = json_of(part(first + 1, last));
+  auto signature = from_base64url(part(last + 1, token.size()));
   if (!header || !claims || !signature) return std::nullopt;
   return Parts{token.substr(0, last), *std::move(header), *std::move(claims),
                *std::move(signature)};
@@ -85,13 +94,17 @@ std::optional<WallTime> time_of(const json& claims, const char* name) {
   return WallTime(Milliseconds(static_cast<std::int64_t>(seconds * 1000)));
 }
 
-bool is_for(const json& claims, const std::string& audience) {
+std::vector<std::string> audiences_of(const json& claims) {
+  std::vector<std::string> audiences;
   const auto found = claims.find("aud");
-  if (found == claims.end()) return false;
-  if (found->is_string()) return found->get<std::string>() == audience;
-  return found->is_array() && std::ranges::any_of(*found, [&](const json& one) {
-           return one.is_string() && one.get<std::string>() == audience;
-         });
+  if (found == claims.end()) return audiences;
+  if (found->is_string()) audiences.push_back(found->get<std::string>());
+  if (found->is_array()) {
+    for (const json& one : *found) {
+      if (one.is_string()) audiences.push_back(one.get<std::string>());
+    }
+  }
+  return audiences;
 }
 
 std::vector<std::string> words_of(const json& claims, const std::string& name) {
@@ -154,11 +167,11 @@ std::string to_base64url(ByteSpan bytes) {
 
 JwtVerifier::JwtVerifier(Env& env, KeySource& keys, JwtRules rules)
     : env_(env), keys_(keys), rules_(std::move(rules)) {
-  ASSERT(!rules_.issuer.empty() && !rules_.audience.empty());
+  ASSERT(!rules_.issuer.empty() && rules_.audience.empty() == rules_.any_audience);
 }
 
 Result<JwtClaims> JwtVerifier::verify(std::string_view token) {
-  const auto parts = take_apart(token);
+  const auto parts = take_apart(token, rules_.padded_too);
   if (!parts || parts->header.contains("crit")) {
     return refused("auth.jwt_malformed", "This is no signed token in compact form.");
   }
@@ -181,13 +194,15 @@ Result<JwtClaims> JwtVerifier::verify(std::string_view token) {
   if (text_of(claims, "iss") != rules_.issuer) {
     return refused("auth.jwt_issuer", "The token is of another issuer.");
   }
-  if (!is_for(claims, rules_.audience)) {
+  std::vector<std::string> audiences = audiences_of(claims);
+  if (!rules_.any_audience && std::ranges::find(audiences, rules_.audience) == audiences.end()) {
     return refused("auth.jwt_audience", "The token is for another audience.");
   }
   const WallTime now = env_.clock.wall_now();
   TRY(check_dates(claims, now, rules_.clock_skew));
-  JwtClaims told{text_of(claims, "sub"), words_of(claims, rules_.scopes_claim),
-                 *time_of(claims, "exp")};
+  JwtClaims told{text_of(claims, rules_.subject_claim.c_str()),
+                 words_of(claims, rules_.scopes_claim), *time_of(claims, "exp"),
+                 std::move(audiences)};
   if (!printable_subject(told.subject)) {
     return refused("auth.jwt_claims", "The token does not say in print who its subject is.");
   }

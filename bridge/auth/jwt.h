@@ -20,19 +20,25 @@ struct JwtRules {
   std::string audience;      // "aud" must be, or have, exactly this
   std::string scopes_claim;  // whose words are told: "scope"; a text or a list of texts
   Milliseconds clock_skew{60'000};
-  bool once = false;  // "jti" is demanded, and each is accepted once
+  bool once = false;                  // "jti" is demanded, and each is accepted once
+  std::string subject_claim = "sub";  // a grant's issuer speaks for itself: "iss" (RFC 7523)
+  // The caller of verify() judges JwtClaims::audiences; `audience` is then empty.
+  bool any_audience = false;
+  // Parts may end with "=": older libraries of Google's (1.5 for Python) sign what they padded.
+  bool padded_too = false;
 };
 
 struct JwtClaims {
   std::string subject;             // printable ASCII, 1 to 128 characters
   std::vector<std::string> words;  // of scopes_claim; empty when there is none
   WallTime expires_at;
+  std::vector<std::string> audiences = {};
 };
 
 // Any thread, many at once.
 class JwtVerifier {
  public:
-  // `keys` must outlive it. Rules need an issuer and an audience.
+  // `keys` must outlive it. Rules need an issuer, and an audience or `any_audience`.
   JwtVerifier(Env& env, KeySource& keys, JwtRules rules);
 
   // Errors are permanent: "auth.jwt_malformed" (no token in compact form, or one with "crit"),

@@ -81,11 +81,13 @@ class LocalDataStore : public DataStore {
         index_(*catalogue_),
         stow_(env, gate_,
               {*blobs_, objects_, import_jobs_, *examiner_, index_, [this] { runner_.notify(); }}),
-        imaging_web_(env, gate_, data_stores_),
+        oidc_(options_.identity_provider, options_.identity_scope),
+        imaging_web_(env, gate_, oidc_, data_stores_),
         dicomweb_(env, imaging_web_,
                   {*catalogue_, *blobs_, data_stores_, index_, *frames_, *examiner_, stow_}),
-        google_tokens_(env, gate_.open_to_all()),
-        google_identity_(env, google_tokens_,
+        google_account_(env, options_.directory, options_.google_project),
+        google_tokens_(env, google_account_, oidc_, gate_.open_to_all()),
+        google_identity_(env, google_account_, google_tokens_,
                          {options_.google_metadata_server, options_.google_project}),
         cloud_storage_(env, google_tokens_, *blobs_, objects_),
         google_stores_(env, *catalogue_, data_stores_, import_jobs_),
@@ -152,8 +154,10 @@ class LocalDataStore : public DataStore {
   HealthImagingApi healthimaging_;
   DicomIndex index_;
   Stow stow_;
+  OidcGate oidc_;
   HealthImagingWeb imaging_web_;
   DicomWebApi dicomweb_;
+  GoogleAccount google_account_;
   GoogleTokens google_tokens_;
   GoogleIdentity google_identity_;
   GcsApi cloud_storage_;

@@ -11,6 +11,10 @@
 #include "base/env.h"
 #include "http/http.h"
 
+namespace isthmus::auth {
+class JwtVerifier;
+}
+
 namespace isthmus::datastore {
 
 struct AccessKey {
@@ -33,6 +37,10 @@ struct DataStoreOptions {
   // whoever asks from a loopback address.
   bool google_metadata_server = false;
   std::string google_project = "isthmus";
+  // Whose tokens are taken beside signatures, by DICOMweb and the Google faces; null: nobody's. It
+  // must outlive the data store. A token needs the scope.
+  auth::JwtVerifier* identity_provider = nullptr;
+  std::string identity_scope = "datastore";
   std::size_t import_workers = 2;     // processes
   Milliseconds file_timeout{30'000};  // one file in a worker, then that file fails
   std::uint64_t worker_memory_bytes =

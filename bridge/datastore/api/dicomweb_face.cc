@@ -31,7 +31,9 @@ std::string type_of(const Error& error) {
   for (const Naming& naming : kNames) {
     if (naming.code == error.code) return std::string(naming.type);
   }
-  if (error.code.starts_with("sigv4.")) return "AccessDeniedException";
+  if (error.code.starts_with("sigv4.") || error.code.starts_with("auth.jwt_")) {
+    return "AccessDeniedException";
+  }
   return error.code.find('.') == std::string::npos ? error.code : "InternalServerException";
 }
 
@@ -83,6 +85,10 @@ bool HealthImagingWeb::claims_path(std::string_view path) {
 Result<DataStoreRecord> HealthImagingWeb::admit(const http::Head& head,
                                                 const http::PathParameters& path,
                                                 const std::string& body_hash) const {
+  if (oidc_.claims(head)) {
+    TRY(oidc_.admit(*bearer_token(head)));
+    return data_stores_.find(parameter(path, "store"));
+  }
   TRY(gate_.admit(head, hi::kSigningName, head.headers.get("x-amz-content-sha256", body_hash)));
   TRY_ASSIGN(DataStoreRecord store, data_stores_.find(parameter(path, "store")));
   if (!allowed(head, store)) return not_allowed();
@@ -110,6 +116,11 @@ Result<Stow::Order> HealthImagingWeb::order(const http::Head& head,
   TRY_ASSIGN(order.study, study_of(path));
   order.data_store = parameter(path, "store");
   order.base_url = base_url(head, path);
+  if (oidc_.claims(head)) {
+    TRY(admit(head, path, ""));
+    order.admitted = true;
+    return order;
+  }
   const AccessKey* const key = gate_.key_of(head);
   if (key != nullptr && !key->data_store.empty()) {
     const auto there = data_stores_.find(order.data_store);

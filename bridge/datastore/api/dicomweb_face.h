@@ -9,6 +9,7 @@
 #include "datastore/api/dicomweb_stow.h"
 #include "datastore/api/gate.h"
 #include "datastore/api/google_tokens.h"
+#include "datastore/api/oidc_gate.h"
 #include "datastore/engine/data_stores.h"
 #include "datastore/engine/google_stores.h"
 #include "http/router.h"
@@ -34,11 +35,12 @@ class DicomWebFace {
   virtual void complete(http::Response& response) const = 0;
 };
 
-// Under /datastore/{datastoreId}/, with HealthImaging's signatures and errors.
+// Under /datastore/{datastoreId}/, with HealthImaging's signatures and errors; or with a token of
+// the identity provider, as HealthImaging's DICOMweb takes one.
 class HealthImagingWeb : public DicomWebFace {
  public:
-  HealthImagingWeb(Env& env, const Gate& gate, DataStores& data_stores)
-      : env_(env), gate_(gate), data_stores_(data_stores) {}
+  HealthImagingWeb(Env& env, const Gate& gate, const OidcGate& oidc, DataStores& data_stores)
+      : env_(env), gate_(gate), oidc_(oidc), data_stores_(data_stores) {}
   static bool claims_path(std::string_view path);
 
   std::vector<std::string> roots() const override { return {"/datastore/{store}"}; }
@@ -56,6 +58,7 @@ class HealthImagingWeb : public DicomWebFace {
 
   Env& env_;
   const Gate& gate_;
+  const OidcGate& oidc_;
   DataStores& data_stores_;
 };
 

@@ -1,5 +1,6 @@
 #include "datastore/api/google_identity.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "datastore/api/google_errors.h"
@@ -10,6 +11,29 @@ namespace {
 constexpr std::string_view kRoot = "/computeMetadata/";
 constexpr std::string_view kFlavor = "Metadata-Flavor";
 constexpr std::string_view kAccounts = "/computeMetadata/v1/instance/service-accounts/";
+
+constexpr std::string_view kJwtGrant = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+constexpr std::uint64_t kMostFormBytes = 32 * KiB;
+
+bool is_token_request(const http::Head& head) {
+  return head.method == "POST" && (head.path() == "/token" || head.path() == "/oauth2/v4/token") &&
+         head.headers.get("Content-Type").starts_with("application/x-www-form-urlencoded");
+}
+
+std::string field_of(std::string form, const std::string& name) {
+  std::ranges::replace(form, '+', ' ');
+  for (const auto& [key, value] : http::parse_query(form)) {
+    if (key == name) return value;
+  }
+  return {};
+}
+
+http::Response grant_refused(const char* error, std::string description) {
+  const nlohmann::json body = {{"error", error}, {"error_description", std::move(description)}};
+  http::Response response = http::text_response(400, "application/json", body.dump());
+  response.headers.set("Cache-Control", "no-store");
+  return response;
+}
 
 bool is_loopback(std::string_view address) {
   return address.starts_with("127.") || address == "::1" || address.starts_with("::ffff:127.");
@@ -22,10 +46,14 @@ http::Response text(std::string body) {
 }  // namespace
 
 bool GoogleIdentity::claims(const http::Head& head) {
-  return head.path().starts_with(kRoot) || head.headers.contains(kFlavor);
+  return head.path().starts_with(kRoot) || head.headers.contains(kFlavor) || is_token_request(head);
 }
 
 std::unique_ptr<http::Exchange> GoogleIdentity::open(const http::Head& head) {
+  if (is_token_request(head)) {
+    return http::gather(kMostFormBytes,
+                        [this, head](const std::string& form) { return grant(head, form); });
+  }
   Result<http::Response> made = answer(head);
   http::Response response =
       made ? std::move(*made) : google_refusal(env_, made.error(), "datastore.metadata_failed");
@@ -75,11 +103,30 @@ Result<http::Response> GoogleIdentity::service_account(std::string_view what) {
   if (what == "email") return text(email);
   if (what == "scopes") return text(scope + "\n");
   if (what != "token") return permanent_error("NOT_FOUND", "There is no such entry.");
+  TRY_ASSIGN(std::string body, token_answer());
+  return http::text_response(200, "application/json", std::move(body));
+}
+
+Result<std::string> GoogleIdentity::token_answer() {
   TRY_ASSIGN(const std::string token, tokens_.issue());
-  const json body = {{"access_token", token},
-                     {"expires_in", GoogleTokens::kGoodFor.count() - 1},
-                     {"token_type", "Bearer"}};
-  return http::text_response(200, "application/json", body.dump());
+  const nlohmann::json body = {{"access_token", token},
+                               {"expires_in", GoogleTokens::kGoodFor.count() - 1},
+                               {"token_type", "Bearer"}};
+  return body.dump();
+}
+
+http::Response GoogleIdentity::grant(const http::Head& head, const std::string& form) {
+  if (field_of(form, "grant_type") != kJwtGrant) {
+    return grant_refused("unsupported_grant_type", "Only JWT grants are taken.");
+  }
+  const Result<void> verified =
+      account_.verify_grant(field_of(form, "assertion"), head.headers.get("Host"));
+  if (!verified) return grant_refused("invalid_grant", verified.error().message);
+  const Result<std::string> body = token_answer();
+  if (!body) return google_refusal(env_, body.error(), "datastore.token_failed");
+  http::Response response = http::text_response(200, "application/json", *body);
+  response.headers.set("Cache-Control", "no-store");
+  return response;
 }
 
 }  // namespace isthmus::datastore

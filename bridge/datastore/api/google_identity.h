@@ -6,6 +6,7 @@
 #include <memory>
 #include <string>
 
+#include "datastore/api/google_account.h"
 #include "datastore/api/google_tokens.h"
 #include "http/http.h"
 
@@ -20,17 +21,23 @@ struct GoogleIdentityOptions {
 
 class GoogleIdentity : public http::Handler {
  public:
-  GoogleIdentity(Env& env, GoogleTokens& tokens, GoogleIdentityOptions options)
-      : env_(env), tokens_(tokens), options_(std::move(options)) {}
+  GoogleIdentity(Env& env, GoogleAccount& account, GoogleTokens& tokens,
+                 GoogleIdentityOptions options)
+      : env_(env), account_(account), tokens_(tokens), options_(std::move(options)) {}
   std::unique_ptr<http::Exchange> open(const http::Head& head) override;
-  // "/computeMetadata/…", and "/", where libraries look whether there is a metadata server.
+  // "/computeMetadata/…", and "/", where libraries look whether there is a metadata server; and the
+  // token endpoint, a form posted to "/token".
   static bool claims(const http::Head& head);
 
  private:
   Result<http::Response> answer(const http::Head& head);
   Result<http::Response> service_account(std::string_view what);
+  Result<std::string> token_answer();
+  // RFC 6749 section 5, RFC 7523 section 2.1.
+  http::Response grant(const http::Head& head, const std::string& form);
 
   Env& env_;
+  GoogleAccount& account_;
   GoogleTokens& tokens_;
   const GoogleIdentityOptions options_;
 };

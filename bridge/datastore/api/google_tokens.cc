@@ -4,7 +4,6 @@ namespace isthmus::datastore {
 namespace {
 
 constexpr std::size_t kMostTokens = 100'000;
-constexpr std::string_view kScheme = "Bearer ";
 
 }  // namespace
 
@@ -24,15 +23,22 @@ Result<std::string> GoogleTokens::issue() {
   return token;
 }
 
+bool GoogleTokens::is_ours(std::string_view token) {
+  const Digest digest = sha256(token);
+  const std::lock_guard lock(mutex_);
+  const auto found = ends_.find(digest);
+  if (found == ends_.end()) return false;
+  if (env_.clock.wall_now() < found->second) return true;
+  ends_.erase(found);
+  return false;
+}
+
 Result<void> GoogleTokens::admit(const http::Head& head) {
   if (open_to_all_) return {};
-  const std::string_view header = head.headers.get("Authorization");
-  if (header.starts_with(kScheme)) {
-    const Digest digest = sha256(header.substr(kScheme.size()));
-    const std::lock_guard lock(mutex_);
-    const auto found = ends_.find(digest);
-    if (found != ends_.end() && env_.clock.wall_now() < found->second) return {};
-    if (found != ends_.end()) ends_.erase(found);
+  if (const auto token = bearer_token(head)) {
+    if (is_ours(*token)) return {};
+    if (account_.verify_bearer(*token, head.headers.get("Host"))) return {};
+    if (oidc_.admit(*token)) return {};
   }
   return permanent_error("UNAUTHENTICATED",
                          "Request had invalid authentication credentials. Expected OAuth 2 access"

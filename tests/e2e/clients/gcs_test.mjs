@@ -1,6 +1,6 @@
 // Google's own Cloud Storage client for Node against the data store: tokens from the metadata server
-// that stands in, uploads in one piece and resumable, downloads verified by CRC32C, lists, conditions.
-// Environment: ENDPOINT, CLIENTS, GCE_METADATA_HOST.
+// that stands in or by a key, uploads in one piece and resumable, downloads verified by CRC32C, lists, conditions.
+// Environment: ENDPOINT, CLIENTS; GCE_METADATA_HOST, or a key and its universe.
 import assert from "node:assert/strict";
 import crypto from "node:crypto";
 import path from "node:path";
@@ -14,8 +14,8 @@ const { Storage } = require("@google-cloud/storage");
 const storage = new Storage({ apiEndpoint: process.env.ENDPOINT, useAuthWithCustomEndpoint: true,
   projectId: "isthmus", retryOptions: { autoRetry: true, maxRetries: 2 } });
 // This version of the client leaves its token out of resumable uploads to endpoints of one's own.
-const token = await storage.authClient.getAccessToken();
-storage.interceptors.push({ request: (options) => ({ ...options, headers: { ...options.headers, Authorization: `Bearer ${token}` } }) });
+const { Authorization } = await storage.authClient.getRequestHeaders(process.env.ENDPOINT);
+storage.interceptors.push({ request: (options) => ({ ...options, headers: { ...options.headers, Authorization } }) });
 async function fails(promise, code) {
   await assert.rejects(promise, (error) => {
     assert.equal(error.code, code, `${error.code}: ${error.message}`);

@@ -70,6 +70,22 @@ TEST_F(Jwt, TellsTheClaimsOfAGoodToken) {
   }
 }
 
+TEST_F(Jwt, AGrantSpeaksForItsIssuerWhateverItsAudience) {
+  JwtRules grant;
+  grant.issuer = "https://id.example";
+  grant.subject_claim = "iss";
+  grant.any_audience = true;
+  const std::string text =
+      R"({"iss":"https://id.example","aud":["a","b"],"exp":)" + std::to_string(kNow + 300) + "}";
+  const std::string token = provider().token(kRsa, text, "RS256");
+
+  ASSERT_OK_AND_ASSIGN(const JwtClaims told, JwtVerifier(env_, keys_, grant).verify(token));
+
+  EXPECT_EQ(told.subject, "https://id.example");
+  EXPECT_THAT(told.audiences, ElementsAre("a", "b"));
+  EXPECT_THAT(verify(token), FailsWith("auth.jwt_audience"));
+}
+
 TEST_F(Jwt, WithoutAKeyIdTheOnlyKeyOfThatKindIsMeant) {
   EXPECT_THAT(verify(provider().token(R"({"alg":"ES256"})", claims(), "ES256")), IsOk());
 }
