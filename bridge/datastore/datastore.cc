@@ -36,7 +36,10 @@ class Front : public http::Handler {
     const std::optional<std::string> service = Gate::claimed_service(head);
     if (!service && GoogleIdentity::claims(head)) return faces_.google_identity;
     if (!service && GcsApi::claims_path(path)) return faces_.cloud_storage;
-    if (!service && GoogleWeb::claims_path(path)) return faces_.google_dicomweb;
+    // A deletion is an operation of the Healthcare API.
+    if (!service && GoogleWeb::claims_path(path) && head.method != "DELETE") {
+      return faces_.google_dicomweb;
+    }
     if (!service && HealthcareApi::claims_path(path)) return faces_.healthcare;
     const bool imaging = service ? *service == wire::healthimaging::kSigningName
                                  : HealthImagingApi::claims_path(path);

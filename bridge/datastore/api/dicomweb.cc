@@ -54,11 +54,21 @@ std::vector<wire::AcceptedType> accepted_types(const http::Head& head) {
   return accepted;
 }
 
-bool accepts_json(const http::Head& head) {
-  return std::ranges::any_of(accepted_types(head), [](const wire::AcceptedType& one) {
-    return one.media.type == "*/*" || one.media.type == "application/*" ||
-           one.media.type == "application/json" || one.media.type == "application/dicom+json";
-  });
+enum class DescribedAs { dicom_json, native_xml };
+
+// JSON unless XML is liked better; nothing when neither is taken (PS3.18 section 8.7.4).
+std::optional<DescribedAs> described_as(const http::Head& head) {
+  for (const wire::AcceptedType& one : accepted_types(head)) {
+    const std::string& type = one.media.type;
+    if (type == "*/*" || type == "application/*" || type == "application/json" ||
+        type == "application/dicom+json") {
+      return DescribedAs::dicom_json;
+    }
+    const bool xml = type == "multipart/related" &&
+                     one.media.parameter("type", "") == "application/dicom+xml";
+    if (xml) return DescribedAs::native_xml;
+  }
+  return std::nullopt;
 }
 
 void keywords_in(const json& attributes, std::set<std::string>& keywords) {
@@ -223,7 +233,7 @@ DicomWebApi::Answer DicomWebApi::search_instances(const http::Head& head,
 // section 8.3.4.4).
 DicomWebApi::Answer DicomWebApi::search(const http::Head& head, const http::PathParameters& path,
                                         QueryLevel level) {
-  if (!accepts_json(head)) return not_acceptable();
+  if (!described_as(head)) return not_acceptable();
   TRY_ASSIGN(ParsedQuery query,
              parse_dicom_query(http::parse_query(head.query()), level, parameter(path, "study"),
                                parameter(path, "series"), face_.limits(level)));
@@ -238,7 +248,7 @@ DicomWebApi::Answer DicomWebApi::search(const http::Head& head, const http::Path
     TRY_ASSIGN(json one, print_query_result(result, query, parameter(path, "base")));
     list.push_back(std::move(one));
   }
-  http::Response response = json_response(list);
+  TRY_ASSIGN(http::Response response, described(head, list, query_result_keyword));
   if (more) {
     response.headers.add("Warning",
                          "299 isthmus \"There are additional results that can be requested\"");
@@ -310,6 +320,12 @@ std::optional<wire::DicomElement> DicomWebApi::element_of(std::string_view keywo
   return found == elements_.end() ? std::nullopt : found->second;
 }
 
+std::string DicomWebApi::keyword_of(std::string_view tag) {
+  const std::lock_guard lock(mutex_);
+  const auto found = keywords_.find(tag);
+  return found == keywords_.end() ? std::string() : found->second;
+}
+
 Result<void> DicomWebApi::learn(const json& attributes) {
   std::set<std::string> keywords;
   keywords_in(attributes, keywords);
@@ -324,13 +340,17 @@ Result<void> DicomWebApi::learn(const json& attributes) {
   TRY_ASSIGN(const Dictionary dictionary, parts_.examiner.look_up(unknown));
   const std::lock_guard lock(mutex_);
   // Files make these up as they like: the memory of them is bounded.
-  if (elements_.size() > 20'000) elements_.clear();
+  if (elements_.size() > 20'000) {
+    elements_.clear();
+    keywords_.clear();
+  }
   for (const std::string& keyword : unknown) {
     const auto known = dictionary.find(keyword);
     elements_[keyword] =
         known == dictionary.end()
             ? std::nullopt
             : std::optional(wire::DicomElement{known->second.tag, known->second.vr});
+    if (known != dictionary.end()) keywords_[known->second.tag] = keyword;
   }
   return {};
 }
@@ -368,14 +388,35 @@ Result<void> DicomWebApi::add_metadata(const std::vector<ServedInstance>& instan
 
 DicomWebApi::Answer DicomWebApi::metadata(const http::Head& head,
                                           const http::PathParameters& path) {
-  if (!accepts_json(head)) return not_acceptable();
+  if (!described_as(head)) return not_acceptable();
   TRY_ASSIGN(const std::vector<ServedInstance> instances, found(path));
   if (instances.size() > kMostDescribed) {
     return invalid("Too many instances for one answer: ask for the metadata of each series.");
   }
   json list = json::array();
   TRY(add_metadata(instances, list));
-  return json_response(list);
+  return described(head, list, [this](std::string_view tag) { return keyword_of(tag); });
+}
+
+DicomWebApi::Answer DicomWebApi::described(const http::Head& head, const json& list,
+                                           const KeywordLookup& keyword_of) {
+  if (described_as(head) == DescribedAs::dicom_json) return json_response(list);
+  std::vector<wire::OutgoingPart> parts;
+  for (const json& one : list) {
+    std::string text = print_native_xml(one, keyword_of);
+    const std::uint64_t size = text.size();
+    parts.push_back({{{"Content-Type", "application/dicom+xml"}},
+                     size,
+                     [text = std::move(text)]() -> Result<std::unique_ptr<ByteSource>> {
+                       return source_of(text);
+                     }});
+  }
+  http::Response response;
+  const std::string mark = boundary();
+  response.headers.set("Content-Type",
+                       "multipart/related; type=\"application/dicom+xml\"; boundary=" + mark);
+  response.body = wire::multipart_body(mark, std::move(parts));
+  return response;
 }
 
 DicomWebApi::Answer DicomWebApi::frames(const http::Head& head, const http::PathParameters& path) {

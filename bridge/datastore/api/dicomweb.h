@@ -10,6 +10,7 @@
 
 #include "datastore/api/dicomweb_face.h"
 #include "datastore/api/dicomweb_stow.h"
+#include "datastore/api/native_xml.h"
 #include "datastore/engine/data_stores.h"
 #include "datastore/engine/dicom_index.h"
 #include "datastore/engine/dictionary.h"
@@ -56,6 +57,11 @@ class DicomWebApi : public http::Handler {
   // Asks the dictionary for keywords that nobody has asked for yet.
   Result<void> learn(const nlohmann::json& attributes);
   std::optional<wire::DicomElement> element_of(std::string_view keyword);
+  // Of elements that learn() has seen.
+  std::string keyword_of(std::string_view tag);
+  // As DICOM JSON, or a part in XML each, as Accept likes it better.
+  Answer described(const http::Head& head, const nlohmann::json& list,
+                   const KeywordLookup& keyword_of);
   std::string boundary();
 
   Env& env_;
@@ -64,6 +70,7 @@ class DicomWebApi : public http::Handler {
   http::Router router_;
   std::mutex mutex_;
   std::map<std::string, std::optional<wire::DicomElement>, std::less<>> elements_;
+  std::map<std::string, std::string, std::less<>> keywords_;  // by tag
 };
 
 }  // namespace isthmus::datastore

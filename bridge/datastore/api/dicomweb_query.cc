@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <span>
 
 #include "datastore/engine/levels.h"
 #include "wire/dicom_json.h"
@@ -282,6 +283,25 @@ Result<json> print_query_result(const QueryResult& result, const ParsedQuery& qu
   }
   one["00081190"] = {{"vr", "UR"}, {"Value", {url}}};
   return one;
+}
+
+std::string query_result_keyword(std::string_view tag) {
+  constexpr std::pair<std::string_view, const char*> kOthers[] = {
+      {"00201206", "NumberOfStudyRelatedSeries"},
+      {"00201208", "NumberOfStudyRelatedInstances"},
+      {"00201209", "NumberOfSeriesRelatedInstances"},
+      {"00083002", "AvailableTransferSyntaxUID"},
+      {"00081190", "RetrieveURL"}};
+  for (const auto& [other, keyword] : kOthers) {
+    if (other == tag) return keyword;
+  }
+  for (const std::span<const Attribute> list :
+       {std::span<const Attribute>(kAttributes), std::span<const Attribute>(kInstanceAttributes)}) {
+    for (const Attribute& attribute : list) {
+      if (attribute.tag == tag) return attribute.keyword;
+    }
+  }
+  return {};
 }
 
 }  // namespace isthmus::datastore

@@ -35,4 +35,7 @@ Result<ParsedQuery> parse_dicom_query(
 Result<nlohmann::json> print_query_result(const QueryResult& result, const ParsedQuery& query,
                                           const std::string& base_url);
 
+// The keyword of an element of such a result; empty when there is none of that tag.
+std::string query_result_keyword(std::string_view tag);
+
 }  // namespace isthmus::datastore

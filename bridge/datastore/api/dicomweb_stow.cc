@@ -323,7 +323,8 @@ http::Response Stow::answer(const Order& order, const std::vector<Outcome>& outc
   }
   const json body = answer_body(order, told);
   if (!order.json) {
-    return http::text_response(status, "application/dicom+xml", print_native_xml(body));
+    return http::text_response(status, "application/dicom+xml",
+                               print_native_xml(body, store_answer_keyword));
   }
   return http::text_response(status, "application/dicom+json", body.dump());
 }

@@ -201,6 +201,10 @@ HealthcareApi::HealthcareApi(Env& env, Parts parts) : env_(env), parts_(std::mov
   route("POST", dataset + "/operations/{operation}", &HealthcareApi::on_operation);
   route("GET", store + "/dicomWeb/studies/{study}", &HealthcareApi::study_metrics);
   route("GET", store + "/dicomWeb/studies/{study}/series/{series}", &HealthcareApi::study_metrics);
+  const std::string study = store + "/dicomWeb/studies/{study}";
+  for (const char* below : {"", "/series/{series}", "/series/{series}/instances/{instance}"}) {
+    route("DELETE", study + below, &HealthcareApi::delete_instances);
+  }
   router_.add("POST", "/v2/entries:list",
               [this](const http::Head& head, const http::PathParameters& path) {
                 return http::gather(kMostBodyBytes, [this, head, path](std::string body) {
@@ -378,6 +382,17 @@ HealthcareApi::Answer HealthcareApi::on_operation(const HealthcareCall& call) {
   TRY_ASSIGN(const std::int64_t id, parse_operation_id(call.id("operation")));
   TRY(parts_.stores.cancel(call.dataset(), id));
   return json_response(json::object());
+}
+
+// A study or series is deleted by an operation, an instance at once (contracts/google-healthcare
+// section 6). The operation is over when it is told.
+HealthcareApi::Answer HealthcareApi::delete_instances(const HealthcareCall& call) {
+  TRY_ASSIGN(const GoogleStore store, parts_.stores.store(call.store()));
+  const InstancePath path{call.part("study"), call.part("series"), call.part("instance")};
+  TRY_ASSIGN(const GoogleStores::Removal removal, parts_.stores.remove(store, path));
+  parts_.objects.collect(removal.garbage);
+  if (!path.instance.empty()) return json_response(json::object());
+  return json_response(print(removal.operation, call.version));
 }
 
 HealthcareApi::Answer HealthcareApi::study_metrics(const HealthcareCall& call) {

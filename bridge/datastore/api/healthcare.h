@@ -52,6 +52,7 @@ class HealthcareApi : public http::Handler {
   Answer get_operation(const HealthcareCall& call);
   Answer on_operation(const HealthcareCall& call);  // POST {operation}:cancel
   Answer study_metrics(const HealthcareCall& call);
+  Answer delete_instances(const HealthcareCall& call);
   Answer list_entries(const HealthcareCall& call);
   Answer metrics(const HealthcareCall& call, const char* verb, const std::string& study,
                  const std::string& series);

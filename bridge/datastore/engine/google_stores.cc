@@ -2,7 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
-#include "datastore/engine/search_columns.h"
+#include "datastore/engine/google_removal.h"
 
 namespace isthmus::datastore {
 namespace {
@@ -70,17 +70,6 @@ Result<std::int64_t> insert_operation(sql::Database& database, const GoogleOpera
   return id.value_or(0);
 }
 
-Result<std::vector<std::string>> texts(sql::Database& database, const char* query,
-                                       const std::string& value) {
-  std::vector<std::string> found;
-  TRY_ASSIGN(sql::Statement rows, database.query(query, {value}));
-  while (true) {
-    TRY_ASSIGN(const bool more, rows.next());
-    if (!more) return found;
-    found.push_back(rows.text(0));
-  }
-}
-
 // All that a store holds; its data store is DELETED.
 Result<void> empty_store(sql::Database& database, const GoogleStore& store, WallTime now,
                          std::vector<std::string>& garbage) {
@@ -91,23 +80,10 @@ Result<void> empty_store(sql::Database& database, const GoogleStore& store, Wall
   if (busy.value_or(1) != 0) {
     return permanent_error("FAILED_PRECONDITION", "the DICOM store has an import that goes on");
   }
-  TRY_ASSIGN(const std::vector<std::string> sets,
-             texts(database, "SELECT id FROM image_sets WHERE data_store = ?", store.data_store));
-  for (const std::string& set : sets) {
-    TRY_ASSIGN(const std::vector<std::string> blobs,
-               texts(database, "SELECT DISTINCT blob FROM instances WHERE image_set = ?", set));
-    garbage.insert(garbage.end(), blobs.begin(), blobs.end());
-    TRY(database.run("DELETE FROM instances WHERE image_set = ?", {set}));
-    TRY(database.run("DELETE FROM tags WHERE resource = ?", {set}));
-    TRY(database.run("UPDATE image_set_versions SET levels = NULL WHERE image_set = ?", {set}));
-    TRY(write_search_columns(database, set, nlohmann::json::object()));
-    TRY(database.run(
-        "UPDATE image_sets SET state = 'DELETED', deleted_at = ?1, updated_at = ?1, grouping = id,"
-        " is_primary = 0, instance_count = 0, study_instance_uid = '', series_instance_uid = '',"
-        " patient_id = '', accession_number = '', study_id = '', study_moment = '',"
-        " attributes = '{}' WHERE id = ?2",
-        {now, set}));
-  }
+  TRY_ASSIGN(
+      const std::vector<std::string> sets,
+      texts_of(database, "SELECT id FROM image_sets WHERE data_store = ?", {store.data_store}));
+  for (const std::string& set : sets) TRY(erase_image_set(database, set, now, garbage));
   TRY(database.run("DELETE FROM google_stores WHERE name = ?", {store.name}));
   TRY(database.run("UPDATE data_stores SET status = 'DELETED', updated_at = ? WHERE id = ?",
                    {now, store.data_store}));
@@ -277,6 +253,26 @@ Result<GoogleOperation> GoogleStores::import(const GoogleStore& store, const std
                             return {};
                           }));
   return operation;
+}
+
+Result<GoogleStores::Removal> GoogleStores::remove(const GoogleStore& store,
+                                                   const InstancePath& path) {
+  const WallTime now = env_.clock.wall_now();
+  return catalogue_.write([&](sql::Database& database) -> Result<Removal> {
+    Removal removal;
+    TRY(erase_instances(database, store.data_store, path, now, removal.garbage));
+    if (!path.instance.empty()) return removal;
+    GoogleOperation& operation = removal.operation;
+    operation.dataset = store.name.substr(0, store.name.find("/dicomStores/"));
+    operation.store = store.name;
+    operation.method = std::string("google.cloud.healthcare.v1.dicom.DicomService.") +
+                       (path.series.empty() ? "DeleteStudy" : "DeleteSeries");
+    operation.response = R"({"@type":"type.googleapis.com/google.protobuf.Empty"})";
+    operation.created_at = now;
+    operation.ended_at = now;
+    TRY_ASSIGN(operation.id, insert_operation(database, operation));
+    return removal;
+  });
 }
 
 Result<GoogleOperation> GoogleStores::operation(const std::string& dataset, std::int64_t id) {

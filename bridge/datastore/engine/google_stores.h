@@ -10,6 +10,7 @@
 #include "base/env.h"
 #include "datastore/engine/catalogue.h"
 #include "datastore/engine/data_stores.h"
+#include "datastore/engine/dicom_index.h"
 #include "datastore/engine/import_jobs.h"
 
 namespace isthmus::datastore {
@@ -71,6 +72,14 @@ class GoogleStores {
   Result<std::vector<GoogleStore>> stores(const std::string& dataset, const std::string& after,
                                           std::size_t limit);
   Result<std::vector<std::string>> remove_store(const std::string& name);
+
+  struct Removal {
+    GoogleOperation operation;         // done when it is told; none for a single instance
+    std::vector<std::string> garbage;  // blobs that it may have been the last to name
+  };
+  // A study, a series, or an instance, at once and for good: no version of it is left. "NOT_FOUND"
+  // when there is nothing of it, "FAILED_PRECONDITION" while an image set of it is being changed.
+  Result<Removal> remove(const GoogleStore& store, const InstancePath& path);
 
   // `uri` was checked (ObjectPattern). The job goes on by itself from here.
   Result<GoogleOperation> import(const GoogleStore& store, const std::string& uri);

@@ -345,6 +345,93 @@ TEST_F(GoogleDicomWeb, SearchesAndRetrieves) {
   EXPECT_EQ(stow({instance("1.2.3.1.1").text()}).status, 401);
 }
 
+TEST_F(GoogleDicomWeb, AnswersInXmlWhereItIsLiked) {
+  put("in/1.dcm", instance("1.2.3.1.1"));
+  put("in/2.dcm", instance("1.2.3.1.2"));
+  wait_for(import("gs://in-bucket/in/*"));
+  const auto get = [&](const std::string& below, const std::string& accept) {
+    return kit.raw(kit.request("GET", path(kStore) + "/dicomWeb" + below, "",
+                               {{"Authorization", "Bearer " + token_}, {"Accept", accept}}));
+  };
+  const std::string xml = "multipart/related; type=\"application/dicom+xml\"";
+
+  const Answer studies = get("/studies", xml);
+  const Answer instances = get("/studies/1.2.3/instances", xml + ", application/dicom+json;q=0.5");
+
+  EXPECT_TRUE(studies.headers.get("Content-Type").starts_with(xml));
+  EXPECT_NE(studies.body.find("<DicomAttribute tag=\"00100010\" vr=\"PN\" keyword=\"PatientName\">"
+                              "<PersonName number=\"1\"><Alphabetic><FamilyName>DOE</FamilyName>"
+                              "<GivenName>JANE</GivenName></Alphabetic></PersonName>"),
+            std::string::npos)
+      << studies.body;
+  std::size_t models = 0;
+  for (std::size_t at = 0;
+       (at = instances.body.find("<NativeDicomModel>", at)) != std::string::npos; ++at) {
+    ++models;
+  }
+  EXPECT_EQ(models, 2U) << "a part for each";
+  EXPECT_TRUE(get("/studies/1.2.3/metadata", xml).headers.get("Content-Type").starts_with(xml));
+  EXPECT_EQ(get("/studies", xml + ";q=0.1, application/dicom+json").headers.get("Content-Type"),
+            "application/dicom+json");
+  EXPECT_EQ(get("/studies", "application/dicom+xml").status, 406);
+}
+
+TEST_F(GoogleDicomWeb, DeletesInstancesAtOnceAndTheRestByAnOperation) {
+  for (const char* sop : {"1.2.3.1.1", "1.2.3.1.2", "1.2.3.1.3"}) {
+    put("in/" + std::string(sop), instance(sop));
+  }
+  FakeInstance other = instance("1.2.3.2.1");
+  other.series = "1.2.3.2";
+  put("in/other", other);
+  wait_for(import("gs://in-bucket/in/*"));
+  const std::string study = path(kStore) + "/dicomWeb/studies/1.2.3";
+
+  const Answer one = call("DELETE", study + "/series/1.2.3.1/instances/1.2.3.1.2");
+
+  EXPECT_EQ(std::to_string(one.status) + one.body, "200{}");
+  EXPECT_EQ(instances(), "3");
+  EXPECT_EQ(call("GET", study + "/series/1.2.3.1/instances/1.2.3.1.2").status, 404);
+  EXPECT_EQ(at(call("GET", study + "/series").json(), "/0/00201209/Value/0"), "2");
+  EXPECT_EQ(refusal(call("DELETE", study + "/series/1.2.3.1/instances/1.2.3.1.2")),
+            "404 NOT_FOUND");
+
+  const json series = call("DELETE", study + "/series/1.2.3.1").json();
+
+  EXPECT_EQ(at(series, "/done"), "true") << series;
+  EXPECT_EQ(at(series, "/response/@type"), "type.googleapis.com/google.protobuf.Empty");
+  EXPECT_EQ(at(call("GET", path(at(series, "/name"))).json(), "/done"), "true");
+  EXPECT_EQ(instances(), "1");
+
+  EXPECT_EQ(at(call("DELETE", study).json(), "/done"), "true");
+  EXPECT_EQ(call("GET", path(kStore) + "/dicomWeb/studies").json().size(), 0U);
+  EXPECT_EQ(refusal(call("DELETE", study)), "404 NOT_FOUND");
+  EXPECT_EQ(kit.names_kept(), 0);
+  token_ = "nobody";
+  EXPECT_EQ(refusal(call("DELETE", study)), "401 UNAUTHENTICATED");
+}
+
+TEST_F(GoogleDicomWeb, WhatWasDeletedCanBeStoredAgainAndItsSpaceIsFree) {
+  const auto blobs = [&] {
+    std::size_t count = 0;
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(kit.env().folder() / "store" / "blobs")) {
+      count += entry.is_regular_file() ? 1U : 0U;
+    }
+    return count;
+  };
+  const std::string study = path(kStore) + "/dicomWeb/studies/1.2.3";
+  stow({instance("1.2.3.1.1").text(), instance("1.2.3.1.2").text()});
+  EXPECT_EQ(blobs(), 2U);
+
+  call("DELETE", study + "/series/1.2.3.1/instances/1.2.3.1.1");
+  EXPECT_EQ(blobs(), 1U);
+  call("DELETE", study);
+  EXPECT_EQ(blobs(), 0U);
+
+  EXPECT_EQ(stow({instance("1.2.3.1.1", "OTHER").text()}).status, 200);
+  EXPECT_EQ(instances(), "1");
+}
+
 TEST_F(Healthcare, TakesNobodyWithoutAToken) {
   const Answer answer = kit.raw(kit.request("GET", path(kStore), ""));
 
