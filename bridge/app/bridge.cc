@@ -70,6 +70,9 @@ datastore::DataStoreOptions datastore_options(const Settings& settings,
   options.max_tags = static_cast<std::size_t>(settings.integer("datastore.max_tags"));
   options.primary_uid_updates = settings.flag("datastore.primary_uid_updates");
   options.archive_after = settings.duration("datastore.archive_after_s");
+  options.upload_life = settings.duration("datastore.upload_life_s");
+  options.stores_at_once =
+      static_cast<std::size_t>(std::max<std::int64_t>(settings.integer("http.threads") - 1, 1));
   options.clock_skew = settings.duration("datastore.clock_skew_s");
   options.event_log = settings.flag("datastore.event_log");
   options.throttled = settings.flag("datastore.throttled");

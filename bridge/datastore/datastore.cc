@@ -8,6 +8,7 @@
 #include "datastore/api/s3.h"
 #include "datastore/engine/examiner.h"
 #include "datastore/engine/import_runner.h"
+#include "datastore/engine/upkeep.h"
 
 namespace isthmus::datastore {
 namespace {
@@ -76,6 +77,7 @@ class LocalDataStore : public DataStore {
                 {options_.region, options_.account_id,
                  options_.event_log ? options_.directory / "events.ndjson" : FileSystem::Path()}),
         runner_(env, *blobs_, objects_, import_jobs_, *examiner_, options_.import_workers),
+        upkeep_(env, objects_, options_.upload_life),
         gate_(env, options_),
         s3_(env, gate_, *blobs_, objects_, options_),
         healthimaging_(env, gate_, options_,
@@ -83,7 +85,8 @@ class LocalDataStore : public DataStore {
                         [this] { runner_.notify(); }}),
         index_(*catalogue_),
         stow_(env, gate_,
-              {*blobs_, objects_, import_jobs_, *examiner_, index_, [this] { runner_.notify(); }}),
+              {*blobs_, objects_, import_jobs_, *examiner_, index_, [this] { runner_.notify(); },
+               options_.stores_at_once}),
         oidc_(options_.identity_provider, options_.identity_scope),
         imaging_web_(env, gate_, oidc_, data_stores_),
         dicomweb_(env, imaging_web_,
@@ -122,16 +125,18 @@ class LocalDataStore : public DataStore {
     runner_.start();
     changes_.start();
     events_.start();
+    upkeep_.start();
   }
   void stop() override {
     runner_.stop();
     changes_.stop();
     events_.stop();
+    upkeep_.stop();
   }
 
   Result<void> sweep() {
     TRY(stow_.sweep());
-    TRY(objects_.end_old_sessions());
+    TRY(upkeep_.run_once());
     TRY_ASSIGN(const std::size_t removed, objects_.collect_garbage());
     if (removed > 0) env_.log.info("datastore.garbage_removed", {{"blobs", removed}});
     return {};
@@ -152,6 +157,7 @@ class LocalDataStore : public DataStore {
   Tags tags_;
   Events events_;
   ImportRunner runner_;
+  Upkeep upkeep_;
   Gate gate_;
   S3Api s3_;
   HealthImagingApi healthimaging_;

@@ -46,6 +46,10 @@ struct DataStoreOptions {
   std::uint64_t worker_memory_bytes =
       1 * GiB;                       // address space of a worker, above what it starts with
   Milliseconds clock_skew{900'000};  // of a signed request
+  // Multipart uploads of S3 of which nothing came for so long are dropped; 0: never.
+  Milliseconds upload_life{7LL * 24 * 3600 * 1000};
+  // STOW-RS requests that may wait for their import at once: fewer than the server has threads.
+  std::size_t stores_at_once = 3;
   std::uint64_t frame_cache_bytes = 2 * GiB;  // of frames made once; 0: none is kept
   // Quotas (contracts/healthimaging/quotas.json); 0: no limit.
   std::int64_t max_files_per_job = 5000;

@@ -265,7 +265,18 @@ Result<void> Stow::sweep() {
   }
 }
 
+// The server has few threads, and others want answers meanwhile.
 Result<http::Response> Stow::store(const Order& order, std::vector<BlobPin>& parts) {
+  const std::size_t before = storing_.fetch_add(1);
+  Result<http::Response> answer =
+      before < parts_.at_once
+          ? store_now(order, parts)
+          : permanent_error("ThrottlingException", "Too many requests store at once: try again.");
+  storing_.fetch_sub(1);
+  return answer;
+}
+
+Result<http::Response> Stow::store_now(const Order& order, std::vector<BlobPin>& parts) {
   const Result<void> made = parts_.objects.create_bucket(kBucket);
   if (!made && made.error().code != "datastore.bucket_exists") return made.error();
   const std::string folder = make_id_text(env_);

@@ -3,6 +3,7 @@
 // a bucket. Answered after that job has ended: stored means visible and durable.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -29,6 +30,8 @@ class Stow {
     Examiner& examiner;
     DicomIndex& index;
     std::function<void()> job_accepted;
+    // Requests that may wait for their import at once; each holds a thread of the server.
+    std::size_t at_once = 3;
   };
   struct Order {
     std::string data_store;
@@ -61,7 +64,9 @@ class Stow {
     std::string detail;
   };
   enum class There { nothing, same, other };
+  // "ThrottlingException" when too many wait already.
   Result<http::Response> store(const Order& order, std::vector<BlobPin>& parts);
+  Result<http::Response> store_now(const Order& order, std::vector<BlobPin>& parts);
   http::Response answer(const Order& order, const std::vector<Outcome>& outcomes) const;
   static Result<Outcome> outcome_of(const Examination& examination,
                                     const std::string& wanted_study);
@@ -78,6 +83,7 @@ class Stow {
   Env& env_;
   const Gate& gate_;
   Parts parts_;
+  std::atomic<std::size_t> storing_{0};
 };
 
 }  // namespace isthmus::datastore

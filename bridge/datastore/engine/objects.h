@@ -151,8 +151,9 @@ class Objects {
   // The generation that a resumable upload became, for a week; nothing when there was none.
   Result<std::optional<std::int64_t>> finished_upload(const ObjectName& name,
                                                       const std::string& upload_id);
-  // Drops resumable uploads that were begun more than a week ago; their blobs are garbage then.
-  Result<void> end_old_sessions();
+  // Drops resumable uploads that were begun more than a week ago, and multipart uploads of which
+  // nothing came for `untouched` (0: never), with their blobs. Gives how many.
+  Result<std::size_t> end_abandoned_uploads(Milliseconds untouched);
   Result<void> put_part(const UploadRecord& upload, PartRecord part, const BlobPin& pin);
   // In order of number.
   Result<std::vector<PartRecord>> parts(const UploadRecord& upload);

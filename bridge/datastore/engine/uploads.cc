@@ -55,6 +55,23 @@ Result<std::vector<std::string>> drop_upload(sql::Database& database,
   return blobs;
 }
 
+Result<std::vector<std::string>> abandoned(sql::Database& database, WallTime sessions_before,
+                                           WallTime uploads_before, bool uploads) {
+  std::vector<std::string> ids;
+  TRY_ASSIGN(sql::Statement rows,
+             database.query("SELECT u.id FROM uploads u"
+                            " WHERE (u.resumable <> '' AND u.initiated_at <= ?1)"
+                            " OR (u.resumable = '' AND ?3 AND u.initiated_at <= ?2 AND NOT EXISTS"
+                            "  (SELECT 1 FROM upload_parts p WHERE p.upload = u.id"
+                            "   AND p.modified_at > ?2))",
+                            {sessions_before, uploads_before, uploads}));
+  while (true) {
+    TRY_ASSIGN(const bool more, rows.next());
+    if (!more) return ids;
+    ids.push_back(rows.text(0));
+  }
+}
+
 // The checksum of checksums, when every part has one of the same algorithm.
 void set_composite_checksum(std::span<const PartRecord> parts, ObjectRecord& object) {
   const std::string& algorithm = parts.front().checksum_algorithm;
@@ -139,16 +156,22 @@ Result<std::optional<std::int64_t>> Objects::finished_upload(const ObjectName& n
   });
 }
 
-Result<void> Objects::end_old_sessions() {
-  const WallTime before = env_.clock.wall_now() - kSessionLife;
-  return catalogue_.write([&](sql::Database& database) -> Result<void> {
-    TRY(
-        database.run("DELETE FROM upload_parts WHERE upload IN (SELECT id FROM uploads"
-                     " WHERE resumable <> '' AND initiated_at <= ?)",
-                     {before}));
-    TRY(database.run("DELETE FROM uploads WHERE resumable <> '' AND initiated_at <= ?", {before}));
-    return {};
-  });
+Result<std::size_t> Objects::end_abandoned_uploads(Milliseconds untouched) {
+  const WallTime now = env_.clock.wall_now();
+  std::vector<std::string> garbage;
+  TRY_ASSIGN(const std::size_t ended,
+             catalogue_.write([&](sql::Database& database) -> Result<std::size_t> {
+               TRY_ASSIGN(const std::vector<std::string> ids,
+                          abandoned(database, now - kSessionLife, now - untouched,
+                                    untouched > Milliseconds(0)));
+               for (const std::string& id : ids) {
+                 TRY_ASSIGN(const std::vector<std::string> blobs, drop_upload(database, id));
+                 garbage.insert(garbage.end(), blobs.begin(), blobs.end());
+               }
+               return ids.size();
+             }));
+  collect(garbage);
+  return ended;
 }
 
 Result<UploadRecord> Objects::find_upload(const ObjectName& name, const std::string& upload_id,

@@ -1,5 +1,8 @@
 // The bucket API's other forms: presigned URLs, buckets by host name, copies, checksums of every
 // algorithm, and the older list.
+#include <filesystem>
+#include <thread>
+
 #include "base/checksums.h"
 #include "contract/datastore/store_kit.h"
 #include "wire/s3.h"
@@ -52,8 +55,42 @@ class S3Forms : public ::testing::Test {
                 test::IsOk());
     return kit.raw(std::move(request));
   }
+  std::size_t blobs_kept() {
+    std::size_t count = 0;
+    for (const auto& entry :
+         std::filesystem::recursive_directory_iterator(kit.env().folder() / "store" / "blobs")) {
+      count += entry.is_regular_file() ? 1U : 0U;
+    }
+    return count;
+  }
   StoreKit kit;
 };
+
+TEST_F(S3Forms, UploadsThatNobodyGoesOnWithAreDroppedAndTheirSpaceIsFree) {
+  const auto days = [](int count) { return Milliseconds(count * 24LL * 3600 * 1000); };
+  const Answer begun = kit.s3("POST", "/bucket-1/k?uploads");
+  const std::string upload = "/bucket-1/k?uploadId=" + element(begun.body, "UploadId");
+  const auto part = [&](int number) {
+    return kit.s3("PUT", upload + "&partNumber=" + std::to_string(number),
+                  "part " + std::to_string(number));
+  };
+  EXPECT_EQ(part(1).status, 200);
+  kit.env().clock.advance(days(6));
+  EXPECT_EQ(part(2).status, 200);
+  kit.env().clock.advance(days(6));
+  kit.open();
+  EXPECT_EQ(kit.s3("GET", upload).status, 200) << "something came six days ago";
+  EXPECT_EQ(blobs_kept(), 2U);
+
+  kit.env().clock.advance(days(2));
+  kit.store().start();  // looks at once
+  for (int i = 0; i < 3000 && blobs_kept() > 0; ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+
+  EXPECT_EQ(blobs_kept(), 0U);
+  EXPECT_EQ(error_code(kit.s3("GET", upload)), "NoSuchUpload");
+}
 
 TEST_F(S3Forms, PresignedUrlsPutAndGet) {
   const Answer put = kit.raw(presigned("PUT", "/bucket-1/a%20b", "hello"));
