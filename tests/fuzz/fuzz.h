@@ -27,6 +27,7 @@ Harness commitment_harness();
 Harness connection_harness();
 Harness dataset_harness();
 Harness dicom_model_harness();
+Harness google_harness();
 Harness gzip_harness();
 Harness healthimaging_harness();
 Harness http_body_harness();
