@@ -20,6 +20,7 @@ using nlohmann::json;
 constexpr std::size_t kMostInstances = 100'000;  // of one retrieval
 constexpr std::size_t kMostDescribed = 10'000;   // of one metadata answer
 constexpr std::size_t kMostFramesAtOnce = 1'000;
+constexpr std::size_t kMostHeadBytes = 256 * MiB;  // of changed files, while an answer is sent
 constexpr std::string_view kExplicitLittle = "1.2.840.10008.1.2.1";
 
 Error invalid(std::string message) {
@@ -64,8 +65,8 @@ std::optional<DescribedAs> described_as(const http::Head& head) {
         type == "application/dicom+json") {
       return DescribedAs::dicom_json;
     }
-    const bool xml = type == "multipart/related" &&
-                     one.media.parameter("type", "") == "application/dicom+xml";
+    const bool xml =
+        type == "multipart/related" && one.media.parameter("type", "") == "application/dicom+xml";
     if (xml) return DescribedAs::native_xml;
   }
   return std::nullopt;
@@ -113,6 +114,26 @@ void describe_frames(const std::string& pixel_description, json& instance) {
   }
   if (description->planar) instance["00280006"] = {{"vr", "US"}, {"Value", {0}}};
 }
+
+// One source behind the other.
+class JoinedSource : public ByteSource {
+ public:
+  JoinedSource(std::unique_ptr<ByteSource> first, std::unique_ptr<ByteSource> second)
+      : first_(std::move(first)), second_(std::move(second)) {}
+  std::uint64_t size() const override { return first_->size() + second_->size(); }
+  Result<std::size_t> read(MutableByteSpan into) override {
+    TRY_ASSIGN(const std::size_t count, first_->read(into));
+    if (count > 0) return count;
+    return second_->read(into);
+  }
+  Result<void> rewind() override {
+    TRY(first_->rewind());
+    return second_->rewind();
+  }
+
+ private:
+  const std::unique_ptr<ByteSource> first_, second_;
+};
 
 // How a frame is given: its bytes as they are stored, or plain pixels.
 struct FramePresentation {
@@ -273,7 +294,45 @@ std::string DicomWebApi::boundary() {
   return "isthmus-" + make_id_text(env_) + make_id_text(env_);
 }
 
-// The files as they were imported: whatever their transfer syntax, unless another is insisted on.
+Result<DicomWebApi::Outgoing> DicomWebApi::outgoing(const ServedInstance& instance) {
+  TRY_ASSIGN(const json document, parse_document(instance.document));
+  Outgoing file{document.value("transferSyntaxUID", ""), instance.size_bytes, std::nullopt, false};
+  TRY_ASSIGN(const std::optional<Levels> changed,
+             parts_.catalogue.read([&](sql::Database& database) {
+               return changed_levels(database, instance.image_set, instance.version);
+             }));
+  if (!changed) return file;
+  const json& metadata = member(document, "metadata");
+  auto rewritten = parts_.examiner.rewrite(parts_.blobs.path_of(instance.blob),
+                                           {{"patient", changed->patient},
+                                            {"study", changed->study},
+                                            {"series", changed->series},
+                                            {"instance", member(metadata, "instance")},
+                                            {"DICOMVRs", member(metadata, "DICOMVRs")}});
+  if (!rewritten && rewritten.error().code == "rewrite.unsupported") {
+    file.stale = true;
+    return file;
+  }
+  if (!rewritten) return rewritten.error();
+  file.rewritten = std::move(*rewritten);
+  if (!file.rewritten) return file;
+  if (file.rewritten->tail > instance.size_bytes) {
+    return permanent_error("datastore.worker_answer", "The new file cannot be read.");
+  }
+  file.size_bytes = file.rewritten->head.size() + instance.size_bytes - file.rewritten->tail;
+  return file;
+}
+
+Result<std::unique_ptr<ByteSource>> DicomWebApi::open_file(
+    const ServedInstance& instance, const std::optional<RewrittenFile>& rewritten) {
+  if (!rewritten) return parts_.blobs.read(instance.blob, 0, instance.size_bytes);
+  TRY_ASSIGN(auto tail, parts_.blobs.read(instance.blob, rewritten->tail,
+                                          instance.size_bytes - rewritten->tail));
+  return std::unique_ptr<ByteSource>(
+      std::make_unique<JoinedSource>(source_of(rewritten->head), std::move(tail)));
+}
+
+// Whatever the files' transfer syntax, unless another is insisted on.
 DicomWebApi::Answer DicomWebApi::retrieve(const http::Head& head,
                                           const http::PathParameters& path) {
   TRY_ASSIGN(const std::vector<ServedInstance> instances, found(path));
@@ -291,20 +350,30 @@ DicomWebApi::Answer DicomWebApi::retrieve(const http::Head& head,
   const std::vector<wire::AcceptedType> accepted = accepted_types(head);
   if (std::ranges::none_of(accepted, fits)) return not_acceptable();
   std::vector<wire::OutgoingPart> parts;
+  std::size_t heads = 0;
+  bool stale = false;
   for (const ServedInstance& instance : instances) {
-    TRY_ASSIGN(const json document, parse_document(instance.document));
-    const std::string own = document.value("transferSyntaxUID", "");
-    if (syntax != "*" && syntax != own) return not_acceptable();
-    parts.push_back({{{"Content-Type", "application/dicom; transfer-syntax=" + own}},
-                     instance.size_bytes,
-                     [this, blob = instance.blob, size = instance.size_bytes] {
-                       return parts_.blobs.read(blob, 0, size);
+    TRY_ASSIGN(Outgoing file, outgoing(instance));
+    if (syntax != "*" && syntax != file.transfer_syntax_uid) return not_acceptable();
+    heads += file.rewritten ? file.rewritten->head.size() : 0;
+    if (heads > kMostHeadBytes) {
+      return invalid("Too many changed instances for one answer: ask for each series.");
+    }
+    stale = stale || file.stale;
+    const std::string type = "application/dicom; transfer-syntax=" + file.transfer_syntax_uid;
+    parts.push_back({{{"Content-Type", type}},
+                     file.size_bytes,
+                     [this, instance, rewritten = std::move(file.rewritten)] {
+                       return open_file(instance, rewritten);
                      }});
   }
   http::Response response;
+  if (stale) {
+    response.headers.add("Warning", "299 isthmus \"Updates of metadata are not in every file\"");
+  }
   if (!multipart) {
     TRY_ASSIGN(response.body, parts.front().open());
-    response.headers = parts.front().headers;
+    response.headers.set("Content-Type", std::string(parts.front().headers.get("Content-Type")));
     return response;
   }
   const std::string mark = boundary();

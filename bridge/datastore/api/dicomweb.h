@@ -52,6 +52,16 @@ class DicomWebApi : public http::Handler {
   Answer metadata(const http::Head& head, const http::PathParameters& path);
   Answer frames(const http::Head& head, const http::PathParameters& path);
 
+  // How an instance goes out: the file as it was imported, or with what updates have changed.
+  struct Outgoing {
+    std::string transfer_syntax_uid;
+    std::uint64_t size_bytes = 0;
+    std::optional<RewrittenFile> rewritten;
+    bool stale = false;  // changed, and the file cannot be
+  };
+  Result<Outgoing> outgoing(const ServedInstance& instance);
+  Result<std::unique_ptr<ByteSource>> open_file(const ServedInstance& instance,
+                                                const std::optional<RewrittenFile>& rewritten);
   Result<std::vector<ServedInstance>> found(const http::PathParameters& path);
   Result<void> add_metadata(const std::vector<ServedInstance>& instances, nlohmann::json& list);
   // Asks the dictionary for keywords that nobody has asked for yet.

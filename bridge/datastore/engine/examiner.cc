@@ -71,6 +71,26 @@ Result<Bytes> ProcessExaminer::render(const FileSystem::Path& file, const FrameO
   return std::move(*bytes);
 }
 
+Result<std::optional<RewrittenFile>> ProcessExaminer::rewrite(const FileSystem::Path& file,
+                                                              const nlohmann::json& metadata) {
+  using nlohmann::json;
+  const json request = {{"path", file.string()}, {"rewrite", metadata}};
+  TRY_ASSIGN(const std::string line,
+             ask_once(request.dump(-1, ' ', false, json::error_handler_t::replace)));
+  const json answer = json::parse(line, nullptr, false);
+  if (!answer.is_object()) {
+    return transient_error("datastore.worker_answer", "The worker's answer cannot be read.");
+  }
+  if (!answer.value("ok", false)) {
+    return permanent_error(answer.value("code", "rewrite.unsupported"),
+                           answer.value("message", ""));
+  }
+  if (answer.value("same", false)) return std::optional<RewrittenFile>();
+  std::optional<Bytes> head = from_base64(answer.value("head", ""));
+  if (!head) return transient_error("datastore.worker_answer", "The new file cannot be read.");
+  return std::optional(RewrittenFile{std::move(*head), answer.value("tail", std::uint64_t{0})});
+}
+
 Result<Examination> ProcessExaminer::examine(const FileSystem::Path& file) {
   const std::string request = nlohmann::json({{"path", file.string()}}).dump();
   Result<std::string> answer = ask_once(request);

@@ -3,6 +3,8 @@
 
 #include <memory>
 #include <mutex>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <vector>
 
 #include "datastore/engine/dictionary.h"
@@ -11,6 +13,12 @@
 #include "datastore/engine/worker_process.h"
 
 namespace isthmus::datastore {
+
+// A file whose metadata are others: `head`, and behind it the file's own bytes from `tail` on.
+struct RewrittenFile {
+  Bytes head;
+  std::uint64_t tail = 0;
+};
 
 class Examiner {
  public:
@@ -21,6 +29,10 @@ class Examiner {
   // What the data dictionary says of these keywords; what it does not know is left out. Any thread.
   // "datastore.worker_start", "datastore.worker_answer" (transient).
   virtual Result<Dictionary> look_up(const std::vector<std::string>& keywords) = 0;
+  // The file with these metadata (JSON, rewrite.h) instead of its own; nothing when they are its
+  // own. "rewrite.unsupported" (permanent) when it cannot be made. Any thread.
+  virtual Result<std::optional<RewrittenFile>> rewrite(const FileSystem::Path& file,
+                                                       const nlohmann::json& metadata) = 0;
 };
 
 struct ProcessExaminerOptions {
@@ -38,6 +50,8 @@ class ProcessExaminer : public Examiner, public FrameRenderer {
   ProcessExaminer(Env& env, ProcessExaminerOptions options);
   Result<Examination> examine(const FileSystem::Path& file) override;
   Result<Dictionary> look_up(const std::vector<std::string>& keywords) override;
+  Result<std::optional<RewrittenFile>> rewrite(const FileSystem::Path& file,
+                                               const nlohmann::json& metadata) override;
   Result<Bytes> render(const FileSystem::Path& file, const FrameOrder& order) override;
 
  private:

@@ -1,5 +1,6 @@
 // isthmus-import-worker: examines files for the data store's import, and decodes frames, where a
-// crash costs one file or frame. The protocol is in datastore/engine/examine.h and render.h.
+// crash costs one file or frame. The protocol is in
+// datastore/engine/examine.h, render.h and rewrite.h.
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -17,6 +18,7 @@
 #include "base/env.h"
 #include "datastore/engine/examine.h"
 #include "datastore/engine/render.h"
+#include "datastore/engine/rewrite.h"
 
 namespace isthmus::datastore {
 namespace {
@@ -106,6 +108,9 @@ json carry_out(const json& request, const Options& options) {
   if (request.contains("render")) return render_frame(std::move(file).value(), request);
   const Result<std::uint64_t> size = (*file)->size();
   if (!size.ok()) return unreadable;
+  if (request.contains("rewrite")) {
+    return rewrite_file(*source_of_file(std::move(file).value(), 0, *size), request["rewrite"]);
+  }
   const std::uint64_t offset = request.value("offset", std::uint64_t{0});
   if (offset > *size) return unreadable;
   const std::uint64_t length = request.value("length", *size - offset);

@@ -1,0 +1,28 @@
+// A file with other metadata than it was imported with: what an update of its image set said,
+// written into the data set. Pixel data are not touched, nor read. Runs in isthmus-import-worker.
+//
+// A request to the worker, one line; the metadata as examine.h has them:
+//
+//   {"path":"/abs/blob","rewrite":{"patient":{…},"study":{…},"series":{…},"instance":{…},
+//    "DICOMVRs":{…}}}
+//
+// The answer:
+//
+//   {"ok":true,"same":true}                       the file says all that already
+//   {"ok":true,"head":"base64","tail":12345}      the new file is `head`, and the old one from
+//   `tail`
+//   {"ok":false,"code":"rewrite.unsupported",…}   a deflated data set, values that are not in
+//                                                 metadata for their length, or VRs that have no
+//                                                 form there
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "base/bytes.h"
+
+namespace isthmus::datastore {
+
+// Does not throw but for want of memory, and json::exception for a request that is none.
+nlohmann::json rewrite_file(ByteSource& file, const nlohmann::json& metadata);
+
+}  // namespace isthmus::datastore
