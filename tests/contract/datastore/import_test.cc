@@ -314,6 +314,18 @@ TEST_F(Imports, AreHeldToTheQuotas) {
   EXPECT_NE(job.value("message", "").find("above the quota of 1"), std::string::npos);
 }
 
+TEST_F(Imports, AreHeldToTheQuotaOfBytes) {
+  datastore::DataStoreOptions options;
+  options.max_bytes_per_job = 10;
+  StoreKit small(options);
+  const std::string store = small.make_data_store();
+
+  const json job = small.import(store, "a", {{"1", "123456"}, {"2", "12345"}});
+
+  EXPECT_EQ(job["jobStatus"], "FAILED");
+  EXPECT_NE(job.value("message", "").find("above the quota of 10 bytes"), std::string::npos);
+}
+
 // The rule is ours: bridge/docs/DATASTORE.md, "Imports".
 TEST_F(Imports, PutTheOverridesOfTheCallerOverMetadata) {
   FakeInstance other_study = instance("1.2.4.1.1", "1.2.4.1");

@@ -163,6 +163,30 @@ TEST_F(S3, RefusesWhoIsNotWhoTheySay) {
   EXPECT_EQ(error_code(kit.raw(kit.request("GET", "/bucket-1", ""))), "AccessDenied");
 }
 
+// A copy of a signed request is as good as the request, until its time is too far from the clock.
+TEST_F(S3, ARequestCanBeReplayedWithinTheClockSkewAndNoLonger) {
+  const auto sign_get = [&] {
+    http::Request request = kit.request("GET", "/bucket-1?list-type=2", "");
+    EXPECT_THAT(wire::sigv4::sign(
+                    request, {test::kKey.access_key_id, test::kKey.secret_access_key, ""},
+                    "us-east-1", "s3", kit.env().clock.wall_now(), wire::sigv4::kEmptyPayloadHash),
+                test::IsOk());
+    return request;
+  };
+  const http::Request signed_now = sign_get();
+  const auto replay = [&] {
+    http::Request again = kit.request("GET", "/bucket-1?list-type=2", "");
+    again.headers = signed_now.headers;
+    return kit.raw(std::move(again));
+  };
+
+  EXPECT_EQ(replay().status, 200);
+  kit.env().clock.advance(Milliseconds(899'000));
+  EXPECT_EQ(replay().status, 200);
+  kit.env().clock.advance(Milliseconds(2'000));
+  EXPECT_EQ(error_code(replay()), "RequestTimeTooSkewed");
+}
+
 TEST_F(S3, TakesAwsChunkedBodiesWithAChecksumBehind) {
   const std::string body =
       "5\r\nhello\r\n6\r\n world\r\n0\r\nx-amz-checksum-crc32:DUoRhQ==\r\n\r\n";
