@@ -44,6 +44,14 @@ std::int32_t filter_c_store(std::uint16_t* dimse_status, const OrthancPluginDico
   });
 }
 
+// What is wanted is not ours to say here; it is where our part of storing begins.
+std::int32_t on_arriving(const OrthancPluginDicomInstance* instance) {
+  return guarded(std::int32_t{1}, [&](Plugin& plugin) {
+    plugin.arriving(instance);
+    return std::int32_t{1};
+  });
+}
+
 OrthancPluginErrorCode on_stored(const OrthancPluginDicomInstance* instance,
                                  const char* instance_id) {
   return guarded(OrthancPluginErrorCode_Plugin, [&](Plugin& plugin) {
@@ -113,6 +121,7 @@ OrthancPluginErrorCode look_up(OrthancPluginStorageCommitmentFailureReason* targ
 }
 
 void register_callbacks(OrthancPluginContext* context) {
+  OrthancPluginRegisterIncomingDicomInstanceFilter(context, on_arriving);
   OrthancPluginRegisterIncomingCStoreInstanceFilter(context, filter_c_store);
   OrthancPluginRegisterOnStoredInstanceCallback(context, on_stored);
   OrthancPluginRegisterOnChangeCallback(context, on_change);

@@ -2,9 +2,17 @@
 
 #include <limits>
 
-#include "intake/instance_intake.h"
-
 namespace isthmus::plugin {
+
+RouteInstance route_of(const Senders& senders, const Origin& origin) {
+  return [&senders, &origin](RouteAttributes attributes) {
+    const Sender sender = senders.find_by_ae_title(origin.calling_ae_title).value_or(Sender{});
+    attributes.sender = sender.name;
+    attributes.calling_ae_title = origin.calling_ae_title;
+    attributes.called_ae_title = origin.called_ae_title;
+    return senders.route(sender, attributes).destinations;
+  };
+}
 
 Result<Receipt> take_file(Spool& spool, const Senders& senders, const Origin& origin,
                           ByteSpan file) {
@@ -13,14 +21,7 @@ Result<Receipt> take_file(Spool& spool, const Senders& senders, const Origin& or
   intake.file_follows();
   intake.append(file);
   TRY(intake.identify());
-  // Orthanc decided whom to let in; a sender of that title may still say where its instances go.
-  return intake.commit([&](RouteAttributes attributes) {
-    const Sender sender = senders.find_by_ae_title(origin.calling_ae_title).value_or(Sender{});
-    attributes.sender = sender.name;
-    attributes.calling_ae_title = origin.calling_ae_title;
-    attributes.called_ae_title = origin.called_ae_title;
-    return senders.route(sender, attributes).destinations;
-  });
+  return intake.commit(route_of(senders, origin));
 }
 
 }  // namespace isthmus::plugin

@@ -2,6 +2,7 @@
 // repair do.
 #pragma once
 
+#include "intake/instance_intake.h"
 #include "senders/senders.h"
 #include "spool/spool.h"
 
@@ -13,5 +14,9 @@ namespace isthmus::plugin {
 // Any thread.
 Result<Receipt> take_file(Spool& spool, const Senders& senders, const Origin& origin,
                           ByteSpan file);
+
+// Where what `origin` sent goes: Orthanc decided whom to let in; a sender of that title may still
+// say where its instances go. The references outlive it.
+RouteInstance route_of(const Senders& senders, const Origin& origin);
 
 }  // namespace isthmus::plugin

@@ -54,7 +54,80 @@ $('#study').live('pagebeforecreate', function() {
         error: function(answer) { say('That was refused: ' + answer.status); }});
       return false;
     });
-    panel.append(retry).show();
+    panel.append(retry).append(update_form(study.study_instance_uid)).show();
+  }
+  // What is to be changed, then what that would change where, then whether to do it.
+  function update_form(uid) {
+    var form = $('<div>').attr('id', 'isthmus-update');
+    var which = $('<select>').attr('id', 'isthmus-attribute').attr('data-role', 'none');
+    $.each(['StudyDescription', 'AccessionNumber', 'PatientName', 'PatientID', 'PatientBirthDate',
+      'PatientSex', 'ReferringPhysicianName', 'StudyDate'], function(i, name) {
+      which.append($('<option>').attr('value', name).text(name));
+    });
+    var value = $('<input>').attr('id', 'isthmus-value').attr('type', 'text')
+      .attr('data-role', 'none');
+    var differences = $('<div>').attr('id', 'isthmus-differences');
+    function change() {
+      var set = {}, is_name = /Name$/.test(which.val());
+      set[which.val()] = {Value: [is_name ? {Alphabetic: value.val()} : value.val()]};
+      return JSON.stringify({set: set});
+    }
+    function order(body, dry, success) {
+      $.ajax({url: '../isthmus/v1/studies/' + uid + (dry ? '?dryRun=true' : ''), type: 'POST',
+        headers: {'X-HTTP-Method-Override': 'PATCH'}, contentType: 'application/json',
+        dataType: 'json', data: body, success: success,
+        error: function(answer) {
+          var why = {};
+          try { why = JSON.parse(answer.responseText); } catch (ignored) {}
+          differences.empty().append($('<p>').attr('id', 'isthmus-refused')
+            .text('Refused: ' + (why.detail || why.title || answer.status)));
+        }});
+    }
+    function words(value) {
+      if (value === undefined) return 'nothing';
+      return JSON.stringify(value.Value === undefined ? value : value.Value);
+    }
+    function compare(body, found) {
+      differences.empty();
+      var any = false;
+      $.each(found.updates, function(i, update) {
+        if (update.outcome === 'pending') {
+          any = true;
+          differences.append($('<p>').text(update.destination + ': after the import'));
+        }
+        if (update.error) {
+          differences.append($('<p>').text(update.destination + ': ' + update.error));
+        }
+        $.each(update.image_sets || [], function(j, image_set) {
+          $.each(image_set.attributes, function(k, one) {
+            any = any || one.changes;
+            differences.append($('<p>').text(update.destination + ' ' + image_set.image_set_id +
+              ' ' + one.key + ': ' + words(one.before) +
+              (one.changes ? ' becomes ' + words(one.wanted) : ' stays')));
+          });
+        });
+      });
+      if (!any) { differences.append($('<p>').text('Nothing would change.')); return; }
+      var confirm = $('<button>').attr('id', 'isthmus-confirm').attr('data-role', 'none')
+        .text('Change it');
+      confirm.click(function() {
+        order(body, false, function(ordered) {
+          differences.empty().append($('<p>').attr('id', 'isthmus-ordered')
+            .text('Ordered: update ' + ordered.id));
+        });
+        return false;
+      });
+      differences.append(confirm);
+    }
+    var look = $('<button>').attr('id', 'isthmus-look').attr('data-role', 'none')
+      .text('Show what would change');
+    look.click(function() {
+      var body = change();
+      order(body, true, function(found) { compare(body, found); });
+      return false;
+    });
+    return form.append($('<strong>').text('Update metadata ')).append(which).append(value)
+      .append(look).append(differences);
   }
   function load(then) {
     $.getJSON('../studies/' + $.mobile.pageData.uuid, function(study) {

@@ -80,6 +80,7 @@ Plugin::Opened Plugin::open() {
   commitment_wait_ = parsed->settings.duration("orthanc.commitment_wait_s");
   make_feed(parsed->settings);
   make_followup(parsed->settings);
+  ahead_ = std::make_unique<IntakeAhead>(env_, parts_->spool, parts_->senders, AheadOptions{});
   in_use_.store(bridge_.get(), std::memory_order_release);
   if (failed_.load()) bridge_->fail();  // a thread of it was quicker than we
   const app::BridgeAddresses addresses = bridge_->addresses();
@@ -159,6 +160,10 @@ void Plugin::stop() {
   orthanc_stops();
   if (feed_) feed_->stop();
   if (followup_) followup_->stop();
+  if (ahead_) {
+    ahead_->stop();
+    ignore(parts_->spool.catch_up(), "what was withdrawn is noted; a start may find it else");
+  }
   if (bridge_) bridge_->stop();
 }
 
@@ -180,13 +185,27 @@ Origin Plugin::origin_of(const OrthancPluginDicomInstance* instance) const {
   return origin;
 }
 
-bool Plugin::stored(const OrthancPluginDicomInstance* instance, const char* instance_id) {
-  if (in_use_.load(std::memory_order_acquire) == nullptr) return false;
+// Empty when Orthanc has none to show.
+ByteSpan Plugin::file_of(const OrthancPluginDicomInstance* instance) const {
   const std::int64_t size = OrthancPluginGetInstanceSize(context_, instance);
   const void* data = OrthancPluginGetInstanceData(context_, instance);
-  if (size <= 0 || data == nullptr) return false;
-  const ByteSpan file(static_cast<const std::byte*>(data), static_cast<std::size_t>(size));
-  const auto receipt = take_file(parts_->spool, parts_->senders, origin_of(instance), file);
+  if (size <= 0 || data == nullptr) return {};
+  return {static_cast<const std::byte*>(data), static_cast<std::size_t>(size)};
+}
+
+void Plugin::arriving(const OrthancPluginDicomInstance* instance) {
+  if (!takes_instances()) return;
+  ahead_->begin(file_of(instance), trimmed(OrthancPluginGetInstanceRemoteAet(context_, instance)));
+}
+
+bool Plugin::stored(const OrthancPluginDicomInstance* instance, const char* instance_id) {
+  if (in_use_.load(std::memory_order_acquire) == nullptr) return false;
+  const ByteSpan file = file_of(instance);
+  if (file.empty()) return false;
+  const Origin origin = origin_of(instance);
+  auto begun = ahead_->conclude(file, origin);
+  const auto receipt =
+      begun ? *std::move(begun) : take_file(parts_->spool, parts_->senders, origin, file);
   if (!receipt.ok()) {
     env_.log.warn("orthanc.not_taken", {{"archive_id", instance_id},
                                         {"code", receipt.error().code},

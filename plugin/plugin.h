@@ -15,6 +15,7 @@
 #include "plugin/commitment.h"
 #include "plugin/feed.h"
 #include "plugin/followup.h"
+#include "plugin/intake_ahead.h"
 #include "plugin/sdk.h"
 
 namespace isthmus::plugin {
@@ -34,6 +35,10 @@ class Plugin {
   // One atomic read: Orthanc holds a lock of its own around the C-STORE filter
   // (OrthancCPlugin.h, OrthancPluginIncomingCStoreInstanceFilter), so no I/O and no Orthanc calls.
   bool takes_instances() const;
+
+  // Orthanc is about to store it, in this thread: our part may begin. Orthanc holds its global lock
+  // here (FilterIncomingInstance, OrthancPlugins.cpp 1.10.1): no more than a copy of the bytes.
+  void arriving(const OrthancPluginDicomInstance* instance);
 
   // The durable receiver: when it returns true, the instance would survive a power cut on our side.
   // False is no loss: Orthanc keeps the instance (it ignores what the callback says), and the
@@ -59,6 +64,7 @@ class Plugin {
   void make_followup(const app::Settings& settings);
   // What /isthmus/orthanc shows: how far the repair is, what asks for a person.
   Result<std::string> status_json() const;
+  ByteSpan file_of(const OrthancPluginDicomInstance* instance) const;
   Origin origin_of(const OrthancPluginDicomInstance* instance) const;
 
   OrthancPluginContext* const context_;
@@ -76,6 +82,7 @@ class Plugin {
   SdkArchive archive_;
   std::unique_ptr<Feed> feed_;
   std::unique_ptr<Followup> followup_;
+  std::unique_ptr<IntakeAhead> ahead_;
 };
 
 }  // namespace isthmus::plugin

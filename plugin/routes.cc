@@ -73,6 +73,9 @@ http::Head head_of(const HostRequest& request, const std::string& control_token)
     separator = '&';
   }
   for (const auto& [name, value] : request.headers) head.headers.add(name, value);
+  if (head.method == "POST" && head.headers.get("X-HTTP-Method-Override") == "PATCH") {
+    head.method = "PATCH";
+  }
   // What the client said was for Orthanc.
   head.headers.set("Authorization", "Bearer " + control_token);
   head.content_length = request.body_bytes;

@@ -91,10 +91,8 @@ Result<const Identity*> InstanceIntake::identify() {
   return &*identity_;
 }
 
-Result<Receipt> InstanceIntake::commit(const RouteInstance& route) {
-  ASSERT(identity_ && incoming_);
-  Identified identified{*std::exchange(identity_, std::nullopt), transfer_syntax_uid_,
-                        dataset_offset_bytes_};
+Identified InstanceIntake::identified(const RouteInstance& route) const {
+  Identified identified{*identity_, transfer_syntax_uid_, dataset_offset_bytes_};
   if (route) {
     RouteAttributes attributes;
     attributes.modality = identified.identity.modality;
@@ -102,7 +100,20 @@ Result<Receipt> InstanceIntake::commit(const RouteInstance& route) {
     attributes.institution_name = probe_->seen_institution_name();
     identified.destinations = route(std::move(attributes));
   }
-  auto receipt = incoming_->commit(identified);
+  return identified;
+}
+
+Result<void> InstanceIntake::secure(const RouteInstance& route) {
+  ASSERT(identity_ && incoming_);
+  return incoming_->secure(identified(route));
+}
+
+Result<Receipt> InstanceIntake::commit(const RouteInstance& route, std::optional<Origin> sent_by) {
+  ASSERT(identity_ && incoming_);
+  Identified whole = identified(route);
+  whole.origin = std::move(sent_by);
+  identity_.reset();
+  auto receipt = incoming_->commit(whole);
   incoming_.reset();
   return receipt;
 }

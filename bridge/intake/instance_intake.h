@@ -6,7 +6,8 @@
 //   intake.dataset_follows(meta);   or   intake.file_follows();
 //   intake.append(bytes) …
 //   intake.identify();              what it is, or why it cannot be taken
-//   intake.commit(route);           durable
+//   intake.secure(route);           optional: durable, while it may still be refused
+//   intake.commit(route);           durable, and ours
 #pragma once
 
 #include <functional>
@@ -44,8 +45,12 @@ class InstanceIntake {
   // After the last byte. Whatever went wrong first: errors of the spool, of dicom/part10.h and
   // dicom/probe.h, "dicom.instance_too_large" (permanent). Valid as long as this object.
   Result<const Identity*> identify();
-  // After identify() succeeded, once. Errors of IncomingInstance::commit().
-  Result<Receipt> commit(const RouteInstance& route);
+  // After identify() succeeded, once, before commit(). Errors of IncomingInstance::secure().
+  Result<void> secure(const RouteInstance& route);
+  // After identify() succeeded, once. `sent_by`: when more is known of that than at the beginning.
+  // Errors of IncomingInstance::commit().
+  Result<Receipt> commit(const RouteInstance& route,
+                         std::optional<Origin> sent_by = std::nullopt);
 
   bool failed() const { return failure_.has_value(); }
   std::uint64_t received_bytes() const { return received_bytes_; }
@@ -58,6 +63,7 @@ class InstanceIntake {
 
  private:
   void begin();
+  Identified identified(const RouteInstance& route) const;
   void spool_bytes(ByteSpan bytes);
   void take_dataset(ByteSpan bytes);
   void end_head();

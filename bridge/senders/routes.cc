@@ -167,12 +167,11 @@ RouteDecision Routes::decide(const RouteAttributes& attributes,
   return {"", of_sender};
 }
 
-bool Routes::looks_at_text() const {
-  return std::any_of(routes_.begin(), routes_.end(), [](const Route& route) {
+bool Routes::look_at(RouteAttribute attribute) const {
+  return std::any_of(routes_.begin(), routes_.end(), [attribute](const Route& route) {
     return std::any_of(route.conditions.begin(), route.conditions.end(),
-                       [](const RouteCondition& condition) {
-                         return condition.attribute == RouteAttribute::study_description ||
-                                condition.attribute == RouteAttribute::institution_name;
+                       [attribute](const RouteCondition& condition) {
+                         return condition.attribute == attribute;
                        });
   });
 }

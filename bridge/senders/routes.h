@@ -75,8 +75,8 @@ class Routes {
   RouteDecision decide(const RouteAttributes& attributes,
                        const std::optional<std::vector<std::string>>& of_sender) const;
   const std::vector<Route>& in_order() const { return routes_; }
-  // Whether any rule asks for more than who sent it and the modality.
-  bool looks_at_text() const;
+  // Whether any rule asks for this.
+  bool look_at(RouteAttribute attribute) const;
 
  private:
   std::vector<Route> routes_;

@@ -19,6 +19,8 @@ struct Identified {
       0;  // length of preamble and file meta that were appended first
   // See Arrival::destinations: what the sender's policy and the routes say.
   std::optional<std::vector<std::string>> destinations = std::nullopt;
+  // Who sent it, when begin() was not told all of it; nothing: as begin() was told.
+  std::optional<Origin> origin = std::nullopt;
 };
 
 // An instance being received, not yet promised to anyone. Destroyed without commit(), it leaves
@@ -34,6 +36,12 @@ class IncomingInstance {
   // are not concerned. After an error every later call gives the same one.
   virtual Result<void> append(ByteSpan bytes) = 0;
   virtual void dataset_begins() = 0;
+  // Before commit(), by a receiver whose host may still refuse the instance: does what can be done
+  // before that is known, so that commit() has less to wait for. No row is made before commit();
+  // destroyed without it there is none, also after a restart, unless the process is killed before
+  // the spool has noted that, and then the instance is there (decision 0017). commit() may say more
+  // exactly who sent it and where it goes; all else is as here. At most once. Errors as commit().
+  virtual Result<void> secure(const Identified&) { return {}; }
   // Returns when the instance would survive a power cut: its bytes, and its row or what the next
   // start makes the row of. Once. Same identity and digest known already: success, and these bytes
   // are dropped unless the row takes them (Receipt::bytes_taken); Receipt::known says so if the row

@@ -13,6 +13,7 @@ from orthanc import Orthanc, need_orthanc
 from truth import rows
 
 VIEWER = ROOT / "build/viewer"
+DESCRIPTION = "CORRECTED IN EXPLORER"
 METADATA = {"UserMetadata": {"isthmus-state": 4700, "isthmus-image-set": 4701, "isthmus-import-job": 4702}}
 
 
@@ -62,10 +63,17 @@ def clicked(folder):
             ["node", str(ROOT / "tests/e2e/viewer/orthanc_panel_test.mjs")], capture_output=True,
             text=True, timeout=300, env=dict(
                 os.environ, URL=f"http://127.0.0.1:{orthanc.http_port}/", STUDY=study, SHOT=str(shot),
+                DESCRIPTION=DESCRIPTION,
                 IMPORTED="Imported: 3 of 4", CHROMIUM=shutil.which("chromium"), MODULES=str(VIEWER)))
         if done.returncode != 0:
             fail(done.stdout + done.stderr[-3000:])
         print(done.stdout.strip(), shot)
+        update = done.stdout.strip().rsplit(" ", 1)[1]
+        deadline = time.monotonic() + 60
+        while orthanc.json(f"/isthmus/v1/metadata-updates/{update}")["state"] != "applied":
+            if time.monotonic() > deadline:
+                fail(f"the update of the panel: {orthanc.get(f'/v1/metadata-updates/{update}')}")
+            time.sleep(0.2)
 
 
 def make_broken(folder, target, study_uid):

@@ -90,6 +90,12 @@ def by_every_way_in(folder):
         known = {row[0] for row in rows(orthanc, "SELECT sop_instance_uid FROM instance")}
         orthanc.wait_settled()
         total = imported_exactly_once(orthanc, sent, folder)
+        if total != len(sent) or orthanc.metric("orthanc_fetched_total") != 0:
+            fail(f"{total} imported of {len(sent)}, {orthanc.metric('orthanc_fetched_total')} fetched")
+        if f'orthanc_ahead_total{{result="taken"}} {len(sent)}\n' not in orthanc.get("/metrics"):
+            fail(f"begun beside Orthanc: {orthanc.metric('orthanc_ahead_total')} of {len(sent)}")
+        origins = set(rows(orthanc, "SELECT receiver, calling_ae_title, called_ae_title FROM instance"))
+        if ("orthanc", "CT1", "ORTHANC") not in origins or {one[0] for one in origins} != {"orthanc"}:
         if total != len(sent) or orthanc.metric("isthmus_orthanc_fetched_total") != 0:
             fail(f"{total} imported of {len(sent)}, {orthanc.metric('isthmus_orthanc_fetched_total')} fetched")
         origins = set(rows(orthanc, "SELECT receiver, calling_ae_title FROM instance"))
@@ -182,6 +188,27 @@ def a_full_spool_refuses_and_recovers(folder):
         if imported_exactly_once(orthanc, sent, folder) != len(sent):
             fail("not all were imported")
         print(f"0xA700 while full; {len(sent)} imported afterwards")
+
+
+def what_orthanc_refuses_is_not_ours(folder):
+    """Orthanc's index has no room for the large one: it is refused after our part of storing it began."""
+    large = make_study(folder / "large", series=1, instances=1, rows=1000, cols=1000)
+    small = make_study(folder / "small", series=1, instances=2, seed=2)
+    with Orthanc(folder, orthanc={"MaximumStorageSize": 1}) as orthanc:
+        if storescu(orthanc, folder / "large").returncode == 0 and orthanc.json("/instances"):
+            fail("Orthanc stored what it has no room for")
+        # The next of the same thread, or ten seconds, tell that it was refused.
+        orthanc.wait_metric("orthanc_ahead_total", 1)
+        dcmsend(orthanc.dimse_port, folder / "small")
+        orthanc.wait_settled()
+        if imported_exactly_once(orthanc, uids_of(small), folder) != len(small):
+            fail(f"of {large + small}: {orthanc.totals()}")
+        orthanc.stop()
+        orthanc.start()
+        orthanc.wait_settled()
+        [[known]] = rows(orthanc, "SELECT count(*) FROM instance")
+        if known != len(small):
+            fail(f"{known} known after a restart")
 
 
 LYING_DISK = r"""
@@ -300,6 +327,7 @@ def the_real_files(folder):
 
 
 TESTS = (only_four_symbols, a_bad_configuration_is_named, by_every_way_in, handlers_under_isthmus,
+         what_orthanc_refuses_is_not_ours,
          a_full_spool_refuses_and_recovers, a_fatal_error_closes_admission_and_orthanc_lives_on,
          the_real_files)
 

@@ -25,7 +25,7 @@ class MemorySpool::Incoming : public IncomingInstance {
     Arrival arrival;
     arrival.id = id_;
     arrival.identity = identified.identity;
-    arrival.origin = origin_;
+    arrival.origin = identified.origin.value_or(origin_);
     arrival.transfer_syntax_uid = identified.transfer_syntax_uid;
     arrival.size_bytes = file.size();
     arrival.dataset_offset_bytes = dataset_at_;

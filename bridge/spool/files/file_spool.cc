@@ -235,7 +235,7 @@ class IncomingFile : public IncomingInstance {
     Arrival arrival;
     arrival.id = id_;
     arrival.identity = identified.identity;
-    arrival.origin = origin_;
+    arrival.origin = identified.origin.value_or(origin_);
     arrival.transfer_syntax_uid = identified.transfer_syntax_uid;
     arrival.size_bytes = size_bytes_;
     arrival.dataset_offset_bytes = *dataset_begins_at_;

@@ -50,6 +50,12 @@ void Follower::drop(std::uint64_t sequence) {
   work_.notify();
 }
 
+void Follower::withdraw(std::uint64_t sequence) {
+  const std::lock_guard lock(mutex_);
+  entry(sequence).state = Entry::State::withdrawn;
+  work_.notify();
+}
+
 void Follower::note_settled() {
   behind_.set(static_cast<double>(settled_ + batch_.arrivals.size()));
 }
@@ -69,6 +75,7 @@ void Follower::gather(Batch& batch) {
          batch.arrivals.size() < options_.rows_at_once) {
     Entry& one = entries_.front();
     if (one.arrival) batch.arrivals.push_back(std::move(*one.arrival));
+    batch.has_withdrawn = batch.has_withdrawn || one.state == Entry::State::withdrawn;
     batch.reached = {first_sequence_, one.generation};
     ++batch.entries;
     entries_.pop_front();
@@ -82,7 +89,7 @@ Result<bool> Follower::follow_once() {
     const std::lock_guard lock(mutex_);
     if (batch_.entries == 0) gather(batch_);
     // Places that hold nothing need no transaction of their own: the next batch passes them.
-    if (batch_.arrivals.empty()) {
+    if (batch_.arrivals.empty() && !batch_.has_withdrawn) {
       batch_ = {};
       followed_.notify_all();
       return false;

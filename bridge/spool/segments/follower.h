@@ -30,6 +30,9 @@ class Follower {
   void settle(std::uint64_t sequence, Arrival arrival);
   // It never became a promise, or needs no row.
   void drop(std::uint64_t sequence);
+  // It is durable, and no promise after all: the position passes it as soon as it passes a row, so
+  // that no start takes it for one.
+  void withdraw(std::uint64_t sequence);
 
   // Waits while too many promises are without a row. "spool.full" (transient) when that lasts.
   Result<void> wait_for_room();
@@ -44,7 +47,7 @@ class Follower {
 
  private:
   struct Entry {
-    enum class State { open, settled, dropped };
+    enum class State { open, settled, dropped, withdrawn };
     State state = State::open;
     std::uint64_t generation = 0;
     std::optional<Arrival> arrival;
@@ -53,6 +56,7 @@ class Follower {
     std::vector<Arrival> arrivals;
     SpoolPosition reached;
     std::size_t entries = 0;
+    bool has_withdrawn = false;
   };
 
   // With the lock held.

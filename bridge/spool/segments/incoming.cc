@@ -15,7 +15,10 @@ class IncomingRecord : public IncomingInstance {
         origin_(std::move(origin)),
         gathered_(workshop.buffers, kPayloadOffset) {}
 
-  ~IncomingRecord() override { leave_memory(); }
+  ~IncomingRecord() override {
+    if (secured_) workshop_.withdraw(secured_->slot);
+    leave_memory();
+  }
 
   const InstanceId& id() const override { return id_; }
 
@@ -46,10 +49,9 @@ class IncomingRecord : public IncomingInstance {
     if (file_) file_->dataset_begins();
   }
 
-  Result<Receipt> commit(const Identified& identified) override {
-    ASSERT(!concluded_);
-    if (file_) return file_->commit(identified);
-    concluded_ = true;
+  Result<void> secure(const Identified& identified) override {
+    ASSERT(!concluded_ && !secured_);
+    if (file_) return {};
     if (!dataset_begins_at_ || identified.dataset_offset_bytes != *dataset_begins_at_) {
       return permanent_error("spool.dataset_offset",
                              "The data set does not begin where the receiver said.");
@@ -59,27 +61,47 @@ class IncomingRecord : public IncomingInstance {
     Record record;
     record.arrival = arrival(identified);
     record.head_checksum = head_checksum_;
-    if (!encode(record, SegmentHeader{})) return commit_as_file("long_header", identified);
+    if (!encode(record, SegmentHeader{})) return go_on_as_file("long_header");
     const Result<Slot> slot = workshop_.append(record, gathered_);
-    if (!slot.ok() && slot.error().code == "spool.no_segment") {
-      return commit_as_file("no_segment", identified);
-    }
+    if (!slot.ok() && slot.error().code == "spool.no_segment") return go_on_as_file("no_segment");
     if (!slot.ok()) return slot.error();
     record.arrival.spool_ref = to_ref(slot->place);
-    workshop_.store.conclude(*slot, true);
-    workshop_.follower.settle(slot->sequence, std::move(record.arrival));
-    workshop_.records.add();
+    secured_.emplace(Secured{*slot, std::move(record.arrival)});
     leave_memory();
+    return {};
+  }
+
+  Result<Receipt> commit(const Identified& identified) override {
+    ASSERT(!concluded_);
+    if (!secured_) {
+      auto secured = secure(identified);
+      concluded_ = true;
+      TRY(std::move(secured));
+    }
+    concluded_ = true;
+    if (file_) return file_->commit(identified);
+    Secured secured = *std::exchange(secured_, std::nullopt);
+    secured.arrival.destinations = identified.destinations;
+    if (identified.origin) secured.arrival.origin = *identified.origin;
+    workshop_.store.conclude(secured.slot, true);
+    workshop_.follower.settle(secured.slot.sequence, std::move(secured.arrival));
+    workshop_.records.add();
     FAILPOINT(segment_promised);
     return Receipt{id_, false};
   }
 
  private:
+  // In a segment and durable, and without a row.
+  struct Secured {
+    Slot slot;
+    Arrival arrival;
+  };
+
   Arrival arrival(const Identified& identified) {
     Arrival arrival;
     arrival.id = id_;
     arrival.identity = identified.identity;
-    arrival.origin = origin_;
+    arrival.origin = identified.origin.value_or(origin_);
     arrival.transfer_syntax_uid = identified.transfer_syntax_uid;
     arrival.size_bytes = size_bytes_;
     arrival.dataset_offset_bytes = *dataset_begins_at_;
@@ -87,11 +109,6 @@ class IncomingRecord : public IncomingInstance {
     arrival.received_at = workshop_.env.clock.wall_now();
     arrival.destinations = identified.destinations;
     return arrival;
-  }
-
-  Result<Receipt> commit_as_file(const char* reason, const Identified& identified) {
-    TRY(go_on_as_file(reason));
-    return file_->commit(identified);
   }
 
   // What was gathered so far goes to a file, and everything after it.
@@ -134,6 +151,7 @@ class IncomingRecord : public IncomingInstance {
   std::optional<std::uint64_t> dataset_begins_at_;
   std::uint32_t head_checksum_ = 0;
   Sha256 dataset_digest_;
+  std::optional<Secured> secured_;
   bool concluded_ = false;
 };
 
@@ -177,6 +195,11 @@ Result<Slot> Workshop::append(Record& record, Gathered& bytes) {
 void Workshop::give_up(const Slot& slot) {
   store.conclude(slot, false);
   follower.drop(slot.sequence);
+}
+
+void Workshop::withdraw(const Slot& slot) {
+  store.conclude(slot, false);
+  follower.withdraw(slot.sequence);
 }
 
 }  // namespace isthmus::segments

@@ -28,8 +28,10 @@ struct Workshop {
   // Appends a record and makes it durable. "spool.no_segment" when there is no place for it; then
   // nothing was written. Fatal errors have closed admission when it returns.
   Result<Slot> append(Record& record, Gathered& bytes);
-  // The slot's record is not needed, or failed.
+  // The slot's record failed, or never was written.
   void give_up(const Slot& slot);
+  // The slot's record is durable, and shall be no promise.
+  void withdraw(const Slot& slot);
 };
 
 std::unique_ptr<IncomingInstance> begin_record(Workshop& workshop, InstanceId id, Origin origin);

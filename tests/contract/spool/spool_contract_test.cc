@@ -208,6 +208,43 @@ TEST_P(SpoolContract, WhatIsDestroyedWithoutCommitLeavesNothing) {
   EXPECT_THAT(world->ledger.arrivals(), ::testing::IsEmpty());
 }
 
+TEST_P(SpoolContract, WhatWasSecuredIsNothingUntilItIsCommitted) {
+  for (const std::size_t size : {std::size_t{10}, std::size_t{1 * MiB}}) {
+    const Sent sent = make_sent(size, size);
+    ASSERT_OK_AND_ASSIGN(auto incoming, spool().begin({}));
+    ASSERT_THAT(append_all(*incoming, sent), IsOk());
+    ASSERT_THAT(incoming->secure(sent.identified), IsOk());
+
+    incoming.reset();
+
+    EXPECT_EQ(world->count_held(), 0u);
+  }
+  world->restart();
+  ASSERT_THAT(spool().recover(), IsOk());
+  EXPECT_EQ(world->count_held(), 0u);
+  EXPECT_THAT(world->ledger.arrivals(), ::testing::IsEmpty());
+}
+
+TEST_P(SpoolContract, WhatWasSecuredIsCommittedWithWhatIsKnownThen) {
+  for (const std::size_t size : {std::size_t{20'000}, std::size_t{1 * MiB}}) {
+    const Sent sent = make_sent(size, size);
+    ASSERT_OK_AND_ASSIGN(const auto incoming, spool().begin({}));
+    ASSERT_THAT(append_all(*incoming, sent), IsOk());
+    ASSERT_THAT(incoming->secure(sent.identified), IsOk());
+    Identified more = sent.identified;
+    more.destinations = {"near"};
+    more.origin.emplace().called_ae_title = "ORTHANC";
+
+    ASSERT_OK_AND_ASSIGN(const Receipt receipt, incoming->commit(more));
+
+    const Arrival arrival = arrival_of(receipt);
+    EXPECT_EQ(arrival.origin, more.origin);
+    EXPECT_EQ(arrival.destinations, more.destinations);
+    EXPECT_EQ(arrival.dataset_digest, sha256(sent.dataset));
+    EXPECT_TRUE(stored(spool(), arrival.spool_ref) == sent.whole());
+  }
+}
+
 TEST_P(SpoolContract, SameIdentityAndBytesAreKnownAndKeptOnce) {
   const Sent sent = make_sent(1, 50'000);
   ASSERT_OK_AND_ASSIGN(const Receipt first, send(spool(), sent));

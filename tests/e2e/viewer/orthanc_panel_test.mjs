@@ -32,8 +32,30 @@ try {
   await page.waitForSelector("#isthmus-retried", { timeout: 30_000 });
   const retried = await page.$eval("#isthmus-retried", (element) => element.innerText);
   assert.equal(retried, "1 tried again");
+  // A metadata update: what would change is shown, nothing is done before it is confirmed.
+  const text = (selector) => page.$eval(selector, (element) => element.innerText);
+  await page.waitForSelector("#isthmus-look", { timeout: 30_000 });
+  await page.evaluate((wanted) => {
+    document.querySelector("#isthmus-attribute").value = "StudyDescription";
+    document.querySelector("#isthmus-value").value = wanted;
+    document.querySelector("#isthmus-look").click();
+  }, process.env.DESCRIPTION);
+  await page.waitForSelector("#isthmus-confirm", { timeout: 30_000 });
+  const differences = await text("#isthmus-differences");
+  assert.ok(differences.includes(`becomes ["${process.env.DESCRIPTION}"]`), differences);
+  await page.screenshot({ path: process.env.SHOT.replace(".png", "-update.png"), fullPage: true });
+  await page.evaluate(() => document.querySelector("#isthmus-confirm").click());
+  await page.waitForSelector("#isthmus-ordered", { timeout: 30_000 });
+  const ordered = await text("#isthmus-ordered");
+  // An order that is refused says why.
+  await page.evaluate(() => {
+    document.querySelector("#isthmus-attribute").value = "StudyDate";
+    document.querySelector("#isthmus-value").value = "not a date";
+    document.querySelector("#isthmus-look").click();
+  });
+  await page.waitForSelector("#isthmus-refused", { timeout: 30_000 });
   assert.deepEqual(errors, []);
-  console.log(`clicked: ${before.split("\n")[0]}; ${retried}`);
+  console.log(`clicked: ${before.split("\n")[0]}; ${retried}; ${ordered}`);
 } finally {
   await browser.close();
 }

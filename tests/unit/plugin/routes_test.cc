@@ -36,6 +36,16 @@ TEST(PluginRoutes, WhoWasLetInByOrthancNeedsNoOtherToken) {
   EXPECT_EQ(head.headers.get("Content-Type"), "application/json");
 }
 
+TEST(PluginRoutes, APostMayStandForAPatchAndForNothingElse) {
+  HostRequest request{"POST", "/isthmus/v1/studies/1.2", {}, {{"x-http-method-override", "PATCH"}},
+                      0};
+  EXPECT_EQ(head_of(request, "").method, "PATCH");
+  request.method = "GET";
+  EXPECT_EQ(head_of(request, "").method, "GET");
+  request = {"POST", "/isthmus/v1/studies/1.2", {}, {{"x-http-method-override", "DELETE"}}, 0};
+  EXPECT_EQ(head_of(request, "").method, "POST");
+}
+
 TEST(PluginRoutes, GivesTheWholeBodyToTheHandler) {
   http::Router router;
   router.add("POST", "/echo", [](const http::Head&, const http::PathParameters&) {

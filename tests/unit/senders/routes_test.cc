@@ -123,9 +123,13 @@ TEST(Routes, WithoutAMatchTheSendersOwnDestinationsAreTakenThenAll) {
   EXPECT_EQ(all.destinations, std::nullopt);
 }
 
-TEST(Routes, TellWhetherFreeTextIsLookedAt) {
-  EXPECT_FALSE(Routes({route("a", {"modality equals CT"}, {"x"})}).looks_at_text());
-  EXPECT_TRUE(Routes({route("a", {"institution_name equals X"}, {"x"})}).looks_at_text());
+TEST(Routes, TellWhatTheyLookAt) {
+  const Routes routes({route("a", {"modality equals CT"}, {"x"}),
+                       route("b", {"sender equals y", "called_ae_title glob A*"}, {"x"})});
+
+  EXPECT_TRUE(routes.look_at(RouteAttribute::modality));
+  EXPECT_TRUE(routes.look_at(RouteAttribute::called_ae_title));
+  EXPECT_FALSE(routes.look_at(RouteAttribute::institution_name));
 }
 
 }  // namespace

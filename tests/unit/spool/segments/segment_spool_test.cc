@@ -99,6 +99,49 @@ TEST_F(SegmentSpoolTest, OneWriteAndOneSyncStandBeforeTheAnswer) {
   EXPECT_THAT(ledger.arrivals(), IsEmpty());
 }
 
+TEST_F(SegmentSpoolTest, WhatWasSecuredIsPromisedWithoutTheDisk) {
+  const Sent sent = make_sent(1, 20'000);
+  const auto incoming = spool->begin({}).value();
+  ASSERT_THAT(append_all(*incoming, sent), IsOk());
+
+  ASSERT_THAT(incoming->secure(sent.identified), IsOk());
+  EXPECT_THAT(story(), ElementsAre("write_at", "sync"));
+  ASSERT_THAT(incoming->commit(sent.identified), IsOk());
+
+  EXPECT_THAT(story(), ElementsAre("write_at", "sync"));
+  cut_power();
+  EXPECT_THAT(ledger.arrivals(), SizeIs(1));
+}
+
+TEST_F(SegmentSpoolTest, WhatWasSecuredAndNotCommittedIsNotReplayedOnceThatIsNoted) {
+  const Sent sent = make_sent(1, 20'000);
+  auto incoming = spool->begin({}).value();
+  ASSERT_THAT(append_all(*incoming, sent), IsOk());
+  ASSERT_THAT(incoming->secure(sent.identified), IsOk());
+
+  incoming.reset();
+  ASSERT_THAT(spool->catch_up(), IsOk());
+  cut_power();
+
+  EXPECT_THAT(ledger.arrivals(), IsEmpty());
+  EXPECT_EQ(ledger.spool_rows().position()->sequence, 1u);
+}
+
+// Its sender has no answer yet, and sends again: then it is known. Never the other way round.
+TEST_F(SegmentSpoolTest, WhatWasSecuredWhenThePowerWentIsTakenAtTheNextStart) {
+  const Sent sent = make_sent(1, 20'000);
+  const auto incoming = spool->begin({}).value();
+  ASSERT_THAT(append_all(*incoming, sent), IsOk());
+  ASSERT_THAT(incoming->secure(sent.identified), IsOk());
+
+  files.cut_power({});
+  files.power_on();
+  auto after = open_segment_spool(env, "/spool", ledger, *admission, options).value();
+  ASSERT_THAT(after->recover(), IsOk());
+
+  EXPECT_THAT(ledger.arrivals(), SizeIs(1));
+}
+
 TEST_F(SegmentSpoolTest, RowsFollowInTheOrderOfPromises) {
   std::vector<InstanceId> promised;
   for (std::uint64_t n = 0; n < 5; ++n) promised.push_back(put(n).id);
