@@ -6,6 +6,7 @@
 
 #include "app/commitment.h"
 #include "app/config.h"
+#include "http/client.h"
 #include "plugin/configuration.h"
 #include "plugin/intake.h"
 #include "plugin/panel.h"
@@ -80,6 +81,7 @@ Plugin::Opened Plugin::open() {
   commitment_wait_ = parsed->settings.duration("orthanc.commitment_wait_s");
   make_feed(parsed->settings);
   make_followup(parsed->settings);
+  make_notifier(parsed->settings);
   ahead_ = std::make_unique<IntakeAhead>(env_, parts_->spool, parts_->senders, AheadOptions{});
   in_use_.store(bridge_.get(), std::memory_order_release);
   if (failed_.load()) bridge_->fail();  // a thread of it was quicker than we
@@ -111,15 +113,28 @@ void Plugin::make_followup(const app::Settings& settings) {
   followup_ = std::make_unique<Followup>(env_, archive_, parts_->ledger, options);
 }
 
+void Plugin::make_notifier(const app::Settings& settings) {
+  NotifierOptions options;
+  options.url = settings.text("orthanc.notify_url");
+  options.bearer_token = settings.text("orthanc.notify_token");
+  if (options.url.empty()) return;
+  notify_transport_ =
+      http::make_client(env_, {.ca_file = settings.text("orthanc.notify_ca"), .proxy_url = {}});
+  notifier_ = std::make_unique<Notifier>(env_, archive_, parts_->ledger, *notify_transport_,
+                                         std::move(options));
+}
+
 void Plugin::orthanc_started() {
   if (feed_) feed_->start();
   if (followup_) followup_->start();
+  if (notifier_) notifier_->start();
 }
 
 void Plugin::orthanc_stops() {
   stopping_.store(true);
   if (feed_) feed_->begin_to_stop();
   if (followup_) followup_->begin_to_stop();
+  if (notifier_) notifier_->begin_to_stop();
 }
 
 std::unique_ptr<CommitmentHandler> Plugin::commitment(const std::string& calling_ae_title) {
@@ -160,6 +175,7 @@ void Plugin::stop() {
   orthanc_stops();
   if (feed_) feed_->stop();
   if (followup_) followup_->stop();
+  if (notifier_) notifier_->stop();
   if (ahead_) {
     ahead_->stop();
     ignore(parts_->spool.catch_up(), "what was withdrawn is noted; a start may find it else");

@@ -16,6 +16,7 @@
 #include "plugin/feed.h"
 #include "plugin/followup.h"
 #include "plugin/intake_ahead.h"
+#include "plugin/notifier.h"
 #include "plugin/sdk.h"
 
 namespace isthmus::plugin {
@@ -62,6 +63,7 @@ class Plugin {
                                    const Result<std::string>& body);
   void make_feed(const app::Settings& settings);
   void make_followup(const app::Settings& settings);
+  void make_notifier(const app::Settings& settings);
   // What /isthmus/orthanc shows: how far the repair is, what asks for a person.
   Result<std::string> status_json() const;
   ByteSpan file_of(const OrthancPluginDicomInstance* instance) const;
@@ -82,6 +84,8 @@ class Plugin {
   SdkArchive archive_;
   std::unique_ptr<Feed> feed_;
   std::unique_ptr<Followup> followup_;
+  std::unique_ptr<http::Transport> notify_transport_;
+  std::unique_ptr<Notifier> notifier_;
   std::unique_ptr<IntakeAhead> ahead_;
 };
 

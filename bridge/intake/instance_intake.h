@@ -49,8 +49,7 @@ class InstanceIntake {
   Result<void> secure(const RouteInstance& route);
   // After identify() succeeded, once. `sent_by`: when more is known of that than at the beginning.
   // Errors of IncomingInstance::commit().
-  Result<Receipt> commit(const RouteInstance& route,
-                         std::optional<Origin> sent_by = std::nullopt);
+  Result<Receipt> commit(const RouteInstance& route, std::optional<Origin> sent_by = std::nullopt);
 
   bool failed() const { return failure_.has_value(); }
   std::uint64_t received_bytes() const { return received_bytes_; }

@@ -169,10 +169,9 @@ RouteDecision Routes::decide(const RouteAttributes& attributes,
 
 bool Routes::look_at(RouteAttribute attribute) const {
   return std::any_of(routes_.begin(), routes_.end(), [attribute](const Route& route) {
-    return std::any_of(route.conditions.begin(), route.conditions.end(),
-                       [attribute](const RouteCondition& condition) {
-                         return condition.attribute == attribute;
-                       });
+    return std::any_of(
+        route.conditions.begin(), route.conditions.end(),
+        [attribute](const RouteCondition& condition) { return condition.attribute == attribute; });
   });
 }
 

@@ -140,7 +140,9 @@ class Senders {
   std::optional<Sender> find_by_ae_title(std::string_view calling_ae_title) const;
   // Of a decision's sender; destinations are filled as Identified::destinations takes them.
   RouteDecision route(const Sender& sender, const RouteAttributes& attributes) const;
-  bool routes_look_at(RouteAttribute attribute) const { return policy()->routes.look_at(attribute); }
+  bool routes_look_at(RouteAttribute attribute) const {
+    return policy()->routes.look_at(attribute);
+  }
 
   // What is to be done with a sender that was refused and may be admitted by a person: called by
   // refused() in the mode `discover`, from any thread; must not block. Set before the first

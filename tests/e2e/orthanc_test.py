@@ -3,10 +3,12 @@
 usage: orthanc_test.py [TEST …]
 """
 
+import http.server
 import json
 import pathlib
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 
@@ -211,6 +213,40 @@ def what_orthanc_refuses_is_not_ours(folder):
             fail(f"{known} known after a restart")
 
 
+class Listener(http.server.BaseHTTPRequestHandler):
+    heard, refuse = [], 2
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        Listener.heard.append((self.headers["Idempotency-Key"], self.headers["Authorization"], body))
+        self.send_response(503 if len(Listener.heard) <= Listener.refuse else 204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def an_imported_study_is_told_of(folder):
+    files = make_study(folder / "study", series=1, instances=3)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Listener) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with Orthanc(folder, orthanc__notify_url=f"http://127.0.0.1:{server.server_port}/imported",
+                     orthanc__notify_token="secret") as orthanc:
+            dcmsend(orthanc.dimse_port, folder / "study")
+            orthanc.wait_settled()
+            # Told until it was heard, of what is imported.
+            orthanc.wait_metric("orthanc_notified_total", 1)
+            [study] = orthanc.json("/studies")
+        server.shutdown()
+    keys = {key for key, _, _ in Listener.heard}
+    _, token, body = Listener.heard[-1]
+    if len(Listener.heard) != 3 or len(keys) != 1 or token != "Bearer secret":
+        fail(f"heard: {Listener.heard}")
+    if (body["event"], body["orthanc_study"], body["instances"]) != ("StudyImported", study, len(files)):
+        fail(f"told: {body}")
+    print(f"told after {Listener.refuse} times 503: {body['event']} of {body['instances']} instances")
+
+
 LYING_DISK = r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -327,7 +363,7 @@ def the_real_files(folder):
 
 
 TESTS = (only_four_symbols, a_bad_configuration_is_named, by_every_way_in, handlers_under_isthmus,
-         what_orthanc_refuses_is_not_ours,
+         what_orthanc_refuses_is_not_ours, an_imported_study_is_told_of,
          a_full_spool_refuses_and_recovers, a_fatal_error_closes_admission_and_orthanc_lives_on,
          the_real_files)
 

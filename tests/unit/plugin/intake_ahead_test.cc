@@ -57,8 +57,7 @@ class IntakeAheadTest : public testing::Test {
   PowerLossFiles files_;
   TestEnv env_{1, files_};
   IntakeLedger ledger_{env_};
-  Admission admission_{env_,
-                       {.directory = "/spool", .reserve_bytes = 0, .resume_bytes = 0}};
+  Admission admission_{env_, {.directory = "/spool", .reserve_bytes = 0, .resume_bytes = 0}};
   AheadOptions options_;
   std::unique_ptr<Spool> spool_;
   std::optional<Senders> senders_;

@@ -37,8 +37,8 @@ TEST(PluginRoutes, WhoWasLetInByOrthancNeedsNoOtherToken) {
 }
 
 TEST(PluginRoutes, APostMayStandForAPatchAndForNothingElse) {
-  HostRequest request{"POST", "/isthmus/v1/studies/1.2", {}, {{"x-http-method-override", "PATCH"}},
-                      0};
+  HostRequest request{
+      "POST", "/isthmus/v1/studies/1.2", {}, {{"x-http-method-override", "PATCH"}}, 0};
   EXPECT_EQ(head_of(request, "").method, "PATCH");
   request.method = "GET";
   EXPECT_EQ(head_of(request, "").method, "GET");
