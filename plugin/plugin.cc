@@ -51,7 +51,8 @@ Plugin::Plugin(OrthancPluginContext* context)
       log_(context),
       env_{system_clock(), posix_files(), system_entropy(),
            log_,           *metrics_,     [this](const Error& error) { on_fatal(error); }},
-      archive_(context) {}
+      archive_(context),
+      job_board_(context) {}
 
 Plugin::~Plugin() {
   stop();
@@ -82,6 +83,7 @@ Plugin::Opened Plugin::open() {
   make_feed(parsed->settings);
   make_followup(parsed->settings);
   make_notifier(parsed->settings);
+  make_jobs(parsed->settings);
   ahead_ = std::make_unique<IntakeAhead>(env_, parts_->spool, parts_->senders, AheadOptions{});
   in_use_.store(bridge_.get(), std::memory_order_release);
   if (failed_.load()) bridge_->fail();  // a thread of it was quicker than we
@@ -124,10 +126,19 @@ void Plugin::make_notifier(const app::Settings& settings) {
                                          std::move(options));
 }
 
+void Plugin::make_jobs(const app::Settings& settings) {
+  ImportJobsOptions options;
+  options.destinations = settings.destinations();
+  options.at_once = static_cast<int>(settings.integer("orthanc.jobs"));
+  options.poll = settings.duration("orthanc.poll_interval_s");
+  jobs_ = std::make_unique<ImportJobs>(env_, job_board_, parts_->ledger, std::move(options));
+}
+
 void Plugin::orthanc_started() {
   if (feed_) feed_->start();
   if (followup_) followup_->start();
   if (notifier_) notifier_->start();
+  if (jobs_) jobs_->start();
 }
 
 void Plugin::orthanc_stops() {
@@ -135,6 +146,7 @@ void Plugin::orthanc_stops() {
   if (feed_) feed_->begin_to_stop();
   if (followup_) followup_->begin_to_stop();
   if (notifier_) notifier_->begin_to_stop();
+  if (jobs_) jobs_->begin_to_stop();
 }
 
 std::unique_ptr<CommitmentHandler> Plugin::commitment(const std::string& calling_ae_title) {
@@ -176,6 +188,7 @@ void Plugin::stop() {
   if (feed_) feed_->stop();
   if (followup_) followup_->stop();
   if (notifier_) notifier_->stop();
+  if (jobs_) jobs_->stop();
   if (ahead_) {
     ahead_->stop();
     ignore(parts_->spool.catch_up(), "what was withdrawn is noted; a start may find it else");

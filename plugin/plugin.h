@@ -15,6 +15,7 @@
 #include "plugin/commitment.h"
 #include "plugin/feed.h"
 #include "plugin/followup.h"
+#include "plugin/import_jobs.h"
 #include "plugin/intake_ahead.h"
 #include "plugin/notifier.h"
 #include "plugin/sdk.h"
@@ -64,6 +65,7 @@ class Plugin {
   void make_feed(const app::Settings& settings);
   void make_followup(const app::Settings& settings);
   void make_notifier(const app::Settings& settings);
+  void make_jobs(const app::Settings& settings);
   // What /isthmus/orthanc shows: how far the repair is, what asks for a person.
   Result<std::string> status_json() const;
   ByteSpan file_of(const OrthancPluginDicomInstance* instance) const;
@@ -82,10 +84,12 @@ class Plugin {
   Milliseconds commitment_wait_{0};
   std::atomic<bool> stopping_{false};
   SdkArchive archive_;
+  SdkJobBoard job_board_;
   std::unique_ptr<Feed> feed_;
   std::unique_ptr<Followup> followup_;
   std::unique_ptr<http::Transport> notify_transport_;
   std::unique_ptr<Notifier> notifier_;
+  std::unique_ptr<ImportJobs> jobs_;
   std::unique_ptr<IntakeAhead> ahead_;
 };
 

@@ -8,6 +8,61 @@ namespace {
 // Of our choice; those of plugins begin at 1024 (OrthancCPlugin.h, OrthancPluginSetGlobalProperty).
 constexpr std::int32_t kNoteProperty = 47'001;
 
+// What Orthanc holds of a job. No exception leaves its callbacks.
+struct HeldJob {
+  std::unique_ptr<BatchJob> job;
+  std::string content;  // Orthanc reads it after the call
+};
+
+HeldJob& held(void* job) {
+  return *static_cast<HeldJob*>(job);
+}
+
+void finalize_job(void* job) {
+  delete static_cast<HeldJob*>(job);
+}
+
+float progress_of_job(void* job) {
+  return held(job).job->progress();
+}
+
+const char* content_of_job(void* job) {
+  try {
+    held(job).content = held(job).job->content();
+    return held(job).content.c_str();
+  } catch (...) {
+    return nullptr;
+  }
+}
+
+const char* serialize_no_job(void*) {
+  return nullptr;
+}
+
+OrthancPluginJobStepStatus step_job(void* job) {
+  try {
+    switch (held(job).job->step()) {
+      case BatchJob::Step::goes_on:
+        return OrthancPluginJobStepStatus_Continue;
+      case BatchJob::Step::succeeded:
+        return OrthancPluginJobStepStatus_Success;
+      case BatchJob::Step::failed:
+        break;
+    }
+  } catch (...) {  // Orthanc shows it as failed
+  }
+  return OrthancPluginJobStepStatus_Failure;
+}
+
+OrthancPluginErrorCode stop_job(void* job, OrthancPluginJobStopReason) {
+  held(job).job->leave();
+  return OrthancPluginErrorCode_Success;
+}
+
+OrthancPluginErrorCode reset_job(void*) {
+  return OrthancPluginErrorCode_Success;
+}
+
 }  // namespace
 
 std::string take_text(OrthancPluginContext* context, char* text) {
@@ -77,6 +132,22 @@ Result<void> SdkArchive::keep_note(const std::string& line) {
   const auto code = OrthancPluginSetGlobalProperty(context_, kNoteProperty, line.c_str());
   if (code == OrthancPluginErrorCode_Success) return {};
   return transient_error("orthanc.failed", "Orthanc's database takes nothing.");
+}
+
+Result<void> SdkJobBoard::submit(std::unique_ptr<BatchJob> job) {
+  auto given = std::make_unique<HeldJob>(HeldJob{std::move(job), {}});
+  OrthancPluginJob* const made =
+      OrthancPluginCreateJob(context_, given.get(), finalize_job, "IsthmusImport", progress_of_job,
+                             content_of_job, serialize_no_job, step_job, stop_job, reset_job);
+  if (made == nullptr) return transient_error("orthanc.failed", "Orthanc makes no job.");
+  given.release();  // finalize_job() takes it back
+  char* const id = OrthancPluginSubmitJob(context_, made, /*priority=*/-10);
+  if (id == nullptr) {
+    OrthancPluginFreeJob(context_, made);
+    return transient_error("orthanc.failed", "Orthanc takes no job.");
+  }
+  OrthancPluginFreeString(context_, id);
+  return {};
 }
 
 void SdkLog::event(LogLevel level, std::string_view name, std::initializer_list<LogField> fields) {

@@ -6,6 +6,7 @@
 
 #include "base/log.h"
 #include "plugin/archive.h"
+#include "plugin/import_jobs.h"
 
 namespace isthmus::plugin {
 
@@ -23,6 +24,17 @@ class SdkArchive final : public Archive {
  private:
   Result<std::string> call(OrthancPluginHttpMethod method, const std::string& path,
                            const std::string& body);
+  OrthancPluginContext* context_;
+};
+
+// Jobs of the type "IsthmusImport" in Orthanc's jobs engine, which keeps none of them over a
+// restart. Any thread.
+class SdkJobBoard final : public JobBoard {
+ public:
+  explicit SdkJobBoard(OrthancPluginContext* context) : context_(context) {}
+  Result<void> submit(std::unique_ptr<BatchJob> job) override;
+
+ private:
   OrthancPluginContext* context_;
 };
 

@@ -213,6 +213,44 @@ def what_orthanc_refuses_is_not_ours(folder):
             fail(f"{known} known after a restart")
 
 
+def each_batch_is_a_job_of_orthanc(folder):
+    def jobs(orthanc):
+        return [job for job in orthanc.json("/jobs?expand") if job["Type"] == "IsthmusImport"]
+
+    def wait_ended(orthanc, count):
+        deadline = time.monotonic() + 60
+        while [job["State"] for job in jobs(orthanc)].count("Success") < count:
+            if time.monotonic() > deadline:
+                fail(f"jobs: {jobs(orthanc)} {orthanc.log_tail()}")
+            time.sleep(0.1)
+
+    make_study(folder / "study", series=1, instances=3)
+    make_study(folder / "later", series=1, instances=1, seed=2)
+    with Orthanc(folder, batch__quiet_s=3) as orthanc:
+        dcmsend(orthanc.dimse_port, folder / "study")
+        deadline = time.monotonic() + 30
+        while not jobs(orthanc):
+            if time.monotonic() > deadline:
+                fail(f"no job: {orthanc.log_tail()}")
+            time.sleep(0.1)
+        orthanc.wait_settled()
+        wait_ended(orthanc, 1)
+        [job] = jobs(orthanc)
+        [[batch, members]] = rows(orthanc, "SELECT id, members FROM batch")
+        if (job["Content"]["Batch"], job["Content"]["Instances"], job["Content"]["State"],
+                job["Progress"]) != (batch, members, "reconciled", 100) or members != 3:
+            fail(f"batch {batch} of {members}: {job}")
+        # Killed on its way: a new job for what is not through.
+        dcmsend(orthanc.dimse_port, folder / "later")
+        orthanc.kill()
+        orthanc.start()
+        orthanc.wait_settled()
+        wait_ended(orthanc, 1)
+        if jobs(orthanc)[0]["Content"]["Batch"] == batch:
+            fail(f"after a restart: {jobs(orthanc)}")
+        print(f"{job['Type']}: {job['Content']}")
+
+
 class Listener(http.server.BaseHTTPRequestHandler):
     heard, refuse = [], 2
 
@@ -364,6 +402,7 @@ def the_real_files(folder):
 
 TESTS = (only_four_symbols, a_bad_configuration_is_named, by_every_way_in, handlers_under_isthmus,
          what_orthanc_refuses_is_not_ours, an_imported_study_is_told_of,
+         each_batch_is_a_job_of_orthanc,
          a_full_spool_refuses_and_recovers, a_fatal_error_closes_admission_and_orthanc_lives_on,
          the_real_files)
 
