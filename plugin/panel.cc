@@ -74,7 +74,7 @@ $('#study').live('pagebeforecreate', function() {
     }
     function order(body, dry, success) {
       $.ajax({url: '../isthmus/v1/studies/' + uid + (dry ? '?dryRun=true' : ''), type: 'POST',
-        headers: {'X-HTTP-Method-Override': 'PATCH'}, contentType: 'application/json',
+        headers: {'X-Isthmus-Method': 'PATCH'}, contentType: 'application/json',
         dataType: 'json', data: body, success: success,
         error: function(answer) {
           var why = {};

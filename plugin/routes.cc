@@ -73,7 +73,7 @@ http::Head head_of(const HostRequest& request, const std::string& control_token)
     separator = '&';
   }
   for (const auto& [name, value] : request.headers) head.headers.add(name, value);
-  if (head.method == "POST" && head.headers.get("X-HTTP-Method-Override") == "PATCH") {
+  if (head.method == "POST" && head.headers.get("X-Isthmus-Method") == "PATCH") {
     head.method = "PATCH";
   }
   // What the client said was for Orthanc.

@@ -28,7 +28,8 @@ struct HostRequest {
   std::vector<std::pair<std::string, std::string>> headers;
   std::uint64_t body_bytes = 0;
 };
-// A POST with the header X-HTTP-Method-Override: PATCH is a PATCH, which Orthanc's server refuses.
+// A POST with the header X-Isthmus-Method: PATCH is a PATCH, which Orthanc's server refuses, by
+// that name and by X-HTTP-Method-Override (HttpServer.cpp, 1.10.1).
 http::Head head_of(const HostRequest& request, const std::string& control_token);
 
 // Feeds the whole body and finishes.

@@ -38,11 +38,11 @@ TEST(PluginRoutes, WhoWasLetInByOrthancNeedsNoOtherToken) {
 
 TEST(PluginRoutes, APostMayStandForAPatchAndForNothingElse) {
   HostRequest request{
-      "POST", "/isthmus/v1/studies/1.2", {}, {{"x-http-method-override", "PATCH"}}, 0};
+      "POST", "/isthmus/v1/studies/1.2", {}, {{"x-isthmus-method", "PATCH"}}, 0};
   EXPECT_EQ(head_of(request, "").method, "PATCH");
   request.method = "GET";
   EXPECT_EQ(head_of(request, "").method, "GET");
-  request = {"POST", "/isthmus/v1/studies/1.2", {}, {{"x-http-method-override", "DELETE"}}, 0};
+  request = {"POST", "/isthmus/v1/studies/1.2", {}, {{"x-isthmus-method", "DELETE"}}, 0};
   EXPECT_EQ(head_of(request, "").method, "POST");
 }
 
