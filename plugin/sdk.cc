@@ -142,10 +142,8 @@ Result<void> SdkJobBoard::submit(std::unique_ptr<BatchJob> job) {
   if (made == nullptr) return transient_error("orthanc.failed", "Orthanc makes no job.");
   given.release();  // finalize_job() takes it back
   char* const id = OrthancPluginSubmitJob(context_, made, /*priority=*/-10);
-  if (id == nullptr) {
-    OrthancPluginFreeJob(context_, made);
-    return transient_error("orthanc.failed", "Orthanc takes no job.");
-  }
+  // Whether it is Orthanc's by then is not known: better lost than freed twice.
+  if (id == nullptr) return transient_error("orthanc.failed", "Orthanc takes no job.");
   OrthancPluginFreeString(context_, id);
   return {};
 }
