@@ -73,8 +73,8 @@ $('#study').live('pagebeforecreate', function() {
       return JSON.stringify({set: set});
     }
     function order(body, dry, success) {
-      $.ajax({url: '../isthmus/v1/studies/' + uid + (dry ? '?dryRun=true' : ''), type: 'POST',
-        headers: {'X-Isthmus-Method': 'PATCH'}, contentType: 'application/json',
+      $.ajax({url: '../isthmus/v1/studies/' + uid, type: 'POST',
+        headers: {'X-Isthmus-Method': 'PATCH?dryRun=' + dry}, contentType: 'application/json',
         dataType: 'json', data: body, success: success,
         error: function(answer) {
           var why = {};

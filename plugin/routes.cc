@@ -73,8 +73,13 @@ http::Head head_of(const HostRequest& request, const std::string& control_token)
     separator = '&';
   }
   for (const auto& [name, value] : request.headers) head.headers.add(name, value);
-  if (head.method == "POST" && head.headers.get("X-Isthmus-Method") == "PATCH") {
-    head.method = "PATCH";
+  const std::string meant(head.headers.get("X-Isthmus-Method"));
+  const std::size_t query = meant.find('?');
+  const std::string_view method = std::string_view(meant).substr(0, query);
+  if (head.method == "POST" && query != std::string::npos &&
+      (method == "PATCH" || method == "POST")) {
+    head.method = method;
+    head.target += meant.substr(query);
   }
   // What the client said was for Orthanc.
   head.headers.set("Authorization", "Bearer " + control_token);

@@ -264,8 +264,9 @@ def an_imported_study_is_told_of(folder):
     files = make_study(folder / "study", series=1, instances=3)
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Listener) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        with Orthanc(folder, orthanc__notify_url=f"http://127.0.0.1:{server.server_port}/imported",
-                     orthanc__notify_token="secret") as orthanc:
+        orthanc = Orthanc(folder, orthanc__notify_url=f"http://127.0.0.1:{server.server_port}/imported")
+        orthanc.environment = {"ISTHMUS_ORTHANC_NOTIFY_TOKEN": "secret"}
+        with orthanc:
             dcmsend(orthanc.dimse_port, folder / "study")
             orthanc.wait_settled()
             # Told until it was heard, of what is imported.

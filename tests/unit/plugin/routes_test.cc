@@ -36,14 +36,20 @@ TEST(PluginRoutes, WhoWasLetInByOrthancNeedsNoOtherToken) {
   EXPECT_EQ(head.headers.get("Content-Type"), "application/json");
 }
 
-TEST(PluginRoutes, APostMayStandForAPatchAndForNothingElse) {
-  HostRequest request{
-      "POST", "/isthmus/v1/studies/1.2", {}, {{"x-isthmus-method", "PATCH"}}, 0};
-  EXPECT_EQ(head_of(request, "").method, "PATCH");
+TEST(PluginRoutes, APostMaySayItsMethodAndQueryInAHeader) {
+  HostRequest request{"POST", "/isthmus/v1/studies/1.2", {}, {}, 0};
+  const auto said = [&](const char* method) {
+    request.headers = {{"x-isthmus-method", method}};
+    const http::Head head = head_of(request, "");
+    return head.method + " " + head.target;
+  };
+
+  EXPECT_EQ(said("PATCH?dryRun=true"), "PATCH /v1/studies/1.2?dryRun=true");
+  EXPECT_EQ(said("POST?latestVersion=3"), "POST /v1/studies/1.2?latestVersion=3");
+  EXPECT_EQ(said("PATCH"), "POST /v1/studies/1.2");  // was it to be a dry run?
+  EXPECT_EQ(said("DELETE?a=b"), "POST /v1/studies/1.2");
   request.method = "GET";
-  EXPECT_EQ(head_of(request, "").method, "GET");
-  request = {"POST", "/isthmus/v1/studies/1.2", {}, {{"x-isthmus-method", "DELETE"}}, 0};
-  EXPECT_EQ(head_of(request, "").method, "POST");
+  EXPECT_EQ(said("PATCH?dryRun=true"), "GET /v1/studies/1.2");
 }
 
 TEST(PluginRoutes, GivesTheWholeBodyToTheHandler) {
