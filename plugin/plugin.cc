@@ -2,6 +2,8 @@
 
 #include <dlfcn.h>
 
+#include <condition_variable>
+#include <mutex>
 #include <nlohmann/json.hpp>
 
 #include "app/commitment.h"
@@ -189,6 +191,7 @@ void Plugin::stop() {
   if (followup_) followup_->stop();
   if (notifier_) notifier_->stop();
   if (jobs_) jobs_->stop();
+  handlers_.stop();
   if (ahead_) {
     ahead_->stop();
     ignore(parts_->spool.catch_up(), "what was withdrawn is noted; a start may find it else");
@@ -266,6 +269,27 @@ OrthancPluginErrorCode Plugin::serve(OrthancPluginRestOutput* output, const char
   if (in_use_.load(std::memory_order_acquire) == nullptr) {
     return OrthancPluginErrorCode_UnknownResource;
   }
+  std::mutex mutex;
+  std::condition_variable ended;
+  std::optional<OrthancPluginErrorCode> code;
+  const bool taken = handlers_.submit([&] {
+    auto found = OrthancPluginErrorCode_InternalError;
+    try {
+      found = handle(output, url, request);
+    } catch (...) {  // as at any callback: Orthanc answers 500
+    }
+    const std::lock_guard lock(mutex);
+    code = found;
+    ended.notify_one();  // with the lock held: what is waited on lives until then
+  });
+  if (!taken) return OrthancPluginErrorCode_InternalError;
+  std::unique_lock lock(mutex);
+  ended.wait(lock, [&] { return code.has_value(); });
+  return *code;
+}
+
+OrthancPluginErrorCode Plugin::handle(OrthancPluginRestOutput* output, const char* url,
+                                      const OrthancPluginHttpRequest* request) {
   if (request->method == OrthancPluginHttpMethod_Get) {
     if (std::string_view(url) == kStatusPath) return send_json(output, status_json());
     if (std::string_view(url) == kStudyPath) {

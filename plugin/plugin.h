@@ -59,6 +59,8 @@ class Plugin {
 
  private:
   void on_fatal(const Error& error);
+  OrthancPluginErrorCode handle(OrthancPluginRestOutput* output, const char* url,
+                                const OrthancPluginHttpRequest* request);
   // 404 for "ledger.not_found", 503 for other errors.
   OrthancPluginErrorCode send_json(OrthancPluginRestOutput* output,
                                    const Result<std::string>& body);
@@ -76,6 +78,9 @@ class Plugin {
   const std::unique_ptr<Metrics> metrics_ = make_metrics();
   Env env_;
   std::atomic<bool> failed_{false};
+  // Handlers run here: Orthanc's HTTP threads have a stack of about 100 KB (civetweb), and ours ask
+  // the embedded data store on their own.
+  WorkerPool handlers_{env_, "orthanc-http", /*threads=*/8, /*queue_limit=*/64};
   std::unique_ptr<app::Bridge> bridge_;
   // The bridge once it may be used by any thread; it stays where it is until the destructor.
   std::atomic<app::Bridge*> in_use_{nullptr};

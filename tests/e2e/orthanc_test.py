@@ -132,6 +132,14 @@ def handlers_under_isthmus(folder):
         orthanc.wait_settled()
         if orthanc.totals()["imported"] != 2:
             fail(f"after a reset: {orthanc.totals()}")
+        # Deep work of a handler: Orthanc's own threads have little stack.
+        uid = orthanc.studies()[0]["study_instance_uid"]
+        change = json.dumps({"set": {"StudyDescription": {"Value": ["CORRECTED"]}}}).encode()
+        found = json.loads(orthanc.rest(f"/isthmus/v1/studies/{uid}", "POST", change, {
+            "Content-Type": "application/json", "X-Isthmus-Method": "PATCH?dryRun=true"}))
+        [attribute] = found["updates"][0]["image_sets"][0]["attributes"]
+        if not attribute["changes"] or attribute["wanted"] != "CORRECTED":
+            fail(f"dry run: {found}")
     if orthanc.start().stop() != 0:
         fail(f"not ended cleanly: {orthanc.log_tail()}")
     locked = Orthanc(folder, orthanc={"AuthenticationEnabled": True,
