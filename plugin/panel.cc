@@ -85,7 +85,7 @@ $('#study').live('pagebeforecreate', function() {
     }
     function words(value) {
       if (value === undefined) return 'nothing';
-      return JSON.stringify(value.Value === undefined ? value : value.Value);
+      return JSON.stringify(value);
     }
     function compare(body, found) {
       differences.empty();

@@ -42,7 +42,7 @@ try {
   }, process.env.DESCRIPTION);
   await page.waitForSelector("#isthmus-confirm", { timeout: 30_000 });
   const differences = await text("#isthmus-differences");
-  assert.ok(differences.includes(`becomes ["${process.env.DESCRIPTION}"]`), differences);
+  assert.ok(differences.includes(`becomes "${process.env.DESCRIPTION}"`), differences);
   await page.screenshot({ path: process.env.SHOT.replace(".png", "-update.png"), fullPage: true });
   await page.evaluate(() => document.querySelector("#isthmus-confirm").click());
   await page.waitForSelector("#isthmus-ordered", { timeout: 30_000 });
