@@ -3,6 +3,7 @@
 #include <openssl/core_names.h>
 #include <openssl/ec.h>
 #include <openssl/evp.h>
+#include <openssl/pem.h>
 #include <openssl/rsa.h>
 
 #include "base/digest.h"
@@ -73,6 +74,17 @@ IdentityProvider::~IdentityProvider() {
 
 std::string IdentityProvider::rsa_modulus() const {
   return base64url(number(keys_->rsa, OSSL_PKEY_PARAM_RSA_N));
+}
+
+std::string IdentityProvider::rsa_private_key() const {
+  BIO* memory = BIO_new(BIO_s_mem());
+  ASSERT(PEM_write_bio_PKCS8PrivateKey(memory, keys_->rsa, nullptr, nullptr, 0, nullptr, nullptr) ==
+         1);
+  char* text = nullptr;
+  const long size = BIO_get_mem_data(memory, &text);
+  std::string pem(text, static_cast<std::size_t>(size));
+  BIO_free(memory);
+  return pem;
 }
 
 std::string IdentityProvider::jwks() const {

@@ -21,6 +21,8 @@ class IdentityProvider {
   static std::string unsigned_token(std::string_view header, std::string_view claims);
   // The modulus of the RSA key, as it stands in the set: for whoever takes it for a shared secret.
   std::string rsa_modulus() const;
+  // The RSA key's private half in PEM (PKCS #8): for whoever signs in by it.
+  std::string rsa_private_key() const;
 
  private:
   struct Keys;
