@@ -30,8 +30,8 @@ struct StoredObject {
 class ObjectStore {
  public:
   virtual ~ObjectStore() = default;
-  // Stores the whole source under the key; the store itself verifies the SHA-256. Again with the
-  // same bytes: the same result. The source is rewound as needed.
+  // Stores the whole source under the key; the store itself verifies its best checksum. Again with
+  // the same bytes: the same result. The source is rewound as needed.
   virtual Result<StoredObject> put(const ObjectKey& key, std::shared_ptr<ByteSource> bytes,
                                    const Digest& expected) = 0;
   virtual Result<StoredObject> head(const ObjectKey& key) = 0;
