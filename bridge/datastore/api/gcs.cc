@@ -96,8 +96,9 @@ GcsCall GcsApi::call_of(const http::Head& head, const http::PathParameters& path
   GcsCall call;
   call.head = head;
   call.path = path;
-  for (auto& [name, value] : http::parse_query(head.query())) {
-    std::ranges::replace(value, '+', ' ');
+  std::string query(head.query());
+  std::ranges::replace(query, '+', ' ');  // before decoding: "%2B" is a plus
+  for (auto& [name, value] : http::parse_query(query)) {
     call.query.insert_or_assign(std::move(name), std::move(value));
   }
   const auto of = [&](const char* name) {

@@ -233,8 +233,9 @@ void HealthcareApi::route(std::string method, const std::string& below_version, 
     router_.add(method, "/" + std::string(version) + "/" + below_version,
                 [this, action, version](const http::Head& head, const http::PathParameters& path) {
                   HealthcareCall call{head, path, {}, version, ""};
-                  for (auto& [name, value] : http::parse_query(head.query())) {
-                    std::ranges::replace(value, '+', ' ');
+                  std::string query(head.query());
+                  std::ranges::replace(query, '+', ' ');  // before decoding: "%2B" is a plus
+                  for (auto& [name, value] : http::parse_query(query)) {
                     call.query.insert_or_assign(std::move(name), std::move(value));
                   }
                   return http::gather(

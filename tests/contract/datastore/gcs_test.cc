@@ -112,6 +112,12 @@ TEST_F(CloudStorage, KeepsMediaWithItsChecksums) {
   EXPECT_EQ(media("in%2Fa.dcm", {{"Range", "bytes=9-"}}).status, 416);
 }
 
+TEST_F(CloudStorage, TellsAPlusFromASpace) {
+  EXPECT_EQ(put("a%2Bb", "plus").json().value("name", ""), "a+b");
+  EXPECT_EQ(put("a+b", "space").json().value("name", ""), "a b");
+  EXPECT_EQ(media("a%2Bb").body, "plus");
+}
+
 TEST_F(CloudStorage, SharesItsObjectsWithS3) {
   put("of-google", "hello");
   kit.s3("PUT", "/bucket-1/of-amazon", "hello", {{"x-amz-meta-kind", "test"}});
