@@ -231,7 +231,8 @@ class OpenBridge : public Bridge {
     admission_->refresh();
     TRY(open_spool());
     for (const std::string& name : settings_.destinations()) {
-      TRY_ASSIGN(auto destination, make_destination(env_, settings_, name, *data_store_, key));
+      TRY_ASSIGN(auto destination,
+                 make_destination(env_, settings_, name, *data_store_, key, *ledger_));
       destinations_.push_back(std::move(destination));
     }
     data_store_->start();

@@ -5,6 +5,7 @@
 
 #include "app/aws_destination.h"
 #include "app/config.h"
+#include "app/google_destination.h"
 #include "http/loopback.h"
 #include "imports/healthimaging.h"
 #include "storage/s3.h"
@@ -64,9 +65,13 @@ Result<datastore::AccessKey> datastore_access_key(Env& env, const Settings& sett
 Result<std::unique_ptr<ConfiguredDestination>> make_destination(Env& env, const Settings& settings,
                                                                 const std::string& name,
                                                                 datastore::DataStore& data_store,
-                                                                const datastore::AccessKey& key) {
+                                                                const datastore::AccessKey& key,
+                                                                Ledger& ledger) {
   const auto setting = [&](const char* last) { return "destinations." + name + "." + last; };
   if (settings.text(setting("kind")) == "aws") return make_aws_destination(env, settings, name);
+  if (settings.text(setting("kind")) == "google") {
+    return make_google_destination(env, settings, name, ledger);
+  }
   const std::string bucket = settings.text(setting("bucket"));
   const std::string region = settings.text("datastore.region");
   auto made = std::make_unique<ConfiguredDestination>();

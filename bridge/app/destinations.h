@@ -8,10 +8,13 @@
 
 #include "app/settings.h"
 #include "auth/credentials.h"
+#include "auth/tokens.h"
 #include "datastore/datastore.h"
 #include "http/http.h"
 #include "imports/metadata_service.h"
+#include "ledger/ledger.h"
 #include "pipeline/step.h"
+#include "storage/upload_sessions.h"
 
 namespace isthmus::app {
 
@@ -20,6 +23,9 @@ struct ConfiguredDestination {
   std::unique_ptr<http::Transport> transport;
   std::unique_ptr<http::Transport> local_transport;  // for what is on this machine; none: embedded
   std::unique_ptr<CredentialsSource> credentials;
+  std::unique_ptr<TokenSource> storage_tokens;  // kind=google, as the next two
+  std::unique_ptr<TokenSource> tokens;          // none: those of the storage
+  std::unique_ptr<UploadSessions> sessions;
   std::unique_ptr<ObjectStore> store;
   std::unique_ptr<ImportService> service;
   std::unique_ptr<MetadataService> metadata;
@@ -32,10 +38,11 @@ struct ConfiguredDestination {
 Result<datastore::AccessKey> datastore_access_key(Env& env, const Settings& settings);
 
 // kind=embedded: provisions bucket and data store, then joins the clients to it by loopback. For
-// the other kinds as their own headers say.
+// the other kinds as their own headers say. `ledger` must outlive it.
 Result<std::unique_ptr<ConfiguredDestination>> make_destination(Env& env, const Settings& settings,
                                                                 const std::string& name,
                                                                 datastore::DataStore& data_store,
-                                                                const datastore::AccessKey& key);
+                                                                const datastore::AccessKey& key,
+                                                                Ledger& ledger);
 
 }  // namespace isthmus::app

@@ -4,6 +4,7 @@
 #include "app/aws_destination.h"
 #include "app/certificates.h"
 #include "app/configured_senders.h"
+#include "app/google_destination.h"
 
 #include <fmt/format.h>
 
@@ -214,6 +215,18 @@ bool is_entry_name(std::string_view name) {
 
 }  // namespace
 
+// Where a kind of destination has another default (contracts/google-healthcare sections 2 and 3:
+// "run few at once (about 5)"; a file whose UIDs are stored already is ignored).
+struct KindDefault {
+  std::string_view name;
+  std::string_view default_json;
+};
+constexpr KindDefault kGoogleDefaults[] = {
+    {"destinations.*.jobs_at_once", "5"},
+    {"destinations.*.starts_per_second", "0.25"},
+    {"destinations.*.on_conflict", "\"quarantine\""},
+};
+
 struct SettingsParser {
   const ConfigSources& sources;
   ParsedSettings parsed;
@@ -365,12 +378,22 @@ struct SettingsParser {
     for (const std::string& name : full_names()) {
       if (parsed.settings.values_.contains(name)) continue;
       const SettingSpec* spec = find_spec(name);
-      const auto value = canonical(*spec, Json::parse(spec->default_json));
+      const auto value = canonical(*spec, Json::parse(default_of(*spec, name)));
       ASSERT(value.has_value());
       parsed.settings.values_[name] = value->dump();
       parsed.settings.secret_[name] = spec->secret;
     }
     check_together();
+  }
+
+  // A destination's kind stands before what depends on it.
+  std::string_view default_of(const SettingSpec& spec, const std::string& name) const {
+    const auto* const found =
+        std::find_if(std::begin(kGoogleDefaults), std::end(kGoogleDefaults),
+                     [&](const KindDefault& one) { return one.name == spec.name; });
+    if (found == std::end(kGoogleDefaults)) return spec.default_json;
+    const std::string kind = name.substr(0, name.rfind('.')) + ".kind";
+    return parsed.settings.text(kind) == "google" ? found->default_json : spec.default_json;
   }
 
   void check_keys(const Settings& s) {
@@ -427,6 +450,7 @@ struct SettingsParser {
     for (std::string& sentence : access_problems(s)) problem(std::move(sentence));
     for (std::string& sentence : configured_senders(s).problems) problem(std::move(sentence));
     for (std::string& sentence : destination_problems(s)) problem(std::move(sentence));
+    for (std::string& sentence : google_destination_problems(s)) problem(std::move(sentence));
   }
 };
 
@@ -451,7 +475,7 @@ std::vector<std::string_view> choices_of(std::string_view name) {
   if (name == "destinations.*.on_conflict") return {"deliver", "quarantine"};
   if (name == "orthanc.import_existing") return {"none", "since", "all"};
   if (name == "orthanc.after_import") return {"keep", "delete"};
-  if (name == "destinations.*.kind") return {"embedded", "aws"};
+  if (name == "destinations.*.kind") return {"embedded", "aws", "google"};
   if (name == "senders.*.commitment") {
     return {"default", "none", "spooled", "staged", "imported"};
   }

@@ -213,6 +213,29 @@ TEST(Settings, ACloudNeedsItsRegionAndItsDataStore) {
   EXPECT_THAT(sources.parse().problems, IsEmpty());
 }
 
+TEST(Settings, GoogleNeedsItsDicomStoreAndHasDefaultsOfItsOwn) {
+  Sources sources;
+  sources.overrides = {"destinations.cloud.kind=google", "destinations.cloud.dicom_store=st1",
+                       "destinations.cloud.storage_endpoint=nonsense",
+                       "destinations.cloud.storage_class=FROZEN"};
+  EXPECT_THAT(sources.parse().problems,
+              ElementsAre(HasSubstr("destinations.cloud.dicom_store must be"),
+                          HasSubstr("destinations.cloud.storage_endpoint must be a URL"),
+                          HasSubstr("destinations.cloud.storage_class")));
+
+  const std::string store =
+      "destinations.cloud.dicom_store=projects/p/locations/l/datasets/d/dicomStores/s";
+  sources.overrides = {"destinations.cloud.kind=google", store};
+  const auto parsed = sources.parse();
+  EXPECT_THAT(parsed.problems, IsEmpty());
+  EXPECT_EQ(parsed.settings.integer("destinations.cloud.jobs_at_once"), 5);
+  EXPECT_EQ(parsed.settings.text("destinations.cloud.on_conflict"), "quarantine");
+
+  sources.overrides = {"destinations.cloud.kind=google", store,
+                       "destinations.cloud.on_conflict=deliver"};
+  EXPECT_EQ(sources.parse().settings.text("destinations.cloud.on_conflict"), "deliver");
+}
+
 TEST(Settings, BrokenJsonSaysWhere) {
   Sources sources;
   sources.file = "{\"dimse\": {";
