@@ -145,9 +145,19 @@ std::unique_ptr<ConfiguredDestination> make_google_destination(Env& env, const S
   gcs.user_project = entry.text("user_project");
   made->store =
       make_gcs_store(env, *made->transport, *made->storage_tokens, made->sessions.get(), gcs);
-  made->service = make_google_import(env, *made->transport,
-                                     one_for_both ? *made->storage_tokens : *made->tokens,
-                                     *made->store, lookup_in(ledger), import_options(entry));
+  TokenSource& tokens = one_for_both ? *made->storage_tokens : *made->tokens;
+  GoogleImportOptions import = import_options(entry);
+  if (entry.text("import_path") == "stow") {
+    GoogleStowOptions stow{.endpoint = import.endpoint,
+                           .dicom_store = import.dicom_store,
+                           .notes_prefix = import.notes_prefix,
+                           .limits = import.limits};
+    made->service = make_google_stow(env, *made->transport, tokens, *made->store, lookup_in(ledger),
+                                     std::move(stow));
+  } else {
+    made->service = make_google_import(env, *made->transport, tokens, *made->store,
+                                       lookup_in(ledger), std::move(import));
+  }
   made->metadata = make_unsupported_metadata(
       "The Healthcare API has no change of metadata: change what is sent, or delete the instances "
       "in the DICOM store and have them sent again.");

@@ -475,6 +475,7 @@ std::vector<std::string_view> choices_of(std::string_view name) {
   if (name == "destinations.*.on_conflict") return {"deliver", "quarantine"};
   if (name == "orthanc.import_existing") return {"none", "since", "all"};
   if (name == "orthanc.after_import") return {"keep", "delete"};
+  if (name == "destinations.*.import_path") return {"import", "stow"};
   if (name == "destinations.*.kind") return {"embedded", "aws", "google"};
   if (name == "senders.*.commitment") {
     return {"default", "none", "spooled", "staged", "imported"};

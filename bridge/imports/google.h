@@ -63,4 +63,24 @@ std::unique_ptr<ImportService> make_google_import(Env& env, http::Transport& tra
                                                   InstanceLookup instances,
                                                   GoogleImportOptions options);
 
+// The same store by STOW-RS: each instance in a request of its own, whose answer says what became
+// of it (contracts/dicomweb-stow.md). Nothing of it is an operation of the service: a job is a note
+// in the bucket, status() sends for a while and writes down what was answered, and what was sent
+// and not written down when the process died is sent again, and then found to be there with the
+// same bytes. Slower than an import, and says more.
+struct GoogleStowOptions {
+  std::string endpoint = "https://healthcare.googleapis.com";
+  std::string dicom_store;
+  std::string notes_prefix = "operations/";
+  Milliseconds work_at_once{20'000};  // of one status()
+  ImportLimits limits = GoogleImportOptions::google_limits();
+  http::RetryPolicy retry = {};
+};
+
+// "import.duplicate" (rejected) is another's instance under the UID. References as above.
+std::unique_ptr<ImportService> make_google_stow(Env& env, http::Transport& transport,
+                                                TokenSource& tokens, ObjectStore& staging,
+                                                InstanceLookup instances,
+                                                GoogleStowOptions options);
+
 }  // namespace isthmus

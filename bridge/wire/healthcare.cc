@@ -11,6 +11,12 @@ using nlohmann::json;
 
 constexpr const char* kSeriesInstanceUid = "0020000E";
 constexpr const char* kSopInstanceUid = "00080018";
+constexpr const char* kReferencedSopInstanceUid = "00081155";
+constexpr const char* kFailureReason = "00081197";
+constexpr const char* kFailedSopSequence = "00081198";
+constexpr const char* kReferencedSopSequence = "00081199";
+constexpr const char* kOtherFailuresSequence = "0008119A";
+constexpr const char* kFailureDetail = "00091097";
 constexpr std::size_t kMostStatus = 64;
 constexpr std::size_t kMostMessage = 500;
 constexpr int kLogPage = 1000;
@@ -119,6 +125,30 @@ Result<std::vector<FoundInstance>> parse_instances(std::string_view text) {
     instances.push_back(std::move(one));
   }
   return instances;
+}
+
+Result<StoreAnswer> parse_store_answer(std::string_view text) {
+  json document = json::parse(text, nullptr, false);
+  if (document.is_array() && !document.empty()) document = json(document[0]);
+  if (!document.is_object()) return malformed("answer of a store");
+  const auto items = [&](const char* tag) -> const json& {
+    return member(member(document, tag), "Value");
+  };
+  StoreAnswer answer;
+  for (const json& item : items(kReferencedSopSequence)) {
+    answer.stored.push_back(uid_in(item, kReferencedSopInstanceUid));
+  }
+  for (const json& item : items(kFailedSopSequence)) {
+    StoreAnswer::Failure failure{uid_in(item, kReferencedSopInstanceUid), 0,
+                                 uid_in(item, kFailureDetail).substr(0, kMostMessage)};
+    const json& reason = member(member(item, kFailureReason), "Value");
+    if (reason.is_array() && !reason.empty() && reason[0].is_number_integer()) {
+      failure.reason = reason[0].get<int>();
+    }
+    answer.failed.push_back(std::move(failure));
+  }
+  answer.other_failures = !items(kOtherFailuresSequence).empty();
+  return answer;
 }
 
 std::string print_log_query(std::string_view project, std::string_view operation_id,

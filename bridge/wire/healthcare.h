@@ -50,6 +50,19 @@ struct FoundInstance {
 // QIDO-RS on instances: an array of DICOM JSON; an empty body is an empty array.
 Result<std::vector<FoundInstance>> parse_instances(std::string_view json);
 
+// The answer of STOW-RS in JSON: one object, or an array around it (contracts/dicomweb-stow.md).
+struct StoreAnswer {
+  struct Failure {
+    std::string sop_instance_uid;
+    int reason = 0;    // (0008,1197)
+    std::string text;  // GOOGLE's FailureDetailJSON (0009,1097)
+  };
+  std::vector<std::string> stored;  // SOP Instance UIDs
+  std::vector<Failure> failed;
+  bool other_failures = false;  // something that could not be read
+};
+Result<StoreAnswer> parse_store_answer(std::string_view json);
+
 // Of Cloud Logging's entries.list.
 struct RefusedFile {
   std::string source;  // "gs://bucket/key"

@@ -213,6 +213,22 @@ def from_store_to_reconciled(folder, cloud, sign_in):
 
 
 @with_cloud
+def by_stow(folder, cloud, sign_in):
+    good = make_study(folder / "study", series=1, instances=5)
+    twin = folder / "twin.dcm"
+    twin.write_bytes(good[0].read_bytes().replace(b"Synthetic", b"Somebody!"))
+    cloud.keep_first(twin)
+    cloud.keep_first(good[1])  # its own bytes: from a try whose answer was lost
+    with gateway(folder / "gateway", settings(cloud, sign_in.key_file(), import_path="stow")) as daemon:
+        raw_send(daemon.dimse_port, folder / "study", check=True)
+        asks = daemon.wait_settled()["asks_for_person"]
+        if daemon.totals()["imported"] != 4 or [one["reason_code"] for one in asks] != ["import.duplicate"]:
+            fail(f"{daemon.totals()} {asks} {daemon.log_tail()}")
+    if cloud.operations():
+        fail("an import was started")
+
+
+@with_cloud
 def wrong_account(folder, cloud, sign_in):
     """Nothing is lost and nothing is silent: intake goes on, the study waits, the log says why."""
     make_study(folder / "study", series=1, instances=2)
@@ -278,6 +294,6 @@ def killed_in_mid_upload(folder, cloud, sign_in):
         daemon.kill()
 
 
-for test in (from_store_to_reconciled, wrong_account, refused_and_there_before, killed_in_mid_upload):
+for test in (from_store_to_reconciled, by_stow, wrong_account, refused_and_there_before, killed_in_mid_upload):
     in_temp_folder(test)
     print("passed:", test.__name__, flush=True)

@@ -10,6 +10,7 @@ namespace {
 constexpr std::uint64_t kMaxErrorBytes = 64 * KiB;
 constexpr std::uint64_t kMaxAnswerBytes = 64 * MiB;  // a page of a search
 constexpr Milliseconds kDownloadTimeout{3'600'000};
+constexpr Milliseconds kUploadTimeout{1'800'000};  // "30 min limit" (contract section 6)
 
 struct Meaning {
   const char* code;
@@ -99,6 +100,22 @@ Result<std::string> Calls::post_once(const std::string& target, std::string json
   asked.headers.set("Content-Type", "application/json");
   asked.body = source_of(std::move(json));
   return text(succeed(bearer_, std::move(asked)));
+}
+
+Result<Calls::Answer> Calls::store(const std::string& target, std::shared_ptr<ByteSource> dicom) {
+  http::Request asked = request("POST", target);
+  asked.headers.set("Content-Type", "application/dicom");
+  asked.headers.set("Accept", "application/dicom+json");
+  asked.timeout = kUploadTimeout;
+  asked.body = std::move(dicom);
+  TRY_ASSIGN(http::Response response, bearer_.send(std::move(asked)));
+  Answer answer{response.status, "", {}};
+  if (response.body) {
+    TRY_ASSIGN(answer.text, read_all(*response.body, kMaxAnswerBytes));
+  }
+  response.body = source_of(answer.text);
+  answer.error = error_of(response, env_.clock.wall_now());
+  return answer;
 }
 
 Result<std::unique_ptr<ByteSource>> Calls::open(const std::string& target, const char* accept) {

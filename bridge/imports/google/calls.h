@@ -23,6 +23,13 @@ class Calls {
   Result<std::string> post(const std::string& target, std::string json);
   // Sent once: again might do it twice.
   Result<std::string> post_once(const std::string& target, std::string json);
+  // A body as it is, sent once. The answer of any status, and its text.
+  struct Answer {
+    int status = 0;
+    std::string text;
+    Error error;  // what the status means when it is no success
+  };
+  Result<Answer> store(const std::string& target, std::shared_ptr<ByteSource> dicom);
   // The body as a stream.
   Result<std::unique_ptr<ByteSource>> open(const std::string& target, const char* accept);
 

@@ -3,11 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <map>
 #include <set>
 
-#include "base/digest.h"
+#include "imports/google/stored.h"
 
 namespace isthmus::google {
 namespace {
@@ -15,7 +14,6 @@ namespace {
 namespace hc = wire::healthcare;
 
 constexpr std::size_t kSearchPage = 5000;  // at most 50,000 (contract section 6)
-constexpr const char* kStoredBytes = "application/dicom; transfer-syntax=*";
 constexpr const char* kDicomJson = "application/dicom+json";
 
 std::string url_part(const std::string& text) {
@@ -27,39 +25,6 @@ bool is_for_good(int code) {
   return code == hc::kInvalidArgument || code == hc::kAlreadyExists ||
          code == hc::kFailedPrecondition || code == hc::kOutOfRange || code == hc::kUnimplemented;
 }
-
-// The digest of the data set in a Part 10 stream: behind the preamble and group 0002, whose length
-// its first element has (PS3.10 section 7.1: always Explicit VR Little Endian).
-class DatasetDigest {
- public:
-  void feed(ByteSpan bytes) {
-    while (head_.size() < kHeadBytes && !bytes.empty()) {
-      head_.push_back(bytes.front());
-      bytes = bytes.subspan(1);
-      if (head_.size() == kHeadBytes) left_ = group_length();
-    }
-    if (head_.size() < kHeadBytes) return;
-    const auto skipped = static_cast<std::size_t>(std::min<std::uint64_t>(left_, bytes.size()));
-    left_ -= skipped;
-    sha_.update(bytes.subspan(skipped));
-  }
-  Digest finish() { return sha_.finish(); }
-
- private:
-  static constexpr std::size_t kHeadBytes = 144;
-
-  std::uint64_t group_length() const {
-    std::uint64_t length = 0;
-    for (std::size_t i = 0; i < 4; ++i) {
-      length |= std::to_integer<std::uint64_t>(head_[kHeadBytes - 4 + i]) << (8 * i);
-    }
-    return length;
-  }
-
-  Bytes head_;
-  std::uint64_t left_ = 0;
-  Sha256 sha_;
-};
 
 class Comparison {
  public:
@@ -228,18 +193,12 @@ class Comparison {
 
   Result<void> verify(const Place& place, Outcome& outcome) {
     TRY_ASSIGN(const std::unique_ptr<ByteSource> bytes,
-               means_.calls.open(web(fmt::format("{}/series/{}/instances/{}", url_part(place.study),
-                                                 url_part(place.instance.series_instance_uid),
-                                                 url_part(place.instance.sop_instance_uid))),
+               means_.calls.open(instance_target(means_.options.dicom_store, place.study,
+                                                 place.instance.series_instance_uid,
+                                                 place.instance.sop_instance_uid),
                                  kStoredBytes));
-    DatasetDigest digest;
-    Bytes piece(static_cast<std::size_t>(256 * KiB));
-    for (;;) {
-      TRY_ASSIGN(const std::size_t got, bytes->read(piece));
-      if (got == 0) break;
-      digest.feed(ByteSpan(piece).first(got));
-    }
-    if (digest.finish() == place.dataset_digest) return {};
+    TRY_ASSIGN(const Digest digest, dataset_digest_of(*bytes));
+    if (digest == place.dataset_digest) return {};
     outcome = {outcome.delivery, OutcomeKind::rejected, "", "", "", {}, {}, {}};
     outcome.reason_code = "import.duplicate";
     outcome.reason =

@@ -109,7 +109,7 @@ constexpr const char* kDicomStore = "projects/p1/locations/l1/datasets/ds1/dicom
 
 class Google : public ServiceUnderTest {
  public:
-  explicit Google(bool over_tcp) {
+  explicit Google(bool over_tcp, bool by_stow = false) {
     datastore::DataStoreOptions options;
     options.directory = env_.folder() / "store";
     options.worker_program = program("isthmus-import-worker");
@@ -129,18 +129,22 @@ class Google : public ServiceUnderTest {
     gcs.endpoint = endpoint_;
     gcs.bucket = "bucket";
     bucket_ = make_gcs_store(env_, *transport_, *tokens_, nullptr, gcs);
+    const InstanceLookup instances =
+        [this](const ObjectKey& key) -> Result<std::optional<Instance>> {
+      const auto found = instances_.find(key);
+      return found == instances_.end() ? std::nullopt : std::optional(found->second);
+    };
     GoogleImportOptions healthcare;
     healthcare.endpoint = healthcare.logging_endpoint = endpoint_;
     healthcare.dicom_store = kDicomStore;
     healthcare.bucket = "bucket";
     healthcare.verified_instances = 10;
-    service_ = make_google_import(
-        env_, *transport_, *tokens_, *bucket_,
-        [this](const ObjectKey& key) -> Result<std::optional<Instance>> {
-          const auto found = instances_.find(key);
-          return found == instances_.end() ? std::nullopt : std::optional(found->second);
-        },
-        healthcare);
+    GoogleStowOptions stow;
+    stow.endpoint = endpoint_;
+    stow.dicom_store = kDicomStore;
+    service_ =
+        by_stow ? make_google_stow(env_, *transport_, *tokens_, *bucket_, instances, stow)
+                : make_google_import(env_, *transport_, *tokens_, *bucket_, instances, healthcare);
     data_store_->start();
   }
   ~Google() override {
@@ -194,7 +198,9 @@ INSTANTIATE_TEST_SUITE_P(
                     ServiceFactory{"loopback", [] { return std::make_unique<Embedded>(false); }},
                     ServiceFactory{"tcp", [] { return std::make_unique<Embedded>(true); }},
                     ServiceFactory{"google", [] { return std::make_unique<Google>(false); }},
-                    ServiceFactory{"google_tcp", [] { return std::make_unique<Google>(true); }}),
+                    ServiceFactory{"google_tcp", [] { return std::make_unique<Google>(true); }},
+                    ServiceFactory{"google_stow",
+                                   [] { return std::make_unique<Google>(false, true); }}),
     [](const auto& one) { return one.param.name; });
 
 }  // namespace
