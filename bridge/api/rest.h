@@ -31,6 +31,7 @@
 #include "ledger/ledger.h"
 #include "ledger/overview.h"
 #include "pipeline/pause.h"
+#include "pipeline/scheduler.h"
 #include "senders/desk.h"
 #include "spool/admission.h"
 
@@ -41,6 +42,7 @@ struct DestinationFace {
   std::string kind;  // "embedded"
   std::string bucket;
   std::string object_prefix;
+  const Scheduler* scheduler = nullptr;  // none: its condition is not told
 };
 
 // References outlive the router.

@@ -109,6 +109,8 @@ Result<std::unique_ptr<ConfiguredDestination>> make_aws_destination(Env& env,
   TRY_ASSIGN(s3.endpoint, aws_endpoint("s3", entry.endpoint("s3_endpoint")));
   s3.region = entry.text("region");
   s3.bucket = entry.text("bucket");
+  // What is paced as a whole goes up as a whole (pipeline/paced_source.h).
+  if (entry.integer("upload_bytes_per_second") > 0) s3.multipart_threshold_bytes = 16 * MiB;
   // Buckets with dots have no certificate as hosts, and private endpoints seldom have bucket hosts.
   s3.path_style = !entry.text("s3_endpoint").empty() || s3.bucket.find('.') != std::string::npos;
   made->store = make_s3_store(env, *made->transport, *made->credentials, s3);
@@ -120,10 +122,7 @@ Result<std::unique_ptr<ConfiguredDestination>> make_aws_destination(Env& env,
   imaging.bucket = s3.bucket;
   imaging.data_access_role_arn = entry.text("data_access_role_arn");
   imaging.input_owner_account_id = entry.text("input_owner_account_id");
-  imaging.limits.files_per_job = entry.integer("files_per_job");
-  imaging.limits.bytes_per_job = static_cast<std::uint64_t>(entry.integer("bytes_per_job"));
-  imaging.limits.jobs_at_once = entry.integer("jobs_at_once");
-  imaging.limits.starts_per_second = entry.number("starts_per_second");
+  imaging.limits = import_limits(settings, name);
   made->service =
       make_healthimaging_import(env, *made->transport, *made->credentials, *made->store, imaging);
   HealthImagingMetadataOptions metadata;

@@ -233,6 +233,8 @@ class OpenBridge : public Bridge {
     for (const std::string& name : settings_.destinations()) {
       TRY_ASSIGN(auto destination,
                  make_destination(env_, settings_, name, *data_store_, key, *ledger_));
+      destination->scheduler =
+          make_destination_scheduler(env_, settings_, *destination->destination);
       destinations_.push_back(std::move(destination));
     }
     data_store_->start();
@@ -286,20 +288,22 @@ class OpenBridge : public Bridge {
   void add_steps() {
     const Backoff backoff{settings_.duration("retry.first_backoff_ms"),
                           settings_.duration("retry.longest_backoff_ms")};
-    const StagerOptions stager{static_cast<std::size_t>(settings_.integer("staging.uploads")),
-                               settings_.integer("staging.attempts"), backoff};
-    const SubmitterOptions submitter{settings_.integer("import.attempts"), backoff};
-    const WatcherOptions watcher{settings_.duration("import.first_poll_ms"),
-                                 settings_.duration("import.longest_poll_ms"),
-                                 settings_.integer("import.attempts"), backoff};
+    StagerOptions stager{static_cast<std::size_t>(settings_.integer("staging.uploads")),
+                         settings_.integer("staging.attempts"), backoff};
+    SubmitterOptions submitter{settings_.integer("import.attempts"), backoff};
+    WatcherOptions watcher{settings_.duration("import.first_poll_ms"),
+                           settings_.duration("import.longest_poll_ms"),
+                           settings_.integer("import.attempts"), backoff};
     const ReconcilerOptions reconciler{settings_.integer("import.account_attempts"),
                                        settings_.duration("import.output_patience_s"), backoff};
     std::vector<Destination*> all;
     for (const auto& made : destinations_) {
       Destination& destination = *made->destination;
-      runner_.add(make_batcher(
-          env_, *ledger_, destination,
-          {settings_.duration("batch.quiet_s"), settings_.duration("batch.max_age_s")}));
+      Scheduler* scheduler = made->scheduler.get();
+      stager.scheduler = submitter.scheduler = watcher.scheduler = scheduler;
+      runner_.add(make_batcher(env_, *ledger_, destination,
+                               {settings_.duration("batch.quiet_s"),
+                                settings_.duration("batch.max_age_s"), scheduler}));
       runner_.add(make_pausable(make_stager(env_, *ledger_, *spool_, destination, stager),
                                 pause_board_, made->destination->name));
       runner_.add(make_pausable(make_submitter(env_, *ledger_, destination, submitter),
@@ -342,8 +346,8 @@ class OpenBridge : public Bridge {
     }
     api::add_rest_routes(
         *gateway_, {env_, *ledger_, *overview_, *desk_, pause_board_,
-                    configured_senders(settings_).policy.senders, destination_faces(settings_),
-                    *admission_, [this] { return spool_->catch_up(); }});
+                    configured_senders(settings_).policy.senders, faces(), *admission_,
+                    [this] { return spool_->catch_up(); }});
     if (settings_.flag("commitment.enabled")) {
       api::add_commitment_routes(*gateway_, env_, ledger_->commitments(),
                                  web_commitment_options(settings_));
@@ -369,6 +373,17 @@ class OpenBridge : public Bridge {
       TRY_ASSIGN(dimse_, open_dimse_receiver(env_, *spool_, *admission_, senders_, options));
     }
     return {};
+  }
+
+  std::vector<api::DestinationFace> faces() const {
+    std::vector<api::DestinationFace> faces = destination_faces(settings_);
+    for (api::DestinationFace& face : faces) {
+      const auto made = std::ranges::find(destinations_, face.name, [](const auto& one) {
+        return one->destination->name;
+      });
+      if (made != destinations_.end()) face.scheduler = (*made)->scheduler.get();
+    }
+    return faces;
   }
 
   Result<void> listen_to_callers() {

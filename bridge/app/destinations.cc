@@ -1,5 +1,6 @@
 #include "app/destinations.h"
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 
@@ -62,6 +63,46 @@ Result<datastore::AccessKey> datastore_access_key(Env& env, const Settings& sett
   return make_access_key(env, directory);
 }
 
+ImportLimits import_limits(const Settings& settings, const std::string& name) {
+  const auto setting = [&](const char* last) { return "destinations." + name + "." + last; };
+  ImportLimits limits;
+  limits.files_per_job = settings.integer(setting("files_per_job"));
+  limits.bytes_per_job = static_cast<std::uint64_t>(settings.integer(setting("bytes_per_job")));
+  limits.jobs_at_once = settings.integer(setting("jobs_at_once"));
+  limits.starts_per_second = settings.number(setting("starts_per_second"));
+  limits.start_burst = settings.integer(setting("start_burst"));
+  limits.polls_per_second = settings.number(setting("polls_per_second"));
+  limits.poll_burst = static_cast<std::int64_t>(2 * limits.polls_per_second) + 1;
+  return limits;
+}
+
+std::vector<std::string> scheduler_problems(const Settings& settings) {
+  std::vector<std::string> problems;
+  for (const std::string& name : settings.destinations()) {
+    const std::string hours = "destinations." + name + ".upload_hours";
+    if (UploadHours::parse(settings.list(hours))) continue;
+    problems.push_back(hours + " must be hours of the day as \"22:00-06:00\".");
+  }
+  return problems;
+}
+
+std::unique_ptr<Scheduler> make_destination_scheduler(Env& env, const Settings& settings,
+                                                      const Destination& destination) {
+  const std::string prefix = "destinations." + destination.name + ".";
+  SchedulerOptions options;
+  options.uploads = static_cast<std::size_t>(settings.integer("staging.uploads"));
+  options.upload_bytes_per_second =
+      static_cast<std::uint64_t>(settings.integer(prefix + "upload_bytes_per_second"));
+  options.hours = UploadHours::parse(settings.list(prefix + "upload_hours")).value_or(UploadHours());
+  options.failures_to_open = std::max<std::size_t>(options.uploads, 2);
+  options.backoff = {settings.duration("retry.first_backoff_ms"),
+                     settings.duration("retry.longest_backoff_ms")};
+  auto scheduler =
+      make_scheduler(env, destination.name, destination.service.limits(), std::move(options));
+  show_scheduler(env, destination.name, *scheduler);
+  return scheduler;
+}
+
 Result<std::unique_ptr<ConfiguredDestination>> make_destination(Env& env, const Settings& settings,
                                                                 const std::string& name,
                                                                 datastore::DataStore& data_store,
@@ -92,11 +133,7 @@ Result<std::unique_ptr<ConfiguredDestination>> make_destination(Env& env, const 
   imaging.datastore_id = made->datastore_id;
   imaging.bucket = bucket;
   imaging.data_access_role_arn = settings.text(setting("data_access_role_arn"));
-  imaging.limits.files_per_job = settings.integer(setting("files_per_job"));
-  imaging.limits.bytes_per_job =
-      static_cast<std::uint64_t>(settings.integer(setting("bytes_per_job")));
-  imaging.limits.jobs_at_once = settings.integer(setting("jobs_at_once"));
-  imaging.limits.starts_per_second = settings.number(setting("starts_per_second"));
+  imaging.limits = import_limits(settings, name);
   made->service =
       make_healthimaging_import(env, *made->transport, *made->credentials, *made->store, imaging);
   HealthImagingMetadataOptions metadata;

@@ -13,6 +13,7 @@
 #include "http/http.h"
 #include "imports/metadata_service.h"
 #include "ledger/ledger.h"
+#include "pipeline/scheduler.h"
 #include "pipeline/step.h"
 #include "storage/upload_sessions.h"
 
@@ -30,12 +31,22 @@ struct ConfiguredDestination {
   std::unique_ptr<ImportService> service;
   std::unique_ptr<MetadataService> metadata;
   std::unique_ptr<Destination> destination;
+  std::unique_ptr<Scheduler> scheduler;
   std::string datastore_id;
 };
 
 // The access key of the data store: as configured, else the pair kept in its folder, made durable
 // before it is first used.
 Result<datastore::AccessKey> datastore_access_key(Env& env, const Settings& settings);
+
+// The quotas of a destination's import service, as configured.
+ImportLimits import_limits(const Settings& settings, const std::string& name);
+
+// Sentences about destinations.*.upload_hours that cannot be read.
+std::vector<std::string> scheduler_problems(const Settings& settings);
+// What its steps share.
+std::unique_ptr<Scheduler> make_destination_scheduler(Env& env, const Settings& settings,
+                                                      const Destination& destination);
 
 // kind=embedded: provisions bucket and data store, then joins the clients to it by loopback. For
 // the other kinds as their own headers say. `ledger` must outlive it.

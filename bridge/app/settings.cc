@@ -451,6 +451,7 @@ struct SettingsParser {
     for (std::string& sentence : configured_senders(s).problems) problem(std::move(sentence));
     for (std::string& sentence : destination_problems(s)) problem(std::move(sentence));
     for (std::string& sentence : google_destination_problems(s)) problem(std::move(sentence));
+    for (std::string& sentence : scheduler_problems(s)) problem(std::move(sentence));
   }
 };
 

@@ -17,9 +17,12 @@ struct ImportLimits {
   std::int64_t jobs_at_once = 100;
   double starts_per_second = 1.0;
   std::int64_t start_burst = 2;
+  double polls_per_second = 25;
+  std::int64_t poll_burst = 50;
 };
 
-// Any thread. Errors: "import.throttled", "import.unavailable" (transient), "import.denied",
+// Any thread. Errors: "import.throttled" (too many calls), "import.quota" (too many jobs at once),
+// "import.unavailable" (transient), "import.denied",
 // "import.invalid", "import.not_found", "import.conflict" (permanent), "import.output_missing"
 // (transient: the manifest is late), "import.output_unreadable" (permanent), and those of Transport
 // and ObjectStore.

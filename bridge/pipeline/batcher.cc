@@ -3,6 +3,9 @@
 //
 // Deliveries that were tried before get batches of their own: one instance that makes a whole job
 // fail must not take fresh ones along, and the failed subset alone is imported again.
+//
+// A study has batches of its own, until starts are scarce: then studies that have none open yet
+// share one, because a job of one image costs a start as much as a job of five thousand.
 #include <algorithm>
 #include <map>
 #include <string>
@@ -10,12 +13,14 @@
 
 #include "base/failpoint.h"
 #include "pipeline/dates.h"
+#include "pipeline/scheduler.h"
 
 namespace isthmus {
 namespace {
 
 constexpr std::size_t kDeliveriesPerRun = 1000;
 constexpr std::size_t kOpenBatches = 100'000;  // a study each; those beyond are seen in a later run
+constexpr std::size_t kCounted = 100;          // batches that wait for a start; more are as many
 
 struct Kind {
   Uid study;
@@ -63,14 +68,44 @@ class Batcher final : public Step {
  private:
   Result<void> gather(const std::vector<WaitingDelivery>& due) {
     TRY_ASSIGN(auto open, open_batches());
+    TRY_ASSIGN(const bool scarce, starts_are_scarce(open.size()));
     std::map<Kind, std::vector<const WaitingDelivery*>> groups;
     for (const WaitingDelivery& delivery : due) {
       groups[{delivery.study_instance_uid, delivery.attempts > 0}].push_back(&delivery);
     }
     for (const auto& [kind, group] : groups) {
-      TRY(fill(kind, open[kind], group));
+      const auto own = open.find(kind);
+      Filling* shared = scarce && own == open.end() ? with_room(open, kind.retried) : nullptr;
+      TRY(fill(kind, shared != nullptr ? *shared : open[kind], group));
     }
     return {};
+  }
+
+  // Whether batches that wait would have to wait longer for their starts than for their studies.
+  Result<bool> starts_are_scarce(std::size_t open_batches) {
+    if (options_.scheduler == nullptr) return false;
+    TRY_ASSIGN(const std::size_t queued, queued_batches());
+    const auto waiting = static_cast<Milliseconds::rep>(queued + open_batches);
+    return waiting > 1 && waiting * options_.scheduler->start_interval() > options_.quiet;
+  }
+
+  // Sealed, and not started yet.
+  Result<std::size_t> queued_batches() {
+    TRY_ASSIGN(const auto sealed,
+               ledger_.batches(destination_.name, BatchState::sealed, kCounted));
+    TRY_ASSIGN(const auto staged,
+               ledger_.batches(destination_.name, BatchState::staged, kCounted));
+    return sealed.size() + staged.size();
+  }
+
+  // The emptiest of the open batches that others may join.
+  static Filling* with_room(std::map<Kind, Filling>& open, bool retried) {
+    Filling* found = nullptr;
+    for (auto& [kind, filling] : open) {
+      if (kind.retried != retried || !filling.id) continue;
+      if (found == nullptr || filling.members < found->members) found = &filling;
+    }
+    return found;
   }
 
   // The youngest open batch of each kind.
@@ -136,10 +171,15 @@ class Batcher final : public Step {
                ledger_.batches(destination_.name, BatchState::open, kOpenBatches));
     // Read after them: what this run joined is not from the future.
     const WallTime now = env_.clock.wall_now();
+    TRY_ASSIGN(const bool start_is_free, nothing_is_queued(batches));
     std::optional<WallTime> next;
     for (const Batch& batch : batches) {
-      const WallTime ripe_at =
+      WallTime ripe_at =
           std::min(batch.last_joined_at + options_.quiet, batch.opened_at + options_.max_age);
+      // A batch of several studies is never quiet while studies come; it goes when its turn is.
+      if (start_is_free && is_shared(batch)) {
+        ripe_at = std::min(ripe_at, batch.opened_at + options_.quiet);
+      }
       // A clock that was set back would leave the batch open for as long as it was set back.
       const bool from_the_future = batch.last_joined_at > now;
       if (is_full(batch) || from_the_future || ripe_at <= now) {
@@ -149,6 +189,14 @@ class Batcher final : public Step {
       }
     }
     return next;
+  }
+
+  static bool is_shared(const Batch& batch) { return batch.study_instance_uid.empty(); }
+
+  Result<bool> nothing_is_queued(const std::vector<Batch>& open) {
+    if (std::ranges::none_of(open, is_shared)) return false;  // nobody needs to know
+    TRY_ASSIGN(const std::size_t queued, queued_batches());
+    return queued == 0;
   }
 
   bool is_full(const Batch& batch) const {

@@ -8,6 +8,8 @@
 #include "base/failpoint.h"
 #include "base/thread.h"
 #include "pipeline/dates.h"
+#include "pipeline/paced_source.h"
+#include "pipeline/scheduler.h"
 
 namespace isthmus {
 namespace {
@@ -19,9 +21,6 @@ constexpr std::size_t kRoundsPerRun = 16;  // uploads of each uploader before ba
 struct Run {
   std::vector<StagingItem> items;
   std::atomic<std::size_t> taken{0};
-  std::atomic<std::size_t> failures_in_a_row{0};
-  std::atomic<bool> any_staged{false};
-  std::atomic<bool> bucket_is_out{false};
   std::mutex mutex;
   std::optional<Error> broken;  // the step's own means failed: nobody takes another item
 };
@@ -34,6 +33,8 @@ class Stager final : public Step {
         spool_(spool),
         destination_(destination),
         options_(options),
+        own_scheduler_(options.scheduler == nullptr ? make_own(env, destination, options) : nullptr),
+        scheduler_(options.scheduler == nullptr ? *own_scheduler_ : *options.scheduler),
         staged_(env.metrics.counter("deliveries_staged_total", "Instances put into the bucket.",
                                     {{"destination", destination.name}})),
         staged_bytes_(env.metrics.counter("staged_bytes_total", "Bytes put into the bucket.",
@@ -47,28 +48,34 @@ class Stager final : public Step {
   std::string_view name() const override { return "stager"; }
 
   Result<NextRun> run_once() override {
-    const std::size_t uploaders = std::max<std::size_t>(options_.uploads, 1);
-    const std::size_t limit = uploaders * kRoundsPerRun;
-    const bool paused = env_.clock.steady_now() < paused_until_;
+    const std::size_t limit = std::max<std::size_t>(options_.uploads, 1) * kRoundsPerRun;
     Run run;
-    if (!paused) {
+    if (scheduler_.until_upload(false).count() == 0) {
       TRY_ASSIGN(run.items, ledger_.staging_items(destination_.name, env_.clock.wall_now(), limit));
-      upload_all(run, uploaders);
+      upload_all(run);
       if (run.broken) return *run.broken;
-      note_outage(run);
     }
     TRY(conclude());
-    if (env_.clock.steady_now() < paused_until_) {
-      return NextRun{std::min(paused_until_ - env_.clock.steady_now(), kIdle)};
-    }
+    const Milliseconds wait = scheduler_.until_upload(false);
+    if (wait.count() > 0) return NextRun{std::min(wait, kIdle)};
     if (run.items.size() == limit) return NextRun{};
     TRY_ASSIGN(const std::optional<WallTime> next, ledger_.next_staging_at(destination_.name));
     return run_at(env_.clock.wall_now(), next);
   }
 
  private:
-  void upload_all(Run& run, std::size_t uploaders) {
-    const std::size_t wanted = std::min(uploaders, run.items.size());
+  static std::unique_ptr<Scheduler> make_own(Env& env, const Destination& destination,
+                                             const StagerOptions& options) {
+    SchedulerOptions own;
+    own.uploads = options.uploads;
+    own.failures_to_open = std::max<std::size_t>(options.uploads, 2);
+    own.backoff = options.backoff;
+    return make_scheduler(env, destination.name, destination.service.limits(), own);
+  }
+
+  void upload_all(Run& run) {
+    const auto allowed = static_cast<std::size_t>(scheduler_.uploads());
+    const std::size_t wanted = std::min(allowed, run.items.size());
     std::vector<Thread> threads;
     for (std::size_t i = 1; i < wanted; ++i) {
       threads.emplace_back(env_, "uploader", [this, &run] { upload_some(run); });
@@ -77,14 +84,14 @@ class Stager final : public Step {
   }
 
   void upload_some(Run& run) {
-    while (!run.bucket_is_out) {
+    while (scheduler_.until_upload(false).count() == 0) {
       {
         const std::lock_guard lock(run.mutex);
         if (run.broken) return;
       }
       const std::size_t index = run.taken++;
       if (index >= run.items.size()) return;
-      if (Result<void> done = stage(run.items[index], run); !done.ok()) {
+      if (Result<void> done = stage(run.items[index]); !done.ok()) {
         const std::lock_guard lock(run.mutex);
         if (!run.broken || done.error().fate == Fate::fatal) run.broken = done.error();
       }
@@ -92,13 +99,13 @@ class Stager final : public Step {
   }
 
   // Errors are about our own means; what the bucket or the spool said is in the delivery's row.
-  Result<void> stage(const StagingItem& item, Run& run) {
+  Result<void> stage(const StagingItem& item) {
     const SteadyTime start = env_.clock.steady_now();
+    scheduler_.upload_called();
     const Result<StoredObject> stored = put(item);
-    if (!stored.ok()) return refused(item, stored.error(), run);
+    if (!stored.ok()) return refused(item, stored.error());
     FAILPOINT(stager_object_put);
-    run.failures_in_a_row = 0;
-    run.any_staged = true;
+    scheduler_.upload_succeeded();
     const Result<void> noted = ledger_.mark_staged(item.delivery, stored->etag);
     TRY_ASSIGN(const bool ours, still_ours(env_, noted, name(), item.delivery.text()));
     if (!ours) return {};
@@ -121,7 +128,8 @@ class Stager final : public Step {
       TRY_ASSIGN(expected, examine(*bytes, item));
       TRY(bytes->rewind());
     }
-    return destination_.store.put(key_of(item), std::move(bytes), expected);
+    return destination_.store.put(
+        key_of(item), paced(env_.clock, scheduler_, std::move(bytes)), expected);
   }
 
   // The spool may have moved the bytes since the item was read.
@@ -159,7 +167,7 @@ class Stager final : public Step {
     return layout::staged_object(destination_.object_prefix, item.batch, item.instance);
   }
 
-  Result<void> refused(const StagingItem& item, const Error& error, Run& run) {
+  Result<void> refused(const StagingItem& item, const Error& error) {
     if (error.fate == Fate::fatal) return error;
     failed_.add();
     // These say that our own copy is damaged or gone: it will not get better. Everything else,
@@ -168,10 +176,12 @@ class Stager final : public Step {
         error.code == "spool.damaged") {
       return quarantine(item, DeliveryEvent::input_unusable, error);
     }
-    if (++run.failures_in_a_row >= std::max<std::size_t>(options_.uploads, 2)) {
-      run.bucket_is_out = true;
-    }
-    if (item.attempts + 1 >= options_.attempts) {
+    // What failed while the bucket was known to be out is left as it is: an outage of a day uses up
+    // nobody's attempts.
+    const bool counts = scheduler_.upload_failed(item.delivery.text(), error);
+    const bool slow_down = error.code == "store.slow_down";
+    if (!counts && !slow_down) return {};
+    if (counts && item.attempts + 1 >= options_.attempts) {
       return quarantine(item, DeliveryEvent::attempts_exhausted, error);
     }
     return postpone(item, error);
@@ -212,17 +222,6 @@ class Stager final : public Step {
     return {};
   }
 
-  // When upload after upload fails it is the bucket, not the instances: wait, before an outage of
-  // an evening uses up the attempts of everything that is queued. Only a hint, so it need not be a
-  // column.
-  void note_outage(const Run& run) {
-    if (run.any_staged) outages_in_a_row_ = 0;
-    if (!run.bucket_is_out) return;
-    const Milliseconds pause = options_.backoff.delay(++outages_in_a_row_, env_.entropy);
-    paused_until_ = env_.clock.steady_now() + pause;
-    env_.log.warn("stager.paused", {{"destination", destination_.name}, {"for_ms", pause.count()}});
-  }
-
   Result<void> conclude() {
     TRY_ASSIGN(const std::vector<BatchId> batches, ledger_.conclude_staging(destination_.name));
     for (const BatchId& batch : batches) {
@@ -237,12 +236,12 @@ class Stager final : public Step {
   Spool& spool_;
   Destination& destination_;
   const StagerOptions options_;
+  const std::unique_ptr<Scheduler> own_scheduler_;
+  Scheduler& scheduler_;
   Counter& staged_;
   Counter& staged_bytes_;
   Counter& failed_;
   Counter& quarantined_;
-  std::int64_t outages_in_a_row_ = 0;
-  SteadyTime paused_until_{};
 };
 
 }  // namespace

@@ -40,6 +40,8 @@ struct Destination {
   ImportService& service;
 };
 
+class Scheduler;  // pipeline/scheduler.h
+
 // full jitter: uniform in [0, min(longest, first * 2^(attempt-1))], at least 50 ms.
 struct Backoff {
   Milliseconds first{1'000};
@@ -50,21 +52,26 @@ struct Backoff {
 struct BatcherOptions {
   Milliseconds quiet{10'000};     // seal when nothing joined for this long
   Milliseconds max_age{300'000};  // … or when it is this old
+  // Says when starts are scarce, so that small studies share a batch; none: they never do.
+  const Scheduler* scheduler = nullptr;
 };
 struct StagerOptions {
   std::size_t uploads = 4;     // at a time
   std::int64_t attempts = 20;  // then quarantine
   Backoff backoff;
+  Scheduler* scheduler = nullptr;  // none: one of its own
 };
 struct SubmitterOptions {
   std::int64_t attempts = 10;  // failed starts or failed jobs of one batch, then it is stuck
   Backoff backoff;
+  Scheduler* scheduler = nullptr;  // none: one of its own
 };
 struct WatcherOptions {
   Milliseconds first_poll{1'000};
   Milliseconds longest_poll{60'000};  // the interval doubles up to this
   std::int64_t attempts = 10;         // as SubmitterOptions: set both from one setting
   Backoff backoff;
+  Scheduler* scheduler = nullptr;  // none: one of its own
 };
 struct ReconcilerOptions {
   std::int64_t attempts =

@@ -8,7 +8,8 @@
 
 #include "base/failpoint.h"
 #include "pipeline/dates.h"
-#include "pipeline/token_bucket.h"
+#include "pipeline/fair_order.h"
+#include "pipeline/scheduler.h"
 
 namespace isthmus {
 namespace {
@@ -23,8 +24,8 @@ class Submitter final : public Step {
         ledger_(ledger),
         destination_(destination),
         options_(options),
-        calls_(destination.service.limits().starts_per_second,
-               destination.service.limits().start_burst, env.clock.steady_now()),
+        own_scheduler_(options.scheduler == nullptr ? make_own(env, destination, options) : nullptr),
+        scheduler_(options.scheduler == nullptr ? *own_scheduler_ : *options.scheduler),
         started_(env.metrics.counter("jobs_started_total", "Import jobs started.",
                                      {{"destination", destination.name}})),
         failed_(env.metrics.counter("job_start_failures_total", "Calls to start a job that failed.",
@@ -36,8 +37,9 @@ class Submitter final : public Step {
 
   Result<NextRun> run_once() override {
     const WallTime now = env_.clock.wall_now();
-    TRY_ASSIGN(const std::vector<Batch> due,
+    TRY_ASSIGN(std::vector<Batch> due,
                ledger_.due_batches(destination_.name, BatchState::staged, now, kBatchesPerRun));
+    put_in_fair_order(due);
     for (const Batch& batch : due) {
       TRY_ASSIGN(const Milliseconds wait, turn());
       if (wait.count() > 0) return NextRun{std::min(wait, kIdle)};
@@ -50,12 +52,16 @@ class Submitter final : public Step {
   }
 
  private:
+  static std::unique_ptr<Scheduler> make_own(Env& env, const Destination& destination,
+                                             const SubmitterOptions& options) {
+    SchedulerOptions own;
+    own.backoff = options.backoff;
+    return make_scheduler(env, destination.name, destination.service.limits(), own);
+  }
+
   // How long until there is a job slot and a call to be had.
   Result<Milliseconds> turn() {
-    const SteadyTime now = env_.clock.steady_now();
-    if (now < throttled_until_) return throttled_until_ - now;
-    const ImportLimits limits = destination_.service.limits();
-    const std::int64_t slots = std::max<std::int64_t>(limits.jobs_at_once, 1);
+    const std::int64_t slots = scheduler_.job_slots();
     TRY_ASSIGN(const std::int64_t in_flight, ledger_.jobs_in_flight(destination_.name));
     if (in_flight >= slots) {
       // Intents that never became a job are among them, and it is this step that goes on with
@@ -65,7 +71,7 @@ class Submitter final : public Step {
                  ledger_.batches(destination_.name, BatchState::submitted, limit));
       if (out.size() >= limit) return kIdle;  // the end of a job is a wakeup
     }
-    return calls_.wait(now);
+    return scheduler_.until_start();
   }
 
   Result<void> submit(const Batch& batch) {
@@ -87,7 +93,7 @@ class Submitter final : public Step {
 
   Result<void> start(const Batch& batch, const ImportIntent& intent) {
     unanswered_.insert(intent.id);
-    calls_.take();
+    scheduler_.start_called();
     const Result<RemoteJob> job = destination_.service.start(intent);
     if (!job.ok()) return refused(batch, intent, job.error());
     FAILPOINT(submitter_started);
@@ -100,7 +106,7 @@ class Submitter final : public Step {
     TRY(ledger_.job_started(intent.id, job, next_poll));
     FAILPOINT(submitter_noted);
     unanswered_.erase(intent.id);
-    throttled_in_a_row_ = 0;
+    scheduler_.start_answered();
     started_.add();
     env_.log.info("import.started", {{"job", intent.id.text()},
                                      {"remote_job", job.id},
@@ -118,26 +124,33 @@ class Submitter final : public Step {
   Result<void> not_asked(const Batch& batch, const ImportIntent& intent, const Error& error) {
     if (error.fate == Fate::fatal) return error;
     if (error.fate == Fate::permanent) return give_up(batch, intent, error);
-    return postpone(batch, error);
+    TRY_ASSIGN(const bool counts, failed_at(batch, error));
+    return counts ? postpone(batch, error) : Result<void>();
   }
 
   Result<void> refused(const Batch& batch, const ImportIntent& intent, const Error& error) {
     if (error.fate == Fate::fatal) return error;
     failed_.add();
     if (error.fate == Fate::permanent) return give_up(batch, intent, error);
-    if (batch.attempts + 1 < options_.attempts || is_throttling(error)) {
-      return postpone(batch, error);
-    }
+    TRY_ASSIGN(const bool counts, failed_at(batch, error));
+    if (!counts) return {};
+    if (batch.attempts + 1 < options_.attempts) return postpone(batch, error);
     const auto found = destination_.service.find(intent);
     if (!found.ok()) return not_asked(batch, intent, found.error());
     if (found->has_value()) return note(batch, intent, **found, "found");
     return give_up(batch, intent, error);
   }
 
-  static bool is_throttling(const Error& error) { return error.code == "import.throttled"; }
+  // Whether the failure is an attempt of the batch. Being asked to slow down, or a service that is
+  // out, is about all our calls: the batch stays due, and the scheduler says when.
+  Result<bool> failed_at(const Batch& batch, const Error& error) {
+    TRY_ASSIGN(const std::vector<Batch> out,
+               ledger_.batches(destination_.name, BatchState::submitted, kBatchesPerRun));
+    return scheduler_.start_failed(batch.id.text(), error,
+                                   static_cast<std::int64_t>(out.size()));
+  }
 
   Result<void> postpone(const Batch& batch, const Error& error) {
-    if (is_throttling(error)) return slow_down(error);
     const WallTime next = retry_date(env_, options_.backoff, batch.attempts + 1, error);
     env_.log.warn("import.start_failed", {{"batch", batch.id.text()},
                                           {"destination", destination_.name},
@@ -145,18 +158,6 @@ class Submitter final : public Step {
                                           {"code", error.code},
                                           {"next", to_rfc3339(next)}});
     TRY(still_ours(env_, ledger_.postpone_batch(batch.id, error, next), name(), batch.id.text()));
-    return {};
-  }
-
-  // Being asked to slow down is about all our calls, and says nothing about this batch: no attempt
-  // of it is counted, and its date stays. That the pace is only known to this process costs the
-  // next one a call.
-  Result<void> slow_down(const Error& error) {
-    const Milliseconds pause = std::max(options_.backoff.delay(++throttled_in_a_row_, env_.entropy),
-                                        error.retry_after.value_or(Milliseconds{0}));
-    throttled_until_ = env_.clock.steady_now() + pause;
-    env_.log.warn("import.throttled",
-                  {{"destination", destination_.name}, {"for_ms", pause.count()}});
     return {};
   }
 
@@ -178,14 +179,13 @@ class Submitter final : public Step {
   Ledger& ledger_;
   Destination& destination_;
   const SubmitterOptions options_;
-  TokenBucket calls_;
+  const std::unique_ptr<Scheduler> own_scheduler_;
+  Scheduler& scheduler_;
   Counter& started_;
   Counter& failed_;
   Counter& stuck_;
   // Calls of this process whose answer never came: the job may exist.
   std::set<ImportJobId> unanswered_;
-  std::int64_t throttled_in_a_row_ = 0;
-  SteadyTime throttled_until_{};
 };
 
 }  // namespace

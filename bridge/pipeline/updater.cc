@@ -6,7 +6,7 @@
 #include "pipeline/dates.h"
 #include "pipeline/metadata.h"
 #include "pipeline/metadata_values.h"
-#include "pipeline/token_bucket.h"
+#include "pipeline/pace.h"
 
 namespace isthmus {
 namespace {
@@ -142,6 +142,7 @@ class Updater final : public Step {
     accepted.steps.push_back({step.place, {}, {}, *version});
     accepted.next = env_.clock.wall_now() + options_.poll;
     throttled_in_a_row_ = 0;
+    calls_.succeeded();
     TRY(updates_.record(update.row.id, accepted));
     FAILPOINT(updater_accepted);
     env_.log.info("metadata.sent", {{"update", update.row.id.text()},
@@ -383,15 +384,13 @@ class Updater final : public Step {
   }
 
   Milliseconds turn() {
-    const SteadyTime now = env_.clock.steady_now();
-    if (now < throttled_until_) return throttled_until_ - now;
-    return calls_.wait(now);
+    return calls_.wait(env_.clock.steady_now());
   }
 
   void slow_down(const Error& error) {
     const Milliseconds pause = std::max(options_.backoff.delay(++throttled_in_a_row_, env_.entropy),
                                         error.retry_after.value_or(Milliseconds{0}));
-    throttled_until_ = env_.clock.steady_now() + pause;
+    calls_.throttled(env_.clock.steady_now(), pause);
   }
 
   Result<bool> ended(const MetadataUpdateDetails& update, MetadataUpdateEvent event,
@@ -415,11 +414,10 @@ class Updater final : public Step {
   const std::string destination_;
   MetadataService& service_;
   const UpdaterOptions options_;
-  TokenBucket calls_;
+  AdaptiveRate calls_;
   Counter& called_;
   std::optional<Milliseconds> quota_wait_;  // of this run
   std::int64_t throttled_in_a_row_ = 0;
-  SteadyTime throttled_until_{};
 };
 
 }  // namespace

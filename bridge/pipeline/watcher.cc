@@ -4,6 +4,7 @@
 
 #include "base/failpoint.h"
 #include "pipeline/dates.h"
+#include "pipeline/scheduler.h"
 
 namespace isthmus {
 namespace {
@@ -21,6 +22,10 @@ class Watcher final : public Step {
         ledger_(ledger),
         destination_(destination),
         options_(options),
+        own_scheduler_(options.scheduler == nullptr
+                           ? make_scheduler(env, destination.name, destination.service.limits(), {})
+                           : nullptr),
+        scheduler_(options.scheduler == nullptr ? *own_scheduler_ : *options.scheduler),
         polls_(env.metrics.counter("job_polls_total", "Questions for the state of a job.",
                                    {{"destination", destination.name}})),
         stuck_(env.metrics.counter("batch_stuck_total", "Batches given up on.",
@@ -33,7 +38,10 @@ class Watcher final : public Step {
     TRY_ASSIGN(const std::vector<ImportJob> due,
                ledger_.due_jobs(destination_.name, now, kJobsPerRun));
     for (const ImportJob& job : due) {
-      if (job.remote) TRY(watch(job));
+      if (!job.remote) continue;
+      const Milliseconds wait = scheduler_.until_poll();
+      if (wait.count() > 0) return NextRun{wait};
+      TRY(watch(job));
     }
     if (due.size() == kJobsPerRun) return NextRun{};
     TRY_ASSIGN(const std::optional<WallTime> next, ledger_.next_poll_at(destination_.name));
@@ -43,6 +51,7 @@ class Watcher final : public Step {
  private:
   Result<void> watch(const ImportJob& job) {
     polls_.add();
+    scheduler_.poll_called();
     const Result<RemoteStatus> status = destination_.service.status(*job.remote);
     if (!status.ok()) {
       if (status.error().code == "import.not_found") return not_found(job, status.error());
@@ -140,6 +149,7 @@ class Watcher final : public Step {
         .counter("jobs_ended_total", "Import jobs that came to their end.",
                  {{"destination", destination_.name}, {"state", std::string(state)}})
         .add();
+    if (job.started_at) scheduler_.job_took(env_.clock.wall_now() - *job.started_at);
     const std::int64_t took =
         job.started_at ? (env_.clock.wall_now() - *job.started_at).count() : 0;
     env_.log.event(state == "succeeded" ? LogLevel::info : LogLevel::warn, "import.ended",
@@ -156,6 +166,8 @@ class Watcher final : public Step {
   Ledger& ledger_;
   Destination& destination_;
   const WatcherOptions options_;
+  const std::unique_ptr<Scheduler> own_scheduler_;
+  Scheduler& scheduler_;
   Counter& polls_;
   Counter& stuck_;
   std::map<ImportJobId, int> not_found_;  // how often in a row, in this process

@@ -44,7 +44,29 @@ http::Response senders(const RestParts& parts) {
   return json_answer(200, body);
 }
 
-// Health: "asks_for_person" when something waits for one, else "ok".
+json scheduler_json(const SchedulerState& state) {
+  return {{"bucket_circuit", state.bucket_circuit},
+          {"import_circuit", state.import_circuit},
+          {"starts_per_second", state.starts_per_second},
+          {"allowed_starts_per_second", state.allowed_starts_per_second},
+          {"job_slots", state.job_slots},
+          {"allowed_job_slots", state.allowed_job_slots},
+          {"uploads", state.uploads},
+          {"allowed_uploads", state.allowed_uploads},
+          {"upload_bytes_per_second", state.upload_bytes_per_second},
+          {"until_hours_open_s", state.until_hours_open.count() / 1000},
+          {"start_interval_s", static_cast<double>(state.start_interval.count()) / 1000.0}};
+}
+
+// "out" while a circuit is not closed, "asks_for_person" when something waits for one, else "ok".
+std::string health_of(const DestinationFace& face, bool asks) {
+  if (face.scheduler != nullptr) {
+    const SchedulerState state = face.scheduler->state();
+    if (state.bucket_circuit != "closed" || state.import_circuit != "closed") return "out";
+  }
+  return asks ? "asks_for_person" : "ok";
+}
+
 http::Response destinations(const RestParts& parts) {
   const auto counts = parts.ledger.counts();
   if (!counts.ok()) return problem(counts.error());
@@ -56,6 +78,7 @@ http::Response destinations(const RestParts& parts) {
               {"paused", parts.pause_board.is_paused(face.name)},
               {"states", json::array()}};
     bool asks = false;
+    std::int64_t oldest_age_s = 0;
     for (const StateCount& count : *counts) {
       if (count.destination != face.name) continue;
       json state{{"subject", count.subject},
@@ -66,13 +89,18 @@ http::Response destinations(const RestParts& parts) {
         state["oldest_age_s"] =
             std::max<std::int64_t>(0, (now - *count.oldest_since).count()) / 1000;
       }
+      if (count.subject == "delivery" && state.contains("oldest_age_s")) {
+        oldest_age_s = std::max(oldest_age_s, state["oldest_age_s"].get<std::int64_t>());
+      }
       asks = asks || (count.asks_for_person && count.count > 0);
       item["states"].push_back(std::move(state));
     }
     const auto in_flight = parts.ledger.jobs_in_flight(face.name);
     if (!in_flight.ok()) return problem(in_flight.error());
     item["jobs_in_flight"] = *in_flight;
-    item["health"] = asks ? "asks_for_person" : "ok";
+    item["oldest_age_s"] = oldest_age_s;
+    item["health"] = health_of(face, asks);
+    if (face.scheduler != nullptr) item["scheduler"] = scheduler_json(face.scheduler->state());
     body["items"].push_back(std::move(item));
   }
   return json_answer(200, body);

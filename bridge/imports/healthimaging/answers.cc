@@ -26,7 +26,7 @@ constexpr Meaning kMeanings[] = {
     {"ThrottlingException", "import.throttled", Fate::transient},
     {"TooManyRequestsException", "import.throttled", Fate::transient},
     // Jobs at once: there is room again when one ends.
-    {"ServiceQuotaExceededException", "import.throttled", Fate::transient},
+    {"ServiceQuotaExceededException", "import.quota", Fate::transient},
     {"InternalServerException", "import.unavailable", Fate::transient},
     {"ServiceUnavailable", "import.unavailable", Fate::transient},
     {"RequestExpired", "import.unavailable", Fate::transient},

@@ -179,7 +179,7 @@ INSTANTIATE_TEST_SUITE_P(
     Documented, HealthImagingErrors,
     testing::Values(
         ErrorCase{429, "ThrottlingException", "import.throttled", Fate::transient},
-        ErrorCase{402, "ServiceQuotaExceededException", "import.throttled", Fate::transient},
+        ErrorCase{402, "ServiceQuotaExceededException", "import.quota", Fate::transient},
         ErrorCase{500, "InternalServerException", "import.unavailable", Fate::transient},
         ErrorCase{503, "", "import.unavailable", Fate::transient},
         ErrorCase{403, "AccessDeniedException", "import.denied", Fate::permanent},

@@ -1,0 +1,261 @@
+#include "pipeline/scheduler.h"
+
+#include "pipeline/paced_source.h"
+#include "unit/pipeline/world.h"
+
+namespace isthmus::test {
+namespace {
+
+using Call = MemoryObjectStore::Call;
+
+struct Scheduled : World {
+  explicit Scheduled(ImportLimits limits = roomy(), SchedulerOptions options = {})
+      : World(limits), scheduler(make_scheduler(env, "cloud", limits, std::move(options))) {}
+
+  std::unique_ptr<Step> stager(std::size_t uploads = 1, std::int64_t attempts = 20) {
+    StagerOptions options;
+    options.uploads = uploads;
+    options.attempts = attempts;
+    options.scheduler = scheduler.get();
+    return make_stager(env, ledger, spool, destination, options);
+  }
+  std::unique_ptr<Step> submitter() {
+    SubmitterOptions options;
+    options.scheduler = scheduler.get();
+    return make_submitter(env, ledger, destination, options);
+  }
+  std::unique_ptr<Step> batcher() {
+    return make_batcher(env, ledger, destination, {10s, 300s, scheduler.get()});
+  }
+  // Steps as a runner does, for `duration`.
+  void run(const std::vector<Step*>& steps, Milliseconds duration) {
+    const SteadyTime end = env.clock.steady_now() + duration;
+    while (env.clock.steady_now() < end) {
+      Milliseconds in = 30s;
+      for (Step* step : steps) {
+        const auto next = step->run_once();
+        ASSERT_THAT(next, IsOk());
+        in = std::min(in, next->in);
+      }
+      env.clock.advance(std::max(in, 20ms));
+    }
+  }
+
+  std::unique_ptr<Scheduler> scheduler;
+};
+
+// --- an outage
+
+TEST(Scheduler, ABucketThatIsOutForADayUsesUpNobodysAttempts) {
+  for (const Error& out : {MemoryObjectStore::unavailable(),
+                           transient_error("http.connect", "Nobody listens."),
+                           transient_error("auth.no_credentials", "No keys.")}) {
+    SCOPED_TRACE(out.code);
+    Scheduled world;
+    world.sealed(30);
+    world.store.refuse(Call::put, out, 1'000'000);
+    const auto stager = world.stager(4, 20);
+
+    world.run({stager.get()}, 24h);
+
+    EXPECT_EQ(world.in_state(DeliveryState::waiting), 30);
+    EXPECT_EQ(world.scheduler->state().bucket_circuit == "closed", false);
+    EXPECT_LT(world.store.calls(Call::put), 24 * 60 * 2);
+    world.store.set_hook({});
+    world.run({stager.get()}, 600s);
+    EXPECT_EQ(world.in_state(DeliveryState::staged), 30);
+    EXPECT_EQ(world.scheduler->state().bucket_circuit, "closed");
+    EXPECT_TRUE(world.env.log.contains("warn destination.out destination=cloud api=bucket"));
+    EXPECT_TRUE(world.env.log.contains("info destination.back destination=cloud api=bucket"));
+  }
+}
+
+TEST(Scheduler, AnImportServiceThatIsOutForADayLeavesNoBatchStuck) {
+  Scheduled world;
+  for (int i = 1; i <= 12; ++i) world.staged(1, "1.2." + std::to_string(i));
+  world.service.refuse(MemoryImportService::Call::start, MemoryImportService::unavailable(),
+                       1'000'000);
+  const auto submitter = world.submitter();
+
+  world.run({submitter.get()}, 24h);
+
+  EXPECT_EQ(world.batches(BatchState::staged).size(), 12u);
+  EXPECT_EQ(world.scheduler->state().import_circuit == "closed", false);
+  world.service.set_hook({});
+  world.run({submitter.get()}, 600s);
+  EXPECT_EQ(world.batches(BatchState::submitted).size(), 12u);
+}
+
+TEST(Scheduler, AfterAnOutageItProbesWithOneUploadAlone) {
+  Scheduled world;
+  world.sealed(30);
+  world.store.refuse(Call::put, transient_error("http.connect", "Nobody listens."), 1'000'000);
+  const auto stager = world.stager(4);
+  EXPECT_THAT(stager->run_once(), IsOk());
+  const int at_once = world.store.calls(Call::put);
+  world.env.clock.advance(world.scheduler->until_upload(false));
+
+  EXPECT_EQ(world.scheduler->uploads(), 1);
+  EXPECT_THAT(stager->run_once(), IsOk());
+
+  EXPECT_EQ(world.store.calls(Call::put), at_once + 1);
+}
+
+// --- throttling
+
+TEST(Scheduler, SlowDownHalvesTheUploadsAndSuccessBringsThemBack) {
+  Scheduled world;
+  Error slow_down = MemoryObjectStore::slow_down();
+  slow_down.retry_after = 2s;
+
+  EXPECT_FALSE(world.scheduler->upload_failed("a", slow_down));
+
+  EXPECT_EQ(world.scheduler->uploads(), 2);
+  EXPECT_GE(world.scheduler->until_upload(false), 2s);
+  EXPECT_FALSE(world.scheduler->upload_failed("b", slow_down));  // was under way with the first
+  EXPECT_EQ(world.scheduler->uploads(), 2);
+  for (int i = 0; i < 5; ++i) world.scheduler->upload_succeeded();
+  EXPECT_EQ(world.scheduler->uploads(), 4);
+}
+
+TEST(Scheduler, TooManyJobsLowersTheSlotsToThoseThatRun) {
+  ImportLimits limits;
+  limits.jobs_at_once = 100;
+  Scheduled world(limits);
+
+  EXPECT_FALSE(
+      world.scheduler->start_failed("b", transient_error("import.quota", "Too many jobs."), 20));
+
+  EXPECT_EQ(world.scheduler->job_slots(), 20);
+  EXPECT_DOUBLE_EQ(world.scheduler->state().starts_per_second, 1.0);
+}
+
+TEST(Scheduler, TooManyCallsLowersTheRate) {
+  Scheduled world((ImportLimits()));
+
+  EXPECT_FALSE(world.scheduler->start_failed("b", MemoryImportService::throttled(), 20));
+
+  EXPECT_EQ(world.scheduler->job_slots(), 100);
+  EXPECT_DOUBLE_EQ(world.scheduler->state().starts_per_second, 0.5);
+}
+
+// --- bandwidth and hours
+
+TEST(Scheduler, UploadsKeepToTheBandwidth) {
+  SchedulerOptions options;
+  options.upload_bytes_per_second = 10;  // "bytes of 1": an instance a second
+  Scheduled world(World::roomy(), options);
+  world.sealed(30);
+  const auto stager = world.stager(1);
+
+  world.run({stager.get()}, 20s);
+
+  EXPECT_GE(world.in_state(DeliveryState::staged), 18);
+  EXPECT_LE(world.in_state(DeliveryState::staged), 22);
+}
+
+TEST(Scheduler, ALargeObjectIsReadNoFasterThanTheBandwidth) {
+  SchedulerOptions options;
+  options.upload_bytes_per_second = MiB;
+  Scheduled world(World::roomy(), options);
+  const auto source =
+      paced(world.env.clock, *world.scheduler, source_of(Bytes(kPacedAsAWhole + 4 * MiB)));
+  const SteadyTime begun = world.env.clock.steady_now();
+  Bytes piece(256 * KiB);
+
+  while (*source->read(piece) > 0) {
+  }
+
+  EXPECT_GE(world.env.clock.steady_now() - begun, 18s);
+  EXPECT_LE(world.env.clock.steady_now() - begun, 21s);
+}
+
+TEST(Scheduler, OutsideItsHoursNothingIsUploadedButWhatIsUrgent) {
+  SchedulerOptions options;
+  // The fake clock stands at 09:30 UTC; whatever the machine's zone, one minute is open.
+  WallTime now = *from_rfc3339("2026-01-31T09:30:00Z");
+  const auto clock_text = [](Milliseconds of_day) {
+    const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(of_day % 24h).count();
+    std::string text = "00:00";
+    text[0] = static_cast<char>('0' + minutes / 600);
+    text[1] = static_cast<char>('0' + minutes / 60 % 10);
+    text[3] = static_cast<char>('0' + minutes % 60 / 10);
+    text[4] = static_cast<char>('0' + minutes % 10);
+    return text;
+  };
+  const Milliseconds of_day = local_time_of_day(now);
+  options.hours = *UploadHours::parse({clock_text(of_day + 2h) + "-" + clock_text(of_day + 3h)});
+  Scheduled world(World::roomy(), options);
+  world.sealed(3);
+  const auto stager = world.stager();
+
+  world.run({stager.get()}, 1h + 55min);
+  EXPECT_EQ(world.in_state(DeliveryState::staged), 0);
+  EXPECT_EQ(world.scheduler->until_upload(true), 0ms);
+  world.run({stager.get()}, 10min);
+
+  EXPECT_EQ(world.in_state(DeliveryState::staged), 3);
+}
+
+// --- scarce starts
+
+TEST(Scheduler, SmallStudiesShareABatchWhenStartsAreScarce) {
+  ImportLimits limits;
+  limits.starts_per_second = 0.25;
+  limits.start_burst = 1;
+  Scheduled world(limits);
+  const auto batcher = world.batcher();
+  for (int i = 1; i <= 40; ++i) {
+    world.receive_some(1, "1.2." + std::to_string(i));
+    EXPECT_THAT(batcher->run_once(), IsOk());
+  }
+
+  EXPECT_LE(world.batches(BatchState::open).size(), 4u);
+}
+
+TEST(Scheduler, WithStartsInPlentyStudiesKeepBatchesOfTheirOwn) {
+  Scheduled world;
+  const auto batcher = world.batcher();
+  for (int i = 1; i <= 40; ++i) world.receive_some(1, "1.2." + std::to_string(i));
+
+  EXPECT_THAT(batcher->run_once(), IsOk());
+
+  EXPECT_EQ(world.batches(BatchState::open).size(), 40u);
+}
+
+TEST(Scheduler, ASharedBatchGoesWhenItsTurnIsThoughStudiesKeepComing) {
+  ImportLimits limits;
+  limits.starts_per_second = 0.01;
+  limits.start_burst = 1;
+  Scheduled world(limits);
+  const auto batcher = world.batcher();
+  world.receive_some(1, "1.3.1");
+  EXPECT_THAT(batcher->run_once(), IsOk());
+  for (int i = 1; i <= 30; ++i) {
+    world.env.clock.advance(1s);
+    world.receive_some(1, "1.2." + std::to_string(i));
+    EXPECT_THAT(batcher->run_once(), IsOk());
+  }
+
+  EXPECT_GE(world.batches(BatchState::sealed).size(), 1u);
+}
+
+// --- what is told
+
+TEST(Scheduler, SaysItsStateInMetrics) {
+  Scheduled world;
+  show_scheduler(world.env, "cloud", *world.scheduler);
+  world.scheduler->upload_called();
+  world.scheduler->upload_failed("a", transient_error("http.connect", "Nobody listens."));
+
+  const std::string text = world.env.metrics->text();
+
+  EXPECT_NE(text.find("isthmus_scheduler_circuit_open{api=\"bucket\",destination=\"cloud\"} 1"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("isthmus_scheduler_circuit_open{api=\"imports\",destination=\"cloud\"} 0"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace isthmus::test
