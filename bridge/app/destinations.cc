@@ -93,7 +93,8 @@ std::unique_ptr<Scheduler> make_destination_scheduler(Env& env, const Settings& 
   options.uploads = static_cast<std::size_t>(settings.integer("staging.uploads"));
   options.upload_bytes_per_second =
       static_cast<std::uint64_t>(settings.integer(prefix + "upload_bytes_per_second"));
-  options.hours = UploadHours::parse(settings.list(prefix + "upload_hours")).value_or(UploadHours());
+  options.hours =
+      UploadHours::parse(settings.list(prefix + "upload_hours")).value_or(UploadHours());
   options.failures_to_open = std::max<std::size_t>(options.uploads, 2);
   options.backoff = {settings.duration("retry.first_backoff_ms"),
                      settings.duration("retry.longest_backoff_ms")};

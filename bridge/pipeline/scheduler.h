@@ -24,15 +24,15 @@ namespace isthmus {
 struct SchedulerState {
   std::string bucket_circuit;  // "closed", "open" or "half_open"
   std::string import_circuit;
-  double starts_per_second = 0;     // as reduced after throttling
+  double starts_per_second = 0;  // as reduced after throttling
   double allowed_starts_per_second = 0;
   std::int64_t job_slots = 0;
   std::int64_t allowed_job_slots = 0;
   std::int64_t uploads = 0;  // at a time
   std::int64_t allowed_uploads = 0;
   std::uint64_t upload_bytes_per_second = 0;  // 0: no limit
-  Milliseconds until_hours_open{0};           // 0: uploads are within their hours
-  Milliseconds start_interval{0};             // what a start costs: quota, or how long jobs hold their slots
+  Milliseconds until_hours_open{0};  // 0: uploads are within their hours
+  Milliseconds start_interval{0};    // what a start costs: quota, or how long jobs hold their slots
 };
 
 class Scheduler {
@@ -73,7 +73,7 @@ class Scheduler {
 };
 
 struct SchedulerOptions {
-  std::size_t uploads = 4;  // at a time
+  std::size_t uploads = 4;                    // at a time
   std::uint64_t upload_bytes_per_second = 0;  // 0: no limit
   UploadHours hours;
   // Failures of different instances or batches in a row before the circuit opens.

@@ -33,7 +33,8 @@ class Stager final : public Step {
         spool_(spool),
         destination_(destination),
         options_(options),
-        own_scheduler_(options.scheduler == nullptr ? make_own(env, destination, options) : nullptr),
+        own_scheduler_(options.scheduler == nullptr ? make_own(env, destination, options)
+                                                    : nullptr),
         scheduler_(options.scheduler == nullptr ? *own_scheduler_ : *options.scheduler),
         staged_(env.metrics.counter("deliveries_staged_total", "Instances put into the bucket.",
                                     {{"destination", destination.name}})),

@@ -24,7 +24,8 @@ class Submitter final : public Step {
         ledger_(ledger),
         destination_(destination),
         options_(options),
-        own_scheduler_(options.scheduler == nullptr ? make_own(env, destination, options) : nullptr),
+        own_scheduler_(options.scheduler == nullptr ? make_own(env, destination, options)
+                                                    : nullptr),
         scheduler_(options.scheduler == nullptr ? *own_scheduler_ : *options.scheduler),
         started_(env.metrics.counter("jobs_started_total", "Import jobs started.",
                                      {{"destination", destination.name}})),

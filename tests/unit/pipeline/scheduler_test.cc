@@ -53,7 +53,10 @@ TEST(Scheduler, ABucketThatIsOutForADayUsesUpNobodysAttempts) {
     SCOPED_TRACE(out.code);
     Scheduled world;
     world.sealed(30);
-    world.store.refuse(Call::put, out, 1'000'000);
+    world.store.set_hook([&](Call call, const ObjectKey&) -> std::optional<Error> {
+      if (call == Call::put) return out;
+      return std::nullopt;
+    });
     const auto stager = world.stager(4, 20);
 
     world.run({stager.get()}, 24h);
@@ -73,8 +76,9 @@ TEST(Scheduler, ABucketThatIsOutForADayUsesUpNobodysAttempts) {
 TEST(Scheduler, AnImportServiceThatIsOutForADayLeavesNoBatchStuck) {
   Scheduled world;
   for (int i = 1; i <= 12; ++i) world.staged(1, "1.2." + std::to_string(i));
-  world.service.refuse(MemoryImportService::Call::start, MemoryImportService::unavailable(),
-                       1'000'000);
+  world.service.set_hook([](MemoryImportService::Call) -> std::optional<Error> {
+    return MemoryImportService::unavailable();
+  });
   const auto submitter = world.submitter();
 
   world.run({submitter.get()}, 24h);
