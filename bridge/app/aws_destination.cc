@@ -21,6 +21,7 @@ class Entry {
   std::string name_of(const char* last) const { return prefix_ + last; }
   std::string text(const char* last) const { return settings_.text(prefix_ + last); }
   std::int64_t integer(const char* last) const { return settings_.integer(prefix_ + last); }
+  std::vector<std::string> list(const char* last) const { return settings_.list(prefix_ + last); }
   double number(const char* last) const { return settings_.number(prefix_ + last); }
 
   AwsEndpointChoice endpoint(const char* custom) const {
@@ -39,6 +40,13 @@ bool is_datastore_id(const std::string& text) {
          });
 }
 
+// "name=value"; nothing when it is not that.
+std::optional<std::pair<std::string, std::string>> tag_of(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  if (equals == 0 || equals == std::string::npos) return std::nullopt;
+  return std::pair(text.substr(0, equals), text.substr(equals + 1));
+}
+
 void find_problems(const Entry& entry, std::vector<std::string>& problems) {
   // Signatures name it whatever the endpoint.
   if (entry.text("region").empty()) {
@@ -49,6 +57,11 @@ void find_problems(const Entry& entry, std::vector<std::string>& problems) {
     problems.push_back(entry.name_of("datastore_id") +
                        " must be the id of a HealthImaging data store: 32 of a-z and 0-9.");
   }
+  const auto tags = entry.list("object_tags");
+  // "Object tagging", Amazon S3 User Guide: ten tags for an object.
+  if (tags.size() > 10 || std::ranges::any_of(tags, [](const auto& tag) { return !tag_of(tag); })) {
+    problems.push_back(entry.name_of("object_tags") + " must be at most ten, each name=value.");
+  }
   for (const auto& [service, custom] :
        {std::pair("medical-imaging", "endpoint"), std::pair("s3", "s3_endpoint")}) {
     const auto endpoint = aws_endpoint(service, entry.endpoint(custom));
@@ -58,6 +71,32 @@ void find_problems(const Entry& entry, std::vector<std::string>& problems) {
       problems.push_back(entry.name_of(custom) + " must be a URL, https://host[:port].");
     }
   }
+}
+
+S3Encryption encryption_of(const Entry& entry) {
+  const std::string word = entry.text("server_side_encryption");
+  return word == "kms" ? S3Encryption::kms
+         : word == "s3" ? S3Encryption::s3
+                        : S3Encryption::bucket;
+}
+
+// What objects are like, and where uploads that were cut off are noted.
+Result<void> describe_objects(Env& env, const Settings& settings, const std::string& name,
+                              ConfiguredDestination& made, S3Options& s3) {
+  const Entry entry(settings, name);
+  s3.encryption = encryption_of(entry);
+  s3.kms_key_id = entry.text("kms_key_id");
+  s3.expected_bucket_owner = entry.text("expected_bucket_owner");
+  s3.storage_class = entry.text("storage_class");
+  for (const std::string& text : entry.list("object_tags")) {
+    if (auto tag = tag_of(text)) s3.object_tags.push_back(std::move(*tag));
+  }
+  // What is paced as a whole goes up as a whole (pipeline/paced_source.h).
+  if (entry.integer("upload_bytes_per_second") > 0) s3.multipart_threshold_bytes = 16 * MiB;
+  const FileSystem::Path notes = FileSystem::Path(settings.text("data_dir")) / "uploads" / name;
+  TRY_ASSIGN(made.notes, open_upload_notes(env, notes));
+  s3.notes = made.notes.get();
+  return {};
 }
 
 std::unique_ptr<CredentialsSource> credentials_of(Env& env, http::Transport& transport,
@@ -109,8 +148,7 @@ Result<std::unique_ptr<ConfiguredDestination>> make_aws_destination(Env& env,
   TRY_ASSIGN(s3.endpoint, aws_endpoint("s3", entry.endpoint("s3_endpoint")));
   s3.region = entry.text("region");
   s3.bucket = entry.text("bucket");
-  // What is paced as a whole goes up as a whole (pipeline/paced_source.h).
-  if (entry.integer("upload_bytes_per_second") > 0) s3.multipart_threshold_bytes = 16 * MiB;
+  TRY(describe_objects(env, settings, name, *made, s3));
   // Buckets with dots have no certificate as hosts, and private endpoints seldom have bucket hosts.
   s3.path_style = !entry.text("s3_endpoint").empty() || s3.bucket.find('.') != std::string::npos;
   made->store = make_s3_store(env, *made->transport, *made->credentials, s3);

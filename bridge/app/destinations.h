@@ -16,6 +16,7 @@
 #include "pipeline/scheduler.h"
 #include "pipeline/step.h"
 #include "storage/upload_sessions.h"
+#include "storage/upload_notes.h"
 
 namespace isthmus::app {
 
@@ -27,6 +28,7 @@ struct ConfiguredDestination {
   std::unique_ptr<TokenSource> storage_tokens;  // kind=google, as the next two
   std::unique_ptr<TokenSource> tokens;          // none: those of the storage
   std::unique_ptr<UploadSessions> sessions;
+  std::unique_ptr<UploadNotes> notes;  // none: embedded
   std::unique_ptr<ObjectStore> store;
   std::unique_ptr<ImportService> service;
   std::unique_ptr<MetadataService> metadata;

@@ -3,13 +3,20 @@
 
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "auth/credentials.h"
 #include "http/http.h"
 #include "http/retrying.h"
 #include "storage/object_store.h"
+#include "storage/upload_notes.h"
 
 namespace isthmus {
+
+// How objects are encrypted where they lie: as the bucket's own default says, with keys of S3
+// (AES256), or with a key of the Key Management Service.
+enum class S3Encryption { bucket, s3, kms };
 
 struct S3Options {
   std::string endpoint;  // "http://127.0.0.1:9000", "https://s3.eu-central-1.amazonaws.com"
@@ -20,6 +27,13 @@ struct S3Options {
   // At least 5 MiB (S3 UploadPart). Each put in parts holds this much in memory.
   std::uint64_t part_bytes = 16 * MiB;
   int list_page_keys = 1000;  // at most 1000 (ListObjectsV2)
+  S3Encryption encryption = S3Encryption::bucket;
+  std::string kms_key_id = {};             // with kms; empty: the account's default key
+  std::string expected_bucket_owner = {};  // account id; another owner's bucket is refused. Empty: any
+  std::string storage_class = {};          // "STANDARD_IA"; empty: the bucket's default
+  std::vector<std::pair<std::string, std::string>> object_tags = {};  // of every object we put
+  // Lets uploads that were cut off go on where they were; none: they begin anew.
+  UploadNotes* notes = nullptr;
   http::RetryPolicy retry;
 };
 

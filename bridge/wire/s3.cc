@@ -319,6 +319,28 @@ Result<ListResult> parse_list_result(std::string_view text) {
   return result;
 }
 
+Result<PartList> parse_part_list(std::string_view text) {
+  TRY_ASSIGN(const XmlDocument document, parsed(text, "ListPartsResult"));
+  const XmlElement root = document.root();
+  PartList list;
+  list.truncated = flag_of(root, "IsTruncated");
+  if (list.truncated) {
+    TRY_ASSIGN(const std::uint64_t marker, number_of(root, "NextPartNumberMarker"));
+    list.next_marker = static_cast<int>(std::min<std::uint64_t>(marker, kMaxParts));
+  }
+  for (const XmlElement& element : root.children("Part")) {
+    UploadedPart part;
+    TRY_ASSIGN(const std::uint64_t number, number_of(element, "PartNumber"));
+    if (number < 1 || number > kMaxParts) return malformed("A part's number is out of bounds.");
+    part.number = static_cast<int>(number);
+    TRY_ASSIGN(part.size_bytes, number_of(element, "Size"));
+    part.etag = from_etag_header(element.child_text("ETag").value_or(""));
+    part.checksum_sha256 = element.child_text("ChecksumSHA256").value_or("");
+    list.parts.push_back(std::move(part));
+  }
+  return list;
+}
+
 std::string print(const InitiatedUpload& upload) {
   XmlWriter xml("InitiateMultipartUploadResult", kNamespace);
   xml.element("Bucket", upload.bucket);

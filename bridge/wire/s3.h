@@ -118,6 +118,20 @@ std::string print(const CompletedUpload& upload);
 // (transient), its message the error's name; parse_error gives the whole.
 Result<CompletedUpload> parse_completed_upload(std::string_view xml);
 
+// The answer of ListParts, read only.
+struct UploadedPart {
+  int number = 0;
+  std::uint64_t size_bytes = 0;
+  std::string etag;             // without quotes
+  std::string checksum_sha256;  // base64; empty: not said
+};
+struct PartList {
+  std::vector<UploadedPart> parts;
+  bool truncated = false;
+  int next_marker = 0;
+};
+Result<PartList> parse_part_list(std::string_view xml);
+
 // "<md5 of the parts' md5s>-<parts>", and the SHA-256 of the parts' SHA-256s as base64 +
 // "-<parts>".
 std::string multipart_etag(std::span<const std::array<std::byte, 16>> part_md5s);

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 
 #include "storage/s3/answers.h"
 #include "wire/s3.h"
@@ -60,6 +61,7 @@ Result<Bytes> read_exactly(ByteSource& source, std::uint64_t length) {
 // A multipart upload in progress.
 struct Parts {
   std::string upload_id;
+  std::map<int, wire_s3::UploadedPart> known;  // what the bucket has of an earlier try
   wire_s3::CompleteRequest uploaded;
   std::vector<Digest> digests;
 };
@@ -130,6 +132,7 @@ class S3Store : public ObjectStore {
   }
 
   Result<void> remove(const ObjectKey& key) override {
+    end_unfinished(key);
     const auto gone = succeed({"DELETE", key.text, "", {}, nullptr});
     if (!gone.ok() && gone.error().code != "store.not_found") return gone.error();
     return {};
@@ -169,6 +172,9 @@ class S3Store : public ObjectStore {
     if (!call.query.empty()) request.url += "?" + call.query;
     request.headers = std::move(call.headers);
     request.headers.set(kPayloadHash, std::move(call.payload_hash));
+    if (!options_.expected_bucket_owner.empty()) {
+      request.headers.set("x-amz-expected-bucket-owner", options_.expected_bucket_owner);
+    }
     request.body = std::move(call.body);
     request.timeout = call.timeout;
     return http_.send(std::move(request));
@@ -205,11 +211,34 @@ class S3Store : public ObjectStore {
     return sha.finish() == expected;
   }
 
+  // What is said of an object when it is made (PutObject, CreateMultipartUpload).
+  void describe(http::Headers& headers) const {
+    headers.set("Content-Type", "application/octet-stream");
+    if (options_.encryption == S3Encryption::s3) {
+      headers.set("x-amz-server-side-encryption", "AES256");
+    }
+    if (options_.encryption == S3Encryption::kms) {
+      headers.set("x-amz-server-side-encryption", "aws:kms");
+      if (!options_.kms_key_id.empty()) {
+        headers.set("x-amz-server-side-encryption-aws-kms-key-id", options_.kms_key_id);
+      }
+    }
+    if (!options_.storage_class.empty()) {
+      headers.set("x-amz-storage-class", options_.storage_class);
+    }
+    std::string tags;
+    for (const auto& [name, value] : options_.object_tags) {
+      if (!tags.empty()) tags += '&';
+      tags += http::percent_encode(name, false) + "=" + http::percent_encode(value, false);
+    }
+    if (!tags.empty()) headers.set("x-amz-tagging", tags);
+  }
+
   Result<StoredObject> put_whole(const ObjectKey& key, std::shared_ptr<ByteSource> bytes,
                                  const Digest& expected) {
     const std::uint64_t size = bytes->size();
     Call call{"PUT", key.text, "", {}, std::move(bytes), expected.hex(), timeout_for(size)};
-    call.headers.set("Content-Type", "application/octet-stream");
+    describe(call.headers);
     call.headers.set(kChecksum, expected.base64());
     TRY_ASSIGN(const http::Response response, succeed(std::move(call)));
     if (const auto echoed = response.headers.find(kChecksum);
@@ -220,16 +249,77 @@ class S3Store : public ObjectStore {
   }
 
   // --- multipart
-  // ---------------------------------------------------------------------------------- Holds one
-  // part in memory at a time: its digest goes ahead of its bytes.
+  // ----------------------------------------------------------------------------------
+  // Holds one part in memory at a time: its digest goes ahead of its bytes.
   Result<StoredObject> put_in_parts(const ObjectKey& key, ByteSource& bytes,
                                     const Digest& expected) {
     TRY(bytes.rewind());
     Parts parts;
-    TRY_ASSIGN(parts.upload_id, initiate(key));
+    if (!resume(key, parts)) {
+      TRY_ASSIGN(parts.upload_id, initiate(key));
+      keep_note(key, parts.upload_id);
+    }
     Result<StoredObject> stored = upload_and_complete(key, bytes, expected, parts);
+    // With a note the next try goes on with it; the bytes themselves being wrong, none may.
+    const bool goes_on = options_.notes != nullptr && !stored.ok() &&
+                         stored.error().fate == Fate::transient;
+    if (goes_on) return stored;
     if (!stored.ok()) abort(key, parts.upload_id);
+    forget_note(key);
     return stored;
+  }
+
+  void keep_note(const ObjectKey& key, const std::string& upload_id) {
+    if (options_.notes == nullptr) return;
+    note_trouble(options_.notes->keep(key, upload_id));
+  }
+  void forget_note(const ObjectKey& key) {
+    if (options_.notes != nullptr) note_trouble(options_.notes->forget(key));
+  }
+  void note_trouble(const Result<void>& done) {
+    if (!done.ok()) env_.log.warn("store.upload_not_noted", {{"code", done.error().code}});
+  }
+
+  // Whether an earlier upload of this key can be gone on with; then what the bucket has of it.
+  bool resume(const ObjectKey& key, Parts& parts) {
+    if (options_.notes == nullptr) return false;
+    const auto noted = options_.notes->find(key);
+    if (!noted.ok() || !noted->has_value()) return false;
+    const auto known = parts_of(key, **noted);
+    if (!known.ok()) {
+      env_.log.info("store.upload_not_resumed", {{"code", known.error().code}});
+      return false;
+    }
+    parts.upload_id = **noted;
+    parts.known = *known;
+    env_.log.info("store.upload_resumed", {{"parts", known->size()}});
+    return true;
+  }
+
+  Result<std::map<int, wire_s3::UploadedPart>> parts_of(const ObjectKey& key,
+                                                        const std::string& upload_id) {
+    std::map<int, wire_s3::UploadedPart> found;
+    int after = 0;
+    for (;;) {
+      const std::string query = fmt::format("part-number-marker={}&uploadId={}", after,
+                                            http::percent_encode(upload_id, false));
+      TRY_ASSIGN(http::Response response, succeed({"GET", key.text, query, {}, nullptr}));
+      TRY_ASSIGN(const std::string text, text_of(response));
+      TRY_ASSIGN(const auto page, understood(wire_s3::parse_part_list(text)));
+      for (const auto& part : page.parts) found[part.number] = part;
+      if (!page.truncated) return found;
+      if (page.next_marker <= after) return protocol_error("The list of parts has no end.");
+      after = page.next_marker;
+    }
+  }
+
+  // Parts that nobody will go on with are not paid for.
+  void end_unfinished(const ObjectKey& key) {
+    if (options_.notes == nullptr) return;
+    const auto noted = options_.notes->find(key);
+    if (!noted.ok() || !noted->has_value()) return;
+    abort(key, **noted);
+    forget_note(key);
   }
 
   std::uint64_t part_size_for(std::uint64_t size_bytes) const {
@@ -240,7 +330,7 @@ class S3Store : public ObjectStore {
 
   Result<std::string> initiate(const ObjectKey& key) {
     Call call{"POST", key.text, "uploads=", {}, nullptr};
-    call.headers.set("Content-Type", "application/octet-stream");
+    describe(call.headers);
     call.headers.set("x-amz-checksum-algorithm", "SHA256");
     TRY_ASSIGN(http::Response response, succeed(std::move(call)));
     TRY_ASSIGN(const std::string text, text_of(response));
@@ -267,6 +357,13 @@ class S3Store : public ObjectStore {
   Result<void> put_part(const ObjectKey& key, Bytes bytes, Parts& parts) {
     const Digest digest = sha256(bytes);
     const int number = static_cast<int>(parts.uploaded.parts.size()) + 1;
+    const auto known = parts.known.find(number);
+    if (known != parts.known.end() && known->second.size_bytes == bytes.size() &&
+        known->second.checksum_sha256 == digest.base64()) {
+      parts.uploaded.parts.push_back({number, known->second.etag, digest.base64()});
+      parts.digests.push_back(digest);
+      return {};
+    }
     const Milliseconds timeout = timeout_for(bytes.size());
     Call call{"PUT",
               key.text,
@@ -328,7 +425,8 @@ class S3Store : public ObjectStore {
       if (!raw || raw->size() != 16) break;  // an encrypting store's tags are no MD5s
       std::copy(raw->begin(), raw->end(), md5s.emplace_back().begin());
     }
-    const bool comparable = md5s.size() == parts.uploaded.parts.size();
+    const bool comparable = md5s.size() == parts.uploaded.parts.size() &&
+                            options_.encryption != S3Encryption::kms;
     if (object.size_bytes != size || (comparable && object.etag != wire_s3::multipart_etag(md5s))) {
       return transient_error("store.unavailable", "Another object is under the key: once more.");
     }

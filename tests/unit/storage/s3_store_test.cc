@@ -363,6 +363,164 @@ TEST_F(S3Parts, AreNeverSmallerThanS3Takes) {
   EXPECT_THAT(put(bytes_), IsOk());
 }
 
+// --- an upload that was cut off
+class S3Resumed : public S3Parts {
+ protected:
+  void SetUp() override {
+    S3Parts::SetUp();
+    ASSERT_OK_AND_ASSIGN(notes_, open_upload_notes(env_, env_.folder() / "uploads"));
+    options_.notes = notes_.get();
+    remake();
+  }
+  std::string initiated() {
+    return wire::s3::print(wire::s3::InitiatedUpload{"bucket", key_.text, "up/1"});
+  }
+  // The bucket has the first `count` parts.
+  std::string listed(std::size_t count, bool truncated = false, std::size_t first = 0) {
+    std::string xml = "<ListPartsResult><IsTruncated>" + std::string(truncated ? "true" : "false") +
+                      "</IsTruncated><NextPartNumberMarker>" + std::to_string(count) +
+                      "</NextPartNumberMarker>";
+    for (std::size_t at = first; at < count; ++at) {
+      xml += "<Part><PartNumber>" + std::to_string(at + 1) + "</PartNumber><ETag>\"" + etags_[at] +
+             "\"</ETag><Size>" + std::to_string(parts_[at].size()) + "</Size><ChecksumSHA256>" +
+             sha256(parts_[at]).base64() + "</ChecksumSHA256></Part>";
+    }
+    return xml + "</ListPartsResult>";
+  }
+  // Fails after the first part, and leaves a note.
+  void cut_off() {
+    transport_.answers(200, initiated()).answers(200, "", {{"ETag", "\"" + etags_[0] + "\""}});
+    transport_.answers(503, error_xml("SlowDown")).answers(503, error_xml("SlowDown"));
+    ASSERT_THAT(put(bytes_), FailsWith("store.slow_down"));
+    ASSERT_TRUE(transport_.finished());
+  }
+  std::vector<std::string> sent_since(std::size_t count) const {
+    std::vector<std::string> lines = sent();
+    lines.erase(lines.begin(), lines.begin() + static_cast<std::ptrdiff_t>(count));
+    return lines;
+  }
+
+  std::unique_ptr<UploadNotes> notes_;
+};
+
+TEST_F(S3Resumed, GoesOnWhereItWas) {
+  cut_off();
+  const std::size_t before = sent().size();
+  remake();  // another process
+  transport_.answers(200, listed(1));
+  transport_.answers(200, "", {{"ETag", etags_[1]}}).answers(200, "", {{"ETag", etags_[2]}});
+  transport_.answers(200, completed()).answers(200, "", final_head());
+
+  ASSERT_THAT(put(bytes_), IsOk());
+
+  EXPECT_THAT(sent_since(before),
+              ElementsAre("GET?part-number-marker=0&uploadId=up%2F1",
+                          "PUT?partNumber=2&uploadId=up%2F1", "PUT?partNumber=3&uploadId=up%2F1",
+                          "POST?uploadId=up%2F1", "HEAD"));
+  ASSERT_OK_AND_ASSIGN(const auto list,
+                       wire::s3::parse_complete_request(transport_.seen()[before + 3].body));
+  EXPECT_EQ(list.parts[0].etag, etags_[0]);
+  ASSERT_OK_AND_ASSIGN(const auto left, notes_->find(key_));
+  EXPECT_FALSE(left.has_value());
+}
+
+TEST_F(S3Resumed, ReadsAListOfSeveralPages) {
+  cut_off();
+  const std::size_t before = sent().size();
+  transport_.answers(200, listed(1, true)).answers(200, listed(2, false, 1));
+  transport_.answers(200, "", {{"ETag", etags_[2]}});
+  transport_.answers(200, completed()).answers(200, "", final_head());
+
+  ASSERT_THAT(put(bytes_), IsOk());
+
+  EXPECT_EQ(sent()[before + 1], "GET?part-number-marker=1&uploadId=up%2F1");
+  EXPECT_EQ(sent()[before + 2], "PUT?partNumber=3&uploadId=up%2F1");
+}
+
+TEST_F(S3Resumed, TakesNoPartWithOtherBytes) {
+  cut_off();
+  const std::size_t before = sent().size();
+  std::string other = listed(1);
+  other.replace(other.find("<ChecksumSHA256>") + 16, 4, "AAAA");
+  transport_.answers(200, other);
+  for (const std::string& etag : etags_) transport_.answers(200, "", {{"ETag", etag}});
+  transport_.answers(200, completed()).answers(200, "", final_head());
+
+  ASSERT_THAT(put(bytes_), IsOk());
+
+  EXPECT_EQ(sent()[before + 1], "PUT?partNumber=1&uploadId=up%2F1");
+}
+
+TEST_F(S3Resumed, BeginsAnewWhenTheBucketKnowsNothingOfIt) {
+  cut_off();
+  const std::size_t before = sent().size();
+  transport_.answers(404, error_xml("NoSuchUpload"));
+  script_parts();
+  transport_.answers(200, completed()).answers(200, "", final_head());
+
+  ASSERT_THAT(put(bytes_), IsOk());
+
+  EXPECT_EQ(sent()[before + 1], "POST?uploads=");
+}
+
+TEST_F(S3Resumed, IsEndedWithItsObject) {
+  cut_off();
+  const std::size_t before = sent().size();
+  transport_.answers(204).answers(204);
+
+  ASSERT_THAT(store_->remove(key_), IsOk());
+
+  EXPECT_THAT(sent_since(before), ElementsAre("DELETE?uploadId=up%2F1", "DELETE"));
+  ASSERT_OK_AND_ASSIGN(const auto left, notes_->find(key_));
+  EXPECT_FALSE(left.has_value());
+}
+
+TEST_F(S3Resumed, IsNotGoneOnWithWhenTheBytesAreOthers) {
+  script_parts();
+  transport_.answers(204);
+
+  EXPECT_THAT(store_->put(key_, source_of(bytes_), sha256("other")),
+              FailsWith("store.bad_digest", Fate::permanent));
+
+  EXPECT_EQ(sent().back(), "DELETE?uploadId=up%2F1");
+}
+
+// --- what is said of objects
+TEST_F(S3Store, SaysNothingOfObjectsUnlessTold) {
+  transport_.answers(200);
+  ASSERT_THAT(put("bytes"), IsOk());
+
+  for (const char* name : {"x-amz-server-side-encryption", "x-amz-storage-class", "x-amz-tagging",
+                           "x-amz-expected-bucket-owner"}) {
+    EXPECT_FALSE(transport_.last().headers.contains(name)) << name;
+  }
+}
+
+TEST_F(S3Store, SaysHowObjectsAreToBeKeptAndSignsIt) {
+  options_.encryption = S3Encryption::kms;
+  options_.kms_key_id = "alias/gateway";
+  options_.expected_bucket_owner = "123456789012";
+  options_.storage_class = "STANDARD_IA";
+  options_.object_tags = {{"site", "north wing"}, {"a&b", "c=d"}};
+  remake();
+  transport_.answers(200).answers(204);
+
+  ASSERT_THAT(put("bytes"), IsOk());
+  ASSERT_THAT(store_->remove(key_), IsOk());
+
+  const auto& headers = transport_.seen()[0].headers;
+  EXPECT_EQ(headers.get("x-amz-server-side-encryption"), "aws:kms");
+  EXPECT_EQ(headers.get("x-amz-server-side-encryption-aws-kms-key-id"), "alias/gateway");
+  EXPECT_EQ(headers.get("x-amz-storage-class"), "STANDARD_IA");
+  EXPECT_EQ(headers.get("x-amz-tagging"), "site=north%20wing&a%26b=c%3Dd");
+  EXPECT_THAT(std::string(headers.get("Authorization")),
+              HasSubstr("x-amz-expected-bucket-owner;x-amz-server-side-encryption;"
+                        "x-amz-server-side-encryption-aws-kms-key-id;x-amz-storage-class;"
+                        "x-amz-tagging,"));
+  EXPECT_EQ(transport_.seen()[1].headers.get("x-amz-expected-bucket-owner"), "123456789012");
+  EXPECT_FALSE(transport_.seen()[1].headers.contains("x-amz-storage-class"));
+}
+
 // --- reading
 // --------------------------------------------------------------------------------------
 TEST_F(S3Store, ReadsAnObject) {
