@@ -235,6 +235,7 @@ class OpenBridge : public Bridge {
                  make_destination(env_, settings_, name, *data_store_, key, *ledger_));
       destination->scheduler =
           make_destination_scheduler(env_, settings_, *destination->destination);
+      destination->preflight = make_destination_preflight(settings_, name);
       destinations_.push_back(std::move(destination));
     }
     data_store_->start();
@@ -301,6 +302,8 @@ class OpenBridge : public Bridge {
       Destination& destination = *made->destination;
       Scheduler* scheduler = made->scheduler.get();
       stager.scheduler = submitter.scheduler = watcher.scheduler = scheduler;
+      stager.preflight = made->preflight.get();
+      stager.preflight_mode = preflight_mode(settings_, destination.name);
       runner_.add(make_batcher(env_, *ledger_, destination,
                                {settings_.duration("batch.quiet_s"),
                                 settings_.duration("batch.max_age_s"), scheduler}));

@@ -7,6 +7,7 @@
 #include "app/aws_destination.h"
 #include "app/config.h"
 #include "app/google_destination.h"
+#include "dicom/preflight.h"
 #include "http/loopback.h"
 #include "imports/healthimaging.h"
 #include "storage/s3.h"
@@ -49,6 +50,22 @@ Result<datastore::AccessKey> make_access_key(Env& env, const FileSystem::Path& d
   TRY(env.files.sync_directory(directory));
   return key;
 }
+
+class DicomPreflight final : public Preflight {
+ public:
+  explicit DicomPreflight(const dicom::PreflightRules& rules) : rules_(rules) {}
+  Result<std::vector<Error>> examine(ByteSource& part10_file) override {
+    TRY_ASSIGN(auto findings, dicom::preflight(part10_file, rules_));
+    std::vector<Error> errors;
+    for (dicom::PreflightFinding& one : findings) {
+      errors.push_back(permanent_error(std::move(one.code), std::move(one.message)));
+    }
+    return errors;
+  }
+
+ private:
+  const dicom::PreflightRules rules_;
+};
 
 }  // namespace
 
@@ -102,6 +119,24 @@ std::unique_ptr<Scheduler> make_destination_scheduler(Env& env, const Settings& 
       make_scheduler(env, destination.name, destination.service.limits(), std::move(options));
   show_scheduler(env, destination.name, *scheduler);
   return scheduler;
+}
+
+std::unique_ptr<Preflight> make_destination_preflight(const Settings& settings,
+                                                      const std::string& name) {
+  dicom::PreflightRules rules;
+  // The embedded data store takes what HealthImaging takes.
+  const std::string kind = settings.text("destinations." + name + ".kind");
+  rules.only_importable_syntaxes = kind == "embedded" || kind == "aws";
+  rules.most_bytes =
+      static_cast<std::uint64_t>(settings.integer("destinations." + name + ".bytes_per_job"));
+  return std::make_unique<DicomPreflight>(rules);
+}
+
+PreflightMode preflight_mode(const Settings& settings, const std::string& name) {
+  const std::string word = settings.text("destinations." + name + ".preflight");
+  return word == "quarantine" ? PreflightMode::quarantine
+         : word == "warn"     ? PreflightMode::warn
+                              : PreflightMode::off;
 }
 
 Result<std::unique_ptr<ConfiguredDestination>> make_destination(Env& env, const Settings& settings,

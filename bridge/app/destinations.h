@@ -34,6 +34,7 @@ struct ConfiguredDestination {
   std::unique_ptr<MetadataService> metadata;
   std::unique_ptr<Destination> destination;
   std::unique_ptr<Scheduler> scheduler;
+  std::unique_ptr<Preflight> preflight;
   std::string datastore_id;
 };
 
@@ -49,6 +50,11 @@ std::vector<std::string> scheduler_problems(const Settings& settings);
 // What its steps share.
 std::unique_ptr<Scheduler> make_destination_scheduler(Env& env, const Settings& settings,
                                                       const Destination& destination);
+
+// What its service would refuse, by the rules of its kind.
+std::unique_ptr<Preflight> make_destination_preflight(const Settings& settings,
+                                                      const std::string& name);
+PreflightMode preflight_mode(const Settings& settings, const std::string& name);
 
 // kind=embedded: provisions bucket and data store, then joins the clients to it by loopback. For
 // the other kinds as their own headers say. `ledger` must outlive it.

@@ -1,6 +1,7 @@
 // Puts the instances of sealed batches into the bucket, N at a time, and notes each when the store
 // has confirmed its checksum. Killed between the two, the same bytes are put under the same key
 // again.
+#include <algorithm>
 #include <atomic>
 #include <mutex>
 #include <string>
@@ -15,6 +16,7 @@ namespace isthmus {
 namespace {
 
 constexpr std::size_t kExaminedAtOnce = 256 * KiB;
+constexpr std::size_t kStoryLines = 1000;
 constexpr std::size_t kRoundsPerRun = 16;  // uploads of each uploader before batches are concluded
 
 // One run's work, shared by its uploaders.
@@ -101,6 +103,8 @@ class Stager final : public Step {
 
   // Errors are about our own means; what the bucket or the spool said is in the delivery's row.
   Result<void> stage(const StagingItem& item) {
+    TRY_ASSIGN(const bool may_go, passes(item));
+    if (!may_go) return {};
     const SteadyTime start = env_.clock.steady_now();
     scheduler_.upload_called();
     const Result<StoredObject> stored = put(item);
@@ -120,6 +124,46 @@ class Stager final : public Step {
                                       {"size_bytes", item.size_bytes},
                                       {"took_ms", took_ms(env_, start)}});
     return {};
+  }
+
+  // Whether it may be uploaded; else it is in quarantine. Bytes that cannot be read are no matter of
+  // this: the upload says so.
+  Result<bool> passes(const StagingItem& item) {
+    const PreflightMode mode = options_.preflight_mode;
+    if (options_.preflight == nullptr || mode == PreflightMode::off) return true;
+    const auto bytes = open(item);
+    if (!bytes.ok()) return true;
+    const auto findings = options_.preflight->examine(**bytes);
+    if (!findings.ok() || findings->empty()) return true;
+    const Error& first = findings->front();
+    const bool keeps = mode == PreflightMode::quarantine;
+    bool ordered = false;
+    if (keeps) {
+      TRY_ASSIGN(ordered, was_sent_by_a_person(item.delivery));
+    }
+    env_.metrics
+        .counter("preflight_findings_total", "Instances that something speaks against, by code.",
+                 {{"destination", destination_.name}, {"code", first.code}})
+        .add();
+    if (keeps && !ordered) {
+      TRY(quarantine(item, DeliveryEvent::input_unusable, first));
+      return false;
+    }
+    env_.log.warn("delivery.preflight", {{"delivery", item.delivery.text()},
+                                         {"instance", item.instance.text()},
+                                         {"destination", destination_.name},
+                                         {"code", first.code},
+                                         {"findings", findings->size()},
+                                         {"ordered", ordered}});
+    return true;
+  }
+
+  // A retry that a person orders of what preflight kept is the order to send it all the same.
+  Result<bool> was_sent_by_a_person(const DeliveryId& delivery) {
+    TRY_ASSIGN(const auto history, ledger_.history(delivery.text(), kStoryLines));
+    return std::ranges::any_of(history, [&](const HistoryEntry& entry) {
+      return entry.subject_id == delivery.text() && entry.event == "retry_ordered";
+    });
   }
 
   Result<StoredObject> put(const StagingItem& item) {

@@ -10,6 +10,7 @@
 #include "base/env.h"
 #include "imports/import_service.h"
 #include "ledger/ledger.h"
+#include "pipeline/preflight.h"
 #include "spool/spool.h"
 #include "storage/object_store.h"
 
@@ -60,6 +61,8 @@ struct StagerOptions {
   std::int64_t attempts = 20;  // then quarantine
   Backoff backoff;
   Scheduler* scheduler = nullptr;  // none: one of its own
+  Preflight* preflight = nullptr;  // none: off
+  PreflightMode preflight_mode = PreflightMode::off;
 };
 struct SubmitterOptions {
   std::int64_t attempts = 10;  // failed starts or failed jobs of one batch, then it is stuck

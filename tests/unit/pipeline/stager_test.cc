@@ -317,6 +317,78 @@ TEST(Stager, ADeliveryThatMovedMeanwhileIsLeftAlone) {
   }
 }
 
+// --- preflight
+// ------------------------------------------------------------------------------------
+// Something speaks against the file "bad".
+class PickyPreflight : public Preflight {
+ public:
+  Result<std::vector<Error>> examine(ByteSource& file) override {
+    TRY_ASSIGN(const std::string text, read_all(file, KiB));
+    if (text != "bad") return std::vector<Error>();
+    return std::vector<Error>{permanent_error("preflight.uid_syntax", "(0020,000D) is no UID.")};
+  }
+};
+
+std::unique_ptr<Step> picky_stager(World& world, Preflight& preflight, PreflightMode mode) {
+  StagerOptions options;
+  options.uploads = 1;
+  options.preflight = &preflight;
+  options.preflight_mode = mode;
+  return make_stager(world.env, world.ledger, world.spool, world.destination, options);
+}
+
+void seal_good_and_bad(World& world) {
+  world.receive("1.2.3", 1, "good");
+  world.receive("1.2.3", 2, "bad");
+  world.received = 2;
+  world.sealed(0);
+}
+
+TEST(Stager, WhatPreflightFindsIsKeptForAPersonBeforeAnythingIsUploaded) {
+  World world;
+  PickyPreflight preflight;
+  seal_good_and_bad(world);
+
+  EXPECT_THAT(picky_stager(world, preflight, PreflightMode::quarantine)->run_once(), IsOk());
+
+  EXPECT_EQ(world.in_state(DeliveryState::staged), 1);
+  EXPECT_EQ(world.in_state(DeliveryState::quarantined), 1);
+  EXPECT_EQ(world.store.calls(Call::put), 1);
+  EXPECT_TRUE(world.env.log.contains("code=preflight.uid_syntax"));
+}
+
+TEST(Stager, APersonMayHaveItSentAllTheSame) {
+  World world;
+  PickyPreflight preflight;
+  seal_good_and_bad(world);
+  const auto stager = picky_stager(world, preflight, PreflightMode::quarantine);
+  EXPECT_THAT(stager->run_once(), IsOk());
+  ASSERT_EQ(world.in_state(DeliveryState::quarantined), 1);
+
+  ASSERT_THAT(world.ledger.order_retry("all"), IsOk());
+  const auto batcher = make_batcher(world.env, world.ledger, world.destination, {});
+  EXPECT_THAT(batcher->run_once(), IsOk());
+  world.env.clock.advance(10s);
+  EXPECT_THAT(batcher->run_once(), IsOk());
+  EXPECT_THAT(stager->run_once(), IsOk());
+
+  EXPECT_EQ(world.in_state(DeliveryState::staged), 2);
+  EXPECT_TRUE(world.env.log.contains("warn delivery.preflight"));
+}
+
+TEST(Stager, PreflightThatWarnsSendsItAndOneThatIsOffDoesNotLook) {
+  for (const PreflightMode mode : {PreflightMode::warn, PreflightMode::off}) {
+    World world;
+    PickyPreflight preflight;
+    seal_good_and_bad(world);
+
+    EXPECT_THAT(picky_stager(world, preflight, mode)->run_once(), IsOk());
+
+    EXPECT_EQ(world.in_state(DeliveryState::staged), 2);
+    EXPECT_EQ(world.env.log.contains("warn delivery.preflight"), mode == PreflightMode::warn);
+  }
+}
+
 TEST(Stager, LedgerErrorsReachTheRunner) {
   expect_ledger_errors_reach_the_runner(
       {"staging_items", "mark_staged", "conclude_staging", "next_staging_at"},
