@@ -126,8 +126,8 @@ class Stager final : public Step {
     return {};
   }
 
-  // Whether it may be uploaded; else it is in quarantine. Bytes that cannot be read are no matter of
-  // this: the upload says so.
+  // Whether it may be uploaded; else it is in quarantine. Bytes that cannot be read are no matter
+  // of this: the upload says so.
   Result<bool> passes(const StagingItem& item) {
     const PreflightMode mode = options_.preflight_mode;
     if (options_.preflight == nullptr || mode == PreflightMode::off) return true;

@@ -28,10 +28,12 @@ struct S3Options {
   std::uint64_t part_bytes = 16 * MiB;
   int list_page_keys = 1000;  // at most 1000 (ListObjectsV2)
   S3Encryption encryption = S3Encryption::bucket;
-  std::string kms_key_id = {};             // with kms; empty: the account's default key
-  std::string expected_bucket_owner = {};  // account id; another owner's bucket is refused. Empty: any
-  std::string storage_class = {};          // "STANDARD_IA"; empty: the bucket's default
-  std::vector<std::pair<std::string, std::string>> object_tags = {};  // of every object we put
+  std::string kms_key_id = {};  // with kms; empty: the account's default key
+  // Account id: a bucket of another owner is refused. Empty: any.
+  std::string expected_bucket_owner = {};
+  std::string storage_class = {};  // "STANDARD_IA"; empty: the bucket's default
+  // Of every object we put: names and values.
+  std::vector<std::pair<std::string, std::string>> object_tags = {};
   // Lets uploads that were cut off go on where they were; none: they begin anew.
   UploadNotes* notes = nullptr;
   http::RetryPolicy retry;

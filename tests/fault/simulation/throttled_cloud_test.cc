@@ -1,0 +1,158 @@
+// An hour of a hospital before a cloud that lets through little: a start each four seconds, two job
+// slots. The whole pipeline on a fake clock; beside it the way without a scheduler, one job for
+// each series. Printed as a chart of how long the oldest delivery has been waiting.
+#include <algorithm>
+#include <cstdio>
+#include <iostream>
+
+#include "pipeline/scheduler.h"
+#include "unit/pipeline/world.h"
+
+namespace isthmus::test {
+namespace {
+
+constexpr int kStudies = 200;
+constexpr int kSeriesPerStudy = 3;
+constexpr int kImagesPerSeries = 2;
+constexpr Milliseconds kHour = 1h;
+constexpr Milliseconds kLongest = 6h;
+constexpr int kPolls = 4;  // until a job ends: about 15 s
+
+ImportLimits throttled() {
+  ImportLimits limits;
+  limits.starts_per_second = 0.25;
+  limits.start_burst = 1;
+  limits.jobs_at_once = 2;
+  return limits;
+}
+
+struct Point {
+  Milliseconds at;
+  Milliseconds oldest;
+};
+struct Course {
+  std::vector<Point> chart;
+  Milliseconds took{0};  // until the last delivery was imported
+  std::size_t jobs = 0;
+  int imported = 0;
+};
+
+class Hospital {
+ public:
+  explicit Hospital(bool with_scheduler) : world_(throttled()), with_scheduler_(with_scheduler) {
+    world_.service.set_polls_until_end(kPolls);
+    SchedulerOptions options;
+    options.uploads = 1;  // in this thread
+    scheduler_ = make_scheduler(world_.env, "cloud", throttled(), options);
+    make_steps();
+  }
+
+  Course run() {
+    Course result;
+    const SteadyTime begun = world_.env.clock.steady_now();
+    int sent = 0;
+    Milliseconds next_point{0};
+    for (Milliseconds now{0}; now < kLongest; now = world_.env.clock.steady_now() - begun) {
+      while (sent < kStudies && kHour * sent / kStudies <= now) send(sent++);
+      for (const auto& step : steps_) EXPECT_THAT(step->run_once(), IsOk());
+      if (now >= next_point) {
+        result.chart.push_back({now, oldest()});
+        next_point += 5min;
+      }
+      if (sent == kStudies && done()) {
+        result.took = now;
+        break;
+      }
+      world_.env.clock.advance(1s);
+    }
+    result.jobs = world_.service.jobs().size();
+    result.imported = world_.in_state(DeliveryState::imported);
+    return result;
+  }
+
+ private:
+  void make_steps() {
+    Scheduler* shared = with_scheduler_ ? scheduler_.get() : nullptr;
+    StagerOptions stager;
+    stager.uploads = 1;
+    stager.scheduler = shared;
+    SubmitterOptions submitter;
+    submitter.scheduler = shared;
+    WatcherOptions watcher;
+    watcher.scheduler = shared;
+    Env& env = world_.env;
+    Ledger& ledger = world_.ledger;
+    Destination& destination = world_.destination;
+    steps_.push_back(make_batcher(env, ledger, destination, {10s, 300s, shared}));
+    steps_.push_back(make_stager(env, ledger, world_.spool, destination, stager));
+    steps_.push_back(make_submitter(env, ledger, destination, submitter));
+    steps_.push_back(make_watcher(env, ledger, destination, watcher));
+    steps_.push_back(make_reconciler(env, ledger, destination, {}));
+  }
+
+  // Without a scheduler each series is a unit of its own, as if it were a study.
+  void send(int study) {
+    for (int series = 1; series <= kSeriesPerStudy; ++series) {
+      std::string uid = "1.2." + std::to_string(study);
+      if (!with_scheduler_) uid += "." + std::to_string(series);
+      for (int image = 1; image <= kImagesPerSeries; ++image) {
+        world_.receive(uid, series * 10 + image, "image");
+        since_.push_back(world_.env.clock.steady_now());
+      }
+    }
+  }
+
+  bool done() {
+    return world_.in_state(DeliveryState::imported) == static_cast<int>(since_.size());
+  }
+
+  // Those that came first are imported first, but for a batch or two: near enough for a chart.
+  Milliseconds oldest() {
+    const auto imported = static_cast<std::size_t>(world_.in_state(DeliveryState::imported));
+    if (imported >= since_.size()) return Milliseconds{0};
+    return world_.env.clock.steady_now() - since_[imported];
+  }
+
+  World world_;
+  const bool with_scheduler_;
+  std::unique_ptr<Scheduler> scheduler_;
+  std::vector<std::unique_ptr<Step>> steps_;
+  std::vector<SteadyTime> since_;  // of each instance, in the order of arrival
+};
+
+double minutes(Milliseconds time) {
+  return static_cast<double>(time.count()) / 60'000.0;
+}
+
+Milliseconds highest(const Course& run) {
+  Milliseconds most{0};
+  for (const Point& point : run.chart) most = std::max(most, point.oldest);
+  return most;
+}
+
+void print(const char* title, const Course& run) {
+  std::printf("%s: %zu jobs, all imported after %.0f min\n", title, run.jobs, minutes(run.took));
+  std::printf("   min  oldest waits (# = 1 min)\n");
+  for (const Point& point : run.chart) {
+    const auto bars = static_cast<std::size_t>(minutes(point.oldest) + 0.5);
+    std::printf("  %4.0f  %5.1f %s\n", minutes(point.at), minutes(point.oldest),
+                std::string(std::min<std::size_t>(bars, 90), '#').c_str());
+  }
+}
+
+TEST(ThrottledCloud, AnHoursStudiesAreReconciledWithBoundedDelay) {
+  const Course scheduled = Hospital(true).run();
+  const Course by_series = Hospital(false).run();
+
+  print("one job for what waits", scheduled);
+  print("one job for each series", by_series);
+
+  EXPECT_EQ(scheduled.imported, kStudies * kSeriesPerStudy * kImagesPerSeries);
+  EXPECT_LE(highest(scheduled), 6min);
+  EXPECT_LE(scheduled.took, kHour + 6min);
+  EXPECT_GT(highest(by_series), 2 * highest(scheduled));
+  EXPECT_LT(scheduled.jobs, by_series.jobs);
+}
+
+}  // namespace
+}  // namespace isthmus::test
