@@ -243,25 +243,27 @@ std::unique_ptr<Scheduler> make_scheduler(Env& env, const std::string& destinati
 void show_scheduler(Env& env, const std::string& destination, const Scheduler& scheduler) {
   env.metrics.on_collect([&env, destination, &scheduler] {
     const SchedulerState state = scheduler.state();
-    const auto show = [&](const char* name, const char* help, double value) {
-      env.metrics.gauge(name, help, {{"destination", destination}}).set(value);
-    };
-    const auto circuit = [&](const char* api, const std::string& is) {
+    const MetricLabels labels{{"destination", destination}};
+    const std::pair<std::string, std::string> circuits[] = {{"bucket", state.bucket_circuit},
+                                                            {"imports", state.import_circuit}};
+    for (const auto& [api, is] : circuits) {
       env.metrics
-          .gauge("isthmus_scheduler_circuit_open", "1 while calls are kept back: it is out.",
+          .gauge("scheduler_circuit_open", "1 while calls are kept back: it is out.",
                  {{"destination", destination}, {"api", api}})
           .set(is == "closed" ? 0 : 1);
-    };
-    circuit("bucket", state.bucket_circuit);
-    circuit("imports", state.import_circuit);
-    show("isthmus_scheduler_starts_per_second", "Import jobs that may be started, as reduced.",
-         state.starts_per_second);
-    show("isthmus_scheduler_job_slots", "Import jobs that may run at once, as reduced.",
-         static_cast<double>(state.job_slots));
-    show("isthmus_scheduler_uploads", "Uploads at a time, as reduced.",
-         static_cast<double>(state.uploads));
-    show("isthmus_scheduler_hours_closed_seconds", "Until uploads are within their hours.",
-         static_cast<double>(state.until_hours_open.count()) / 1000.0);
+    }
+    env.metrics
+        .gauge("scheduler_starts_per_second", "Import jobs that may be started, as reduced.",
+               labels)
+        .set(state.starts_per_second);
+    env.metrics
+        .gauge("scheduler_job_slots", "Import jobs that may run at once, as reduced.", labels)
+        .set(static_cast<double>(state.job_slots));
+    env.metrics.gauge("scheduler_uploads", "Uploads at a time, as reduced.", labels)
+        .set(static_cast<double>(state.uploads));
+    env.metrics
+        .gauge("scheduler_hours_closed_seconds", "Until uploads are within their hours.", labels)
+        .set(static_cast<double>(state.until_hours_open.count()) / 1000.0);
   });
 }
 
