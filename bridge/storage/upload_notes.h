@@ -1,6 +1,6 @@
 // Uploads in parts that have begun and not ended, so that a process which dies, or is stopped, in
 // the middle of a large object goes on with it. What the bucket has of it, the bucket itself is
-// asked; only the upload's id would be lost (decisions/0018-notes-of-uploads.md).
+// asked; only the upload's id would be lost (decisions/0019-notes-of-uploads.md).
 #pragma once
 
 #include <memory>
