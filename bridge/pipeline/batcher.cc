@@ -68,7 +68,7 @@ class Batcher final : public Step {
  private:
   Result<void> gather(const std::vector<WaitingDelivery>& due) {
     TRY_ASSIGN(auto open, open_batches());
-    TRY_ASSIGN(const bool scarce, starts_are_scarce(open.size()));
+    TRY_ASSIGN(const bool scarce, starts_are_scarce());
     std::map<Kind, std::vector<const WaitingDelivery*>> groups;
     for (const WaitingDelivery& delivery : due) {
       groups[{delivery.study_instance_uid, delivery.attempts > 0}].push_back(&delivery);
@@ -82,10 +82,10 @@ class Batcher final : public Step {
   }
 
   // Whether batches that wait would have to wait longer for their starts than for their studies.
-  Result<bool> starts_are_scarce(std::size_t open_batches) {
+  Result<bool> starts_are_scarce() {
     if (options_.scheduler == nullptr) return false;
     TRY_ASSIGN(const std::size_t queued, queued_batches());
-    const auto waiting = static_cast<Milliseconds::rep>(queued + open_batches);
+    const auto waiting = static_cast<Milliseconds::rep>(queued + retried_.size());
     return waiting > 1 && waiting * options_.scheduler->start_interval() > options_.quiet;
   }
 

@@ -100,18 +100,14 @@ Milliseconds CircuitBreaker::wait(SteadyTime now) const {
 void CircuitBreaker::succeeded() {
   failed_.clear();
   openings_ = 0;
-  probing_ = false;
 }
 
 bool CircuitBreaker::failed(const std::string& subject, bool is_the_destinations, SteadyTime now,
                             Entropy& entropy) {
-  if (probing_) {
-    probing_ = false;
-    open(now, entropy);
-    return false;
-  }
-  // Of several calls at once, those that end after the circuit opened.
-  if (openings_ > 0) return false;
+  const Circuit found = state(now);
+  if (found == Circuit::half_open) open(now, entropy);
+  // While it is open: of several calls at once, those that end after it opened.
+  if (found != Circuit::closed) return false;
   failed_.insert(subject);
   if (is_the_destinations || failed_.size() >= failures_) open(now, entropy);
   return true;

@@ -69,13 +69,11 @@ class CircuitBreaker {
       : failures_(failures), backoff_(backoff) {}
 
   Circuit state(SteadyTime now) const;
-  // How long until a call may be made; 0 is now. While half open, one call at a time.
+  // How long until a call may be made; 0 is now. While half open, one call at a time: the probe.
   Milliseconds wait(SteadyTime now) const;
-  // A call begins. While half open it is the probe.
-  void began(SteadyTime now) { probing_ = state(now) != Circuit::closed; }
   void succeeded();
-  // Whether the failure is the subject's: not when the call was made while the circuit was not
-  // closed, for then it says nothing new about the subject.
+  // Whether the failure is the subject's: not while the circuit is not closed, for then it says
+  // nothing new about the subject. While half open it opens the circuit again.
   bool failed(const std::string& subject, bool is_the_destinations, SteadyTime now,
               Entropy& entropy);
 
@@ -87,7 +85,6 @@ class CircuitBreaker {
   std::set<std::string> failed_;  // subjects since the last success
   std::int64_t openings_ = 0;     // in a row; 0: closed
   SteadyTime open_until_{};
-  bool probing_ = false;
 };
 
 // So many bytes a second on average, a second's worth at once; 0 is no limit. What is taken beyond

@@ -50,7 +50,6 @@ class DestinationScheduler final : public Scheduler {
 
   void start_called() override {
     const std::lock_guard lock(mutex_);
-    imports_.began(env_.clock.steady_now());
     starts_.take();
   }
 
@@ -109,11 +108,6 @@ class DestinationScheduler final : public Scheduler {
     const std::lock_guard lock(mutex_);
     const bool well = bucket_.state(env_.clock.steady_now()) == Circuit::closed;
     return well ? uploads_.now() : 1;
-  }
-
-  void upload_called() override {
-    const std::lock_guard lock(mutex_);
-    bucket_.began(env_.clock.steady_now());
   }
 
   Milliseconds until_bytes() override {

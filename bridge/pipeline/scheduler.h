@@ -61,7 +61,6 @@ class Scheduler {
   virtual Milliseconds until_upload(bool urgent) = 0;
   // How many may run at a time.
   virtual std::int64_t uploads() const = 0;
-  virtual void upload_called() = 0;
   // How long until more bytes may go; 0 is now.
   virtual Milliseconds until_bytes() = 0;
   virtual void bytes_taken(std::uint64_t size_bytes) = 0;

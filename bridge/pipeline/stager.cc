@@ -106,7 +106,6 @@ class Stager final : public Step {
     TRY_ASSIGN(const bool may_go, passes(item));
     if (!may_go) return {};
     const SteadyTime start = env_.clock.steady_now();
-    scheduler_.upload_called();
     const Result<StoredObject> stored = put(item);
     if (!stored.ok()) return refused(item, stored.error());
     FAILPOINT(stager_object_put);

@@ -256,7 +256,11 @@ Result<BatchId> MemoryLedger::join(std::string_view destination,
     DeliveryRow& member = *find(id);
     member.delivery.batch = row.batch.id;
     ++row.batch.members;
-    row.batch.size_bytes += find(member.delivery.instance)->instance.size_bytes;
+    const Instance& instance = find(member.delivery.instance)->instance;
+    row.batch.size_bytes += instance.size_bytes;
+    if (row.batch.study_instance_uid != instance.study_instance_uid) {
+      row.batch.study_instance_uid = Uid();
+    }
   }
   row.batch.last_joined_at = now();
   row.batch.next_attempt_at = now();

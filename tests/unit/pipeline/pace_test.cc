@@ -102,7 +102,6 @@ class Breaker : public testing::Test {
   CircuitBreaker breaker_{3, {1s, 60s}};
 
   bool fail(const std::string& subject, Milliseconds now, bool its_own = false) {
-    breaker_.began(at(now));
     return breaker_.failed(subject, its_own, at(now), entropy_);
   }
 };
@@ -152,14 +151,12 @@ TEST_F(Breaker, AProbeThatFailsOpensAgainForLongerAndCountsForNobody) {
   EXPECT_LT(probes, 24 * 60 * 4);
 
   now += breaker_.wait(at(now));
-  breaker_.began(at(now));
   breaker_.succeeded();
   EXPECT_EQ(breaker_.state(at(now)), Circuit::closed);
   EXPECT_TRUE(fail("a", now));
 }
 
 TEST_F(Breaker, ThoseUnderWayWhenItOpenedCountForNobody) {
-  breaker_.began(at(0ms));  // the fourth
   fail("a", 0ms);
   fail("b", 0ms);
   fail("c", 0ms);

@@ -249,7 +249,6 @@ TEST(Scheduler, ASharedBatchGoesWhenItsTurnIsThoughStudiesKeepComing) {
 TEST(Scheduler, SaysItsStateInMetrics) {
   Scheduled world;
   show_scheduler(world.env, "cloud", *world.scheduler);
-  world.scheduler->upload_called();
   world.scheduler->upload_failed("a", transient_error("http.connect", "Nobody listens."));
 
   const std::string text = world.env.metrics->text();
