@@ -63,8 +63,9 @@ void find_problems(const Entry& entry, std::vector<std::string>& problems) {
       problems.push_back(entry.name_of(name) + " must be a URL, https://host[:port].");
     }
   }
-  if (std::ranges::find(kStorageClasses, entry.text("storage_class")) == kStorageClasses.end()) {
-    problems.push_back(entry.name_of("storage_class") +
+  if (std::ranges::find(kStorageClasses, entry.text("import_storage_class")) ==
+      kStorageClasses.end()) {
+    problems.push_back(entry.name_of("import_storage_class") +
                        " must be STANDARD, NEARLINE, COLDLINE or ARCHIVE.");
   }
 }
@@ -101,7 +102,7 @@ GoogleImportOptions import_options(const Entry& entry) {
   const std::string prefix = entry.text("object_prefix");
   const bool slash = prefix.empty() || prefix.ends_with('/');
   options.notes_prefix = prefix + (slash ? "" : "/") + "operations/";
-  options.storage_class = entry.text("storage_class");
+  options.storage_class = entry.text("import_storage_class");
   options.logging_endpoint = entry.text("logging_endpoint");
   options.verified_instances = entry.integer("verified_instances");
   options.limits.files_per_job = entry.integer("files_per_job");

@@ -1,4 +1,4 @@
-// Uploads in progress, kept in the ledger: a store's sessions outlive the process (decision 0018).
+// Uploads in progress, kept in the ledger: a store's sessions outlive the process (decision 0020).
 #pragma once
 
 #include <map>

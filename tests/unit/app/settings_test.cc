@@ -217,11 +217,11 @@ TEST(Settings, GoogleNeedsItsDicomStoreAndHasDefaultsOfItsOwn) {
   Sources sources;
   sources.overrides = {"destinations.cloud.kind=google", "destinations.cloud.dicom_store=st1",
                        "destinations.cloud.storage_endpoint=nonsense",
-                       "destinations.cloud.storage_class=FROZEN"};
+                       "destinations.cloud.import_storage_class=FROZEN"};
   EXPECT_THAT(sources.parse().problems,
               ElementsAre(HasSubstr("destinations.cloud.dicom_store must be"),
                           HasSubstr("destinations.cloud.storage_endpoint must be a URL"),
-                          HasSubstr("destinations.cloud.storage_class")));
+                          HasSubstr("destinations.cloud.import_storage_class")));
 
   const std::string store =
       "destinations.cloud.dicom_store=projects/p/locations/l/datasets/d/dicomStores/s";
