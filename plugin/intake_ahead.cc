@@ -8,7 +8,6 @@
 namespace isthmus::plugin {
 namespace {
 
-constexpr const char* kMetric = "orthanc_ahead_total";
 constexpr const char* kMetricHelp = "Instances whose taking began while Orthanc stored them";
 
 }  // namespace
@@ -30,8 +29,9 @@ IntakeAhead::IntakeAhead(Env& env, Spool& spool, const Senders& senders, AheadOp
       spool_(spool),
       senders_(senders),
       options_(options),
-      taken_(env.metrics.counter(kMetric, kMetricHelp, {{"result", "taken"}})),
-      withdrawn_(env.metrics.counter(kMetric, kMetricHelp, {{"result", "withdrawn"}})),
+      taken_(env.metrics.counter("orthanc_ahead_total", kMetricHelp, {{"result", "taken"}})),
+      withdrawn_(
+          env.metrics.counter("orthanc_ahead_total", kMetricHelp, {{"result", "withdrawn"}})),
       workers_(env, "orthanc-ahead", options.workers, options.workers * 8) {
   keeper_ = Thread(env, "orthanc-overdue", [this] {
     while (!ending_.wait_for(options_.patience / 2)) withdraw_overdue();

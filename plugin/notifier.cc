@@ -14,7 +14,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kMark = "orthanc.notified";
 constexpr const char* kReceiver = "orthanc";
-constexpr const char* kMetric = "orthanc_notified_total";
 constexpr const char* kMetricHelp = "Imported studies that orthanc.notify_url was told of";
 constexpr std::size_t kEventsAtOnce = 2'000;
 constexpr std::size_t kInstancesOfStudy = 50'000;
@@ -31,8 +30,9 @@ Notifier::Notifier(Env& env, Archive& archive, Ledger& ledger, http::Transport& 
       ledger_(ledger),
       transport_(transport),
       options_(std::move(options)),
-      told_(env.metrics.counter(kMetric, kMetricHelp, {{"result", "told"}})),
-      refused_(env.metrics.counter(kMetric, kMetricHelp, {{"result", "refused"}})) {}
+      told_(env.metrics.counter("orthanc_notified_total", kMetricHelp, {{"result", "told"}})),
+      refused_(
+          env.metrics.counter("orthanc_notified_total", kMetricHelp, {{"result", "refused"}})) {}
 
 void Notifier::start() {
   if (stopping_.load() || thread_.joinable() || options_.url.empty()) return;

@@ -28,10 +28,10 @@ struct HostRequest {
   std::vector<std::pair<std::string, std::string>> headers;
   std::uint64_t body_bytes = 0;
 };
-// Orthanc's server knows no PATCH, reads X-HTTP-Method-Override itself (HttpServer.cpp, 1.10.1), and
-// tells no plugin the query of a POST. So a POST may say both in a header: "X-Isthmus-Method:
-// PATCH?dryRun=true", or POST and its query. PATCH without a query is not taken for one: a dry run
-// whose query was lost would be an order.
+// Orthanc's server knows no PATCH, reads X-HTTP-Method-Override itself (HttpServer.cpp, 1.10.1),
+// and tells no plugin the query of a POST. So a POST may say both in a header:
+// "X-Isthmus-Method: PATCH?dryRun=true", or POST and its query. PATCH without a query is not taken
+// for one: a dry run whose query was lost would be an order.
 http::Head head_of(const HostRequest& request, const std::string& control_token);
 
 // Feeds the whole body and finishes.
