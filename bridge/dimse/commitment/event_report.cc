@@ -1,5 +1,7 @@
 #include "dimse/commitment/event_report.h"
 
+#include "dimse/session/command_writer.h"
+
 namespace isthmus::dimse {
 namespace {
 
@@ -23,10 +25,6 @@ class Writer {
     short_head(tag, "US", 2);
     u16(value);
   }
-  void number32(std::uint32_t tag, std::uint32_t value) {
-    short_head(tag, "UL", 4);
-    u32(value);
-  }
   // Gives the mark that end() wants.
   std::size_t begin_sequence(std::uint32_t tag) {
     tag_of(tag);
@@ -49,7 +47,6 @@ class Writer {
     }
   }
   Bytes take() { return std::move(bytes_); }
-  std::size_t size() const { return bytes_.size(); }
 
  private:
   void u16(std::size_t value) {
@@ -83,19 +80,14 @@ class Writer {
 };
 
 Bytes make_command(std::uint16_t message_id, std::uint16_t event_type) {
-  Writer elements(true);
-  elements.uid(0x00000002, kCommitmentClass);
-  elements.number(0x00000100, kEventReportRequest);
-  elements.number(0x00000110, message_id);
-  elements.number(0x00000800, kDataSetFollows);
-  elements.uid(0x00001000, kCommitmentInstance);
-  elements.number(0x00001002, event_type);
-  Writer command(true);
-  command.number32(0x00000000, static_cast<std::uint32_t>(elements.size()));
-  Bytes bytes = command.take();
-  const Bytes rest = elements.take();
-  bytes.insert(bytes.end(), rest.begin(), rest.end());
-  return bytes;
+  CommandWriter elements;
+  elements.uid(0x0002, kCommitmentClass);
+  elements.number(0x0100, kEventReportRequest);
+  elements.number(0x0110, message_id);
+  elements.number(0x0800, kDataSetFollows);
+  elements.uid(0x1000, kCommitmentInstance);
+  elements.number(0x1002, event_type);
+  return elements.take();
 }
 
 // One of the two sequences, its items as they come from the ledger: a list is never held besides

@@ -1,116 +1,116 @@
 #include "dimse/session/command.h"
 
-#include <dcmtk/config/osconfig.h>
-
-#include <dcmtk/dcmdata/dcistrmb.h>
-#include <dcmtk/dcmdata/dcostrmb.h>
-#include <dcmtk/dcmdata/dctk.h>
-#include <dcmtk/dcmnet/dimse.h>
-
-#include <memory>
+#include "dimse/session/command_writer.h"
 
 namespace isthmus::dimse {
 namespace {
 
-// Comments and UIDs of ours and at most 64 characters each: far below.
-constexpr std::size_t kMaxResponseBytes = 4 * KiB;
+// Elements of group 0000, PS3.7 annex E.1.
+constexpr std::uint16_t kAffectedSopClassUid = 0x0002;
+constexpr std::uint16_t kRequestedSopClassUid = 0x0003;
+constexpr std::uint16_t kCommandField = 0x0100;
+constexpr std::uint16_t kMessageId = 0x0110;
+constexpr std::uint16_t kMessageIdBeingRespondedTo = 0x0120;
+constexpr std::uint16_t kCommandDataSetType = 0x0800;
+constexpr std::uint16_t kStatus = 0x0900;
+constexpr std::uint16_t kOffendingElement = 0x0901;
+constexpr std::uint16_t kErrorComment = 0x0902;
+constexpr std::uint16_t kAffectedSopInstanceUid = 0x1000;
+constexpr std::uint16_t kRequestedSopInstanceUid = 0x1001;
+constexpr std::uint16_t kActionTypeId = 0x1008;
 
-std::string text_of(DcmItem& item, const DcmTagKey& tag) {
-  OFString value;
-  // All components: a backslash makes a UID invalid, it must not hide the rest.
-  if (item.findAndGetOFStringArray(tag, value).bad()) return {};
-  std::string text(value.c_str(), value.size());
-  while (!text.empty() && (text.back() == '\0' || text.back() == ' ')) text.pop_back();
-  return text;
-}
+constexpr std::uint16_t kNoDataSet = 0x0101;
+constexpr std::size_t kElementHeaderBytes = 8;  // group, element, 32-bit length
 
-std::optional<std::uint16_t> number_of(DcmItem& item, const DcmTagKey& tag) {
-  Uint16 value = 0;
-  if (item.findAndGetUint16(tag, value).bad()) return std::nullopt;
+std::uint32_t little_endian(ByteSpan bytes) {
+  std::uint32_t value = 0;
+  for (std::size_t i = bytes.size(); i > 0; --i) {
+    value = (value << 8) | static_cast<std::uint32_t>(bytes[i - 1]);
+  }
   return value;
 }
+
+// The elements of a set that is flat and whole, found by walking it: a set has a dozen.
+class Elements {
+ public:
+  explicit Elements(ByteSpan command_set) : all_(command_set) {}
+
+  // Nothing when there is no such element.
+  std::optional<ByteSpan> find(std::uint16_t element) const {
+    for (ByteSpan rest = all_; rest.size() >= kElementHeaderBytes;) {
+      const std::uint32_t found = little_endian(rest.subspan(2, 2));
+      const std::size_t length = little_endian(rest.subspan(4, 4));
+      rest = rest.subspan(kElementHeaderBytes);
+      if (length > rest.size()) return std::nullopt;
+      if (found == element) return rest.first(length);
+      rest = rest.subspan(length);
+    }
+    return std::nullopt;
+  }
+  // The first of several; nothing when the value is too short for one.
+  std::optional<std::uint16_t> number(std::uint16_t element) const {
+    const auto value = find(element);
+    if (!value || value->size() < 2) return std::nullopt;
+    return static_cast<std::uint16_t>(little_endian(value->first(2)));
+  }
+  // All components: a backslash makes a UID invalid, it must not hide the rest.
+  std::string text(std::uint16_t element) const {
+    std::string_view value = as_text(find(element).value_or(ByteSpan()));
+    while (!value.empty() && (value.back() == '\0' || value.back() == ' ')) value.remove_suffix(1);
+    return std::string(value);
+  }
+
+ private:
+  const ByteSpan all_;
+};
 
 }  // namespace
 
 Result<Command> parse_command(ByteSpan command_set) {
-  DcmInputBufferStream stream;
-  stream.setBuffer(command_set.data(), static_cast<offile_off_t>(command_set.size()));
-  stream.setEos();
-  DcmDataset elements;
-  elements.transferInit();
-  const OFCondition read = elements.read(stream, EXS_LittleEndianImplicit);
-  elements.transferEnd();
+  const Elements elements(command_set);
   const auto malformed = [] {
     return permanent_error("dimse.malformed_command",
                            "A command set lacks its Command Field or Message ID.");
   };
-  if (read.bad()) return malformed();
+  const auto field = elements.number(kCommandField);
+  if (!field) return malformed();
   Command command;
-  if (elements.findAndGetUint16(DCM_CommandField, command.field).bad()) return malformed();
+  command.field = *field;
   // Responses and C-CANCEL say which message they are about instead.
   const bool has_message_id =
       (command.field & kResponseBit) == 0 && command.field != kCCancelRequest;
-  if (has_message_id && elements.findAndGetUint16(DCM_MessageID, command.message_id).bad()) {
-    return malformed();
-  }
-  command.affected_sop_class_uid = text_of(elements, DCM_AffectedSOPClassUID);
+  const auto message_id = elements.number(kMessageId);
+  if (has_message_id && !message_id) return malformed();
+  if (has_message_id) command.message_id = *message_id;
+  command.affected_sop_class_uid = elements.text(kAffectedSopClassUid);
   if (command.affected_sop_class_uid.empty()) {
-    command.affected_sop_class_uid = text_of(elements, DCM_RequestedSOPClassUID);
+    command.affected_sop_class_uid = elements.text(kRequestedSopClassUid);
   }
-  command.affected_sop_instance_uid = text_of(elements, DCM_AffectedSOPInstanceUID);
-  if (!elements.tagExists(DCM_AffectedSOPInstanceUID)) {
-    command.affected_sop_instance_uid = text_of(elements, DCM_RequestedSOPInstanceUID);
-  }
-  command.action_type_id = number_of(elements, DCM_ActionTypeID);
-  command.status = number_of(elements, DCM_Status);
-  command.message_id_responded_to = number_of(elements, DCM_MessageIDBeingRespondedTo).value_or(0);
+  command.affected_sop_instance_uid = elements.text(
+      elements.find(kAffectedSopInstanceUid) ? kAffectedSopInstanceUid : kRequestedSopInstanceUid);
+  command.action_type_id = elements.number(kActionTypeId);
+  command.status = elements.number(kStatus);
+  command.message_id_responded_to = elements.number(kMessageIdBeingRespondedTo).value_or(0);
   return command;
 }
 
 Bytes encode_response(const Response& response) {
-  DcmDataset elements;
-  const auto put_text = [&](const DcmTagKey& tag, const std::string& text) {
-    if (!text.empty()) ASSERT(elements.putAndInsertString(tag, text.c_str()).good());
-  };
-  // UIDs come back as the peer wrote them. Past DcmUniqueIdentifier::putString, for which "="
-  // begins a name to be looked up, and which fails when there is no such name.
-  const auto put_uid = [&](const DcmTagKey& tag, const std::string& text) {
-    if (text.empty()) return;
-    auto uid = std::make_unique<DcmUniqueIdentifier>(DcmTag(tag, EVR_UI));
-    ASSERT(uid->DcmByteString::putString(text.data(), static_cast<Uint32>(text.size())).good());
-    ASSERT(elements.insert(uid.release()).good());
-  };
-  const auto put_number = [&](const DcmTagKey& tag, std::uint16_t number) {
-    ASSERT(elements.putAndInsertUint16(tag, number).good());
-  };
-  put_uid(DCM_AffectedSOPClassUID, response.affected_sop_class_uid);
-  put_number(DCM_CommandField, response.field | kResponseBit);
-  put_number(DCM_MessageIDBeingRespondedTo, response.message_id);
-  put_number(DCM_CommandDataSetType, DIMSE_DATASET_NULL);
-  put_number(DCM_Status, response.status);
-  put_text(DCM_ErrorComment, response.error_comment);
-  put_uid(DCM_AffectedSOPInstanceUID, response.affected_sop_instance_uid);
-  if (response.action_type_id) put_number(DCM_ActionTypeID, *response.action_type_id);
-  if (response.offending_element) {
-    const auto group = static_cast<Uint16>(*response.offending_element >> 16);
-    const auto element = static_cast<Uint16>(*response.offending_element & 0xffff);
-    ASSERT(elements.putAndInsertTagKey(DCM_OffendingElement, DcmTagKey(group, element)).good());
+  CommandWriter elements;
+  if (!response.affected_sop_class_uid.empty()) {
+    elements.uid(kAffectedSopClassUid, response.affected_sop_class_uid);
   }
-  Bytes bytes(kMaxResponseBytes);
-  DcmOutputBufferStream stream(bytes.data(), static_cast<offile_off_t>(bytes.size()));
-  elements.transferInit();
-  ASSERT(elements
-             .computeGroupLengthAndPadding(EGL_withGL, EPD_withoutPadding, EXS_LittleEndianImplicit,
-                                           EET_ExplicitLength)
-             .good());
-  ASSERT(elements.write(stream, EXS_LittleEndianImplicit, EET_ExplicitLength, nullptr, EGL_withGL)
-             .good());
-  elements.transferEnd();
-  void* written = nullptr;
-  offile_off_t length = 0;
-  stream.flushBuffer(written, length);
-  bytes.resize(static_cast<std::size_t>(length));
-  return bytes;
+  elements.number(kCommandField, static_cast<std::uint16_t>(response.field | kResponseBit));
+  elements.number(kMessageIdBeingRespondedTo, response.message_id);
+  elements.number(kCommandDataSetType, kNoDataSet);
+  elements.number(kStatus, response.status);
+  if (response.offending_element) elements.tag(kOffendingElement, *response.offending_element);
+  if (!response.error_comment.empty()) elements.text(kErrorComment, response.error_comment);
+  // UIDs come back as the peer wrote them.
+  if (!response.affected_sop_instance_uid.empty()) {
+    elements.uid(kAffectedSopInstanceUid, response.affected_sop_instance_uid);
+  }
+  if (response.action_type_id) elements.number(kActionTypeId, *response.action_type_id);
+  return elements.take();
 }
 
 }  // namespace isthmus::dimse

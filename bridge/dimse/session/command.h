@@ -1,5 +1,5 @@
-// Command sets as our structs, read and written by DCMTK. Only bytes that passed
-// examine_command_set() may be parsed here.
+// Command sets as our structs (decision 0018). Bytes that passed examine_command_set() are flat and
+// whole; of others, what is there is read.
 #pragma once
 
 #include <cstdint>

@@ -343,16 +343,25 @@ std::optional<Session::End> Session::answer_store(Association& association) {
     refuse_store(receipt.error(), response);
   }
   store_.reset();
-  const dicom::Status* known = dicom::find_status(response.status);
-  env_.metrics
-      .counter("dimse_instances_total", "C-STORE requests answered, by status",
-               {{"status", std::string(known == nullptr ? "other" : known->name)}})
-      .add();
+  count_store(response.status);
   auto end = answer(association, std::move(response));
   const auto took = env_.clock.steady_now() - message_began_;
-  sender_labels_.store_seconds(sender_.name.empty() ? origin_.calling_ae_title : sender_.name)
-      .observe(std::chrono::duration<double>(took).count());
+  if (store_seconds_ == nullptr) {
+    store_seconds_ = &sender_labels_.store_seconds(sender_.name.empty() ? origin_.calling_ae_title
+                                                                        : sender_.name);
+  }
+  store_seconds_->observe(std::chrono::duration<double>(took).count());
   return end;
+}
+
+void Session::count_store(std::uint16_t status) {
+  if (status == dicom::kSuccess && stored_well_ != nullptr) return stored_well_->add();
+  const dicom::Status* known = dicom::find_status(status);
+  Counter& counter =
+      env_.metrics.counter("dimse_instances_total", "C-STORE requests answered, by status",
+                           {{"status", std::string(known == nullptr ? "other" : known->name)}});
+  counter.add();
+  if (status == dicom::kSuccess) stored_well_ = &counter;
 }
 
 std::optional<Session::End> Session::answer_action(Association& association) {

@@ -72,6 +72,7 @@ class Session {
   // not welcome any more.
   std::variant<GuardedConnection::Arrival, End> await(Association& association, bool idle);
   void refuse_store(const Error& error, Response& response);
+  void count_store(std::uint16_t status);
   std::optional<End> answer(Association& association, Response response);
   std::uint16_t status_without_storing() const;
   SteadyTime deadline() const;
@@ -113,6 +114,9 @@ class Session {
   std::uint64_t failed_ = 0;
   std::uint64_t dataset_bytes_ = 0;
   SenderLabels& sender_labels_;
+  // Looked up at the first instance, then used for all that go well.
+  Counter* stored_well_ = nullptr;
+  Histogram* store_seconds_ = nullptr;
 };
 
 }  // namespace isthmus::dimse

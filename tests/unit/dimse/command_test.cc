@@ -48,6 +48,37 @@ TEST(Command, NeedsItsFieldAndMessageId) {
   EXPECT_THAT(parse(empty_field), FailsWith("dimse.malformed_command"));
 }
 
+TEST(Command, OfOperationsOnAnInstanceNamesTheOneRequested) {
+  test::RawCommand action = test::c_echo_command(3);
+  action.erase(0x0002);
+  action[0x0003] = "1.2.840.10008.1.20.1";
+  action[0x0100] = raw_u16(0x0130);
+  action[0x1001] = "1.2.840.10008.1.20.1.1";
+  action[0x1008] = raw_u16(1);
+
+  ASSERT_OK_AND_ASSIGN(const Command command, parse(action));
+
+  EXPECT_EQ(command.affected_sop_class_uid, "1.2.840.10008.1.20.1");
+  EXPECT_EQ(command.affected_sop_instance_uid, "1.2.840.10008.1.20.1.1");
+  EXPECT_EQ(command.action_type_id, 1);
+  EXPECT_EQ(command.status, std::nullopt);
+}
+
+TEST(Command, OfAResponseSaysWhatItAnswersAndHow) {
+  test::RawCommand response = test::c_echo_command(1);
+  response.erase(0x0110);
+  response[0x0100] = raw_u16(0x8100);
+  response[0x0120] = raw_u16(77);
+  response[0x0900] = raw_u16(0x0112);
+
+  ASSERT_OK_AND_ASSIGN(const Command command, parse(response));
+
+  EXPECT_EQ(command.field, 0x8100);
+  EXPECT_EQ(command.message_id, 0);
+  EXPECT_EQ(command.message_id_responded_to, 77);
+  EXPECT_EQ(command.status, 0x0112);
+}
+
 TEST(Response, SaysEverythingItHasToSay) {
   Response response;
   response.field = kCStoreRequest;
