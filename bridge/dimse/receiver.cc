@@ -35,7 +35,7 @@ class Receiver : public DimseReceiver {
  public:
   Receiver(Env& env, Spool& spool, Admission& admission, Senders& senders,
            const DimseOptions& options, std::unique_ptr<Network> network,
-           std::unique_ptr<Acceptor> acceptor)
+           std::vector<std::unique_ptr<Acceptor>> acceptors)
       : env_(env),
         spool_(spool),
         admission_(admission),
@@ -44,7 +44,7 @@ class Receiver : public DimseReceiver {
         listens_plain_(options.plain),
         listens_tls_(options.tls != nullptr),
         network_(std::move(network)),
-        acceptor_(std::move(acceptor)),
+        acceptors_(std::move(acceptors)),
         gauge_(env.metrics.gauge("dimse_associations", "Open associations")) {
     session_options_.policy = {options.accept_unknown_sop_classes, options.extra_sop_classes,
                                options.commitment != nullptr};
@@ -60,21 +60,27 @@ class Receiver : public DimseReceiver {
   ~Receiver() override { stop(); }
 
   void start() {
-    acceptor_->start(
-        [this](Channel& channel, AssociateRequest& request, const std::string& peer_address) {
-          return admit(channel, request, peer_address);
-        });
+    for (const std::unique_ptr<Acceptor>& acceptor : acceptors_) {
+      acceptor->start([this, &from = *acceptor](Channel& channel, AssociateRequest& request,
+                                                const std::string& peer_address) {
+        return admit(from, channel, request, peer_address);
+      });
+    }
   }
 
-  std::uint16_t port() const override { return listens_plain_ ? acceptor_->ports().front() : 0; }
-  std::uint16_t tls_port() const override { return listens_tls_ ? acceptor_->ports().back() : 0; }
+  std::uint16_t port() const override {
+    return listens_plain_ ? acceptors_.front()->ports().front() : 0;
+  }
+  std::uint16_t tls_port() const override {
+    return listens_tls_ ? acceptors_.back()->ports().front() : 0;
+  }
   std::size_t associations() const override { return open_.load(std::memory_order_relaxed); }
 
   void stop() override {
     const std::lock_guard lock(stop_mutex_);
     stop_signal_.abort_at.store(env_.clock.steady_now() + kStopGrace, std::memory_order_release);
     (void)::eventfd_write(stop_signal_.event.get(), 1);
-    acceptor_->stop();
+    for (const std::unique_ptr<Acceptor>& acceptor : acceptors_) acceptor->stop();
     // Nothing starts a session any more; destroying one joins its thread.
     sessions_.clear();
   }
@@ -97,10 +103,9 @@ class Receiver : public DimseReceiver {
     return reject_with(2, 3, 2, to_string(answer.refusal).data());  // a literal: ends with a NUL
   }
 
-  // In the acceptor's thread: the only one that adds to and takes from sessions_ while it runs.
-  std::optional<Refusal> admit(Channel& channel, AssociateRequest& request,
+  // In an acceptor's thread.
+  std::optional<Refusal> admit(Acceptor& from, Channel& channel, AssociateRequest& request,
                                const std::string& peer_address) {
-    sessions_.remove_if([](const Running& one) { return one.done.load(); });
     const SenderRequest asked{request.calling_ae_title, request.called_ae_title, peer_address,
                               identity_of(channel)};
     const std::uint64_t policy_version = senders_.version();
@@ -113,13 +118,15 @@ class Receiver : public DimseReceiver {
     if (refusal) return refusal;
     open_.fetch_add(1, std::memory_order_relaxed);
     gauge_.set(static_cast<double>(associations()));
+    const std::lock_guard lock(sessions_mutex_);
+    sessions_.remove_if([](const Running& one) { return one.done.load(); });
     Running& running = sessions_.emplace_back();
     auto admitted = std::make_shared<Admitted>(  // shared: std::function copies what it holds
         Admitted{std::move(channel), std::move(request), peer_address, asked, policy_version,
                  decision.sender, std::move(place)});
     try {
-      running.thread = Thread(env_, "dimse", [this, &running, admitted] {
-        run(std::move(*admitted));
+      running.thread = Thread(env_, "dimse", [this, &from, &running, admitted] {
+        run(from, std::move(*admitted));
         running.done.store(true);
       });
     } catch (const std::system_error&) {  // the system gives us no more threads
@@ -132,9 +139,9 @@ class Receiver : public DimseReceiver {
     return std::nullopt;
   }
 
-  void run(Admitted admitted) {
+  void run(Acceptor& from, Admitted admitted) {
     Session(env_, spool_, senders_, *network_, session_options_, stop_signal_, sender_labels_,
-            [this](Descriptor back) { acceptor_->linger(std::move(back)); })
+            [&from](Descriptor back) { from.linger(std::move(back)); })
         .run(std::move(admitted));
     note_closed();
   }
@@ -162,19 +169,21 @@ class Receiver : public DimseReceiver {
   StopSignal stop_signal_;
   SenderLabels sender_labels_{env_};
   std::unique_ptr<Network> network_;
-  std::unique_ptr<Acceptor> acceptor_;
+  // One for each port: handshakes of TLS, a millisecond of work each, keep no plain peer waiting.
+  std::vector<std::unique_ptr<Acceptor>> acceptors_;
   Gauge& gauge_;
   std::atomic<std::size_t> open_{0};
+  std::mutex sessions_mutex_;  // acceptors add and take away
   std::list<Running> sessions_;
   std::mutex stop_mutex_;
 };
 
-// Waiting sockets may take half of the descriptors that the process may have: the others are for
-// instances, the ledger and everybody else's sockets.
-std::size_t affordable_connections(std::size_t wanted) {
+// Waiting sockets may take half of the descriptors that the process may have, each port an equal
+// part: the others are for instances, the ledger and everybody else's sockets.
+std::size_t affordable_connections(std::size_t wanted, std::size_t ports) {
   rlimit limit{};
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) return wanted;
-  return std::min<std::size_t>(wanted, limit.rlim_cur / 2);
+  return std::min<std::size_t>(wanted, limit.rlim_cur / 2 / ports);
 }
 
 }  // namespace
@@ -191,12 +200,18 @@ Result<std::unique_ptr<DimseReceiver>> open_dimse_receiver(Env& env, Spool& spoo
                            "Neither the plain DICOM port nor that with TLS is switched on: set "
                            "dimse.plain or dimse.tls.enabled, or switch dimse.enabled off.");
   }
-  TRY_ASSIGN(auto acceptor, Acceptor::open(env, {options.address, std::move(ports),
-                                                 affordable_connections(options.max_connections),
-                                                 options.artim_timeout}));
+  std::vector<std::unique_ptr<Acceptor>> acceptors;
+  for (const AcceptedPort& port : ports) {
+    TRY_ASSIGN(auto acceptor,
+               Acceptor::open(env, {options.address,
+                                    {port},
+                                    affordable_connections(options.max_connections, ports.size()),
+                                    options.artim_timeout}));
+    acceptors.push_back(std::move(acceptor));
+  }
   TRY_ASSIGN(auto network, Network::open());
   auto receiver = std::make_unique<Receiver>(env, spool, admission, senders, options,
-                                             std::move(network), std::move(acceptor));
+                                             std::move(network), std::move(acceptors));
   receiver->start();
   return std::unique_ptr<DimseReceiver>(std::move(receiver));
 }

@@ -88,6 +88,22 @@ TEST(TlsHandshakes, ThatStopHalfwayDelayNobody) {
   }
 }
 
+TEST(TlsHandshakes, ManyAtOnceKeepNoPlainPeerWaiting) {
+  const std::string hello = client_hello();
+  TlsReceiver gate;
+  const RawTls client = gate.client();
+  ASSERT_THAT(gate.echo(client), IsOk());
+  const auto peers = many_that_send(gate, hello.substr(0, 1));
+
+  for (const auto& peer : peers) ASSERT_THAT(peer->send(hello.substr(1)), IsOk());
+  const auto plain = gate.receiver->echo();
+  const auto by_tls = milliseconds_of_tls_echo(gate, client);
+
+  ASSERT_THAT(plain, IsOk());
+  // Who comes by TLS waits for its turn behind them all: whatever the machine, that takes longer.
+  EXPECT_LT(plain->count() * 2, by_tls + 10);
+}
+
 TEST(TlsHandshakes, EndWithTheArtimTimer) {
   DimseOptions options;
   options.artim_timeout = Milliseconds(300);
