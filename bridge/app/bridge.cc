@@ -92,6 +92,7 @@ SegmentOptions segment_options(const Settings& settings) {
   options.reserve_bytes = bytes("spool.reserve_bytes");
   options.rows_within = settings.duration("spool.rows_within_ms");
   options.compact_after = settings.duration("spool.compact_after_s");
+  options.remove_after = settings.duration("spool.remove_after_s");
   return options;
 }
 
