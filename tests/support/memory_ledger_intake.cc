@@ -68,6 +68,31 @@ Receipt MemoryLedger::receive_again(InstanceRow& row, const Arrival& arrival) {
   Instance& instance = row.instance;
   const bool is_going = row.freeing || instance.freed_at;
   Receipt receipt{instance.id, true, instance.spool_ref == arrival.spool_ref && !is_going};
+  const auto take_bytes = [&] {
+    instance.spool_ref = arrival.spool_ref;
+    instance.transfer_syntax_uid = arrival.transfer_syntax_uid;
+    instance.size_bytes = arrival.size_bytes;
+    instance.dataset_offset_bytes = arrival.dataset_offset_bytes;
+    instance.file_digest = arrival.file_digest;
+    moved(instance.id, arrival.spool_ref);
+    receipt.bytes_taken = true;
+  };
+  const bool held_elsewhere = !is_going && !receipt.bytes_taken;
+  for (DeliveryRow& row_of_delivery : deliveries_) {
+    Delivery& delivery = row_of_delivery.delivery;
+    const bool lacks_bytes =
+        delivery.state == DeliveryState::quarantined &&
+        (delivery.reason_code == "spool.not_found" || delivery.reason_code == "spool.damaged" ||
+         delivery.reason_code == "store.bad_digest");
+    if (!held_elsewhere || delivery.instance != instance.id || !lacks_bytes) continue;
+    if (!receipt.bytes_taken) {
+      take_bytes();
+      write_history("instance", instance.id.text(), "received_again", "", "received",
+                    "bytes_replaced");
+    }
+    move(row_of_delivery, DeliveryEvent::retry_ordered, "");
+    back_to_waiting(row_of_delivery);
+  }
   std::string added;
   for (const std::string& destination : destinations_of(arrival, destinations_)) {
     const auto had = std::ranges::find_if(deliveries_, [&](const DeliveryRow& delivery) {
@@ -87,13 +112,7 @@ Receipt MemoryLedger::receive_again(InstanceRow& row, const Arrival& arrival) {
   if (is_going) {
     row.freeing = false;
     instance.freed_at.reset();
-    instance.spool_ref = arrival.spool_ref;
-    instance.transfer_syntax_uid = arrival.transfer_syntax_uid;
-    instance.size_bytes = arrival.size_bytes;
-    instance.dataset_offset_bytes = arrival.dataset_offset_bytes;
-    instance.file_digest = arrival.file_digest;
-    moved(instance.id, arrival.spool_ref);
-    receipt.bytes_taken = true;
+    take_bytes();
   }
   write_history("instance", instance.id.text(), "received_again", "", "received", added);
   return receipt;

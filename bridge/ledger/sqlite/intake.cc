@@ -88,6 +88,23 @@ Result<void> reopen(Write& write, const DeliveryId& id) {
   return apply(write, row, DeliveryEvent::received_again, &why);
 }
 
+// What the spool held turned out to be gone or damaged when it was needed, and here it is again:
+// the row takes the new bytes, and whoever waits for them goes on. The old ones, if there are any,
+// are not named any more: the next start lets them go. True when it was so.
+Result<bool> replace_lost_bytes(Write& write, const InstanceId& known, const Arrival& arrival) {
+  TRY_ASSIGN(const auto lacking,
+             collect(write.db.query(statement::deliveries_without_bytes, {known}),
+                     [](sql::Columns columns) { return id_from<DeliveryId>(columns.text()); }));
+  if (lacking.empty()) return false;
+  TRY(write.db.run(statement::replace_bytes,
+                   {arrival.spool_ref.text, arrival.transfer_syntax_uid, arrival.size_bytes,
+                    arrival.dataset_offset_bytes, arrival.file_digest, known}));
+  const Error why = permanent_error("bytes_replaced", "");
+  TRY(note(write, "instance", known.text(), "received_again", "", "received", &why));
+  for (const DeliveryId& delivery : lacking) TRY(retry_delivery(write, delivery));
+  return true;
+}
+
 }  // namespace
 
 // Under a key that never leaves the ledger: the hash tells whether two patients are the same one,
@@ -152,6 +169,10 @@ Result<Receipt> SqliteLedger::receive_again(Write& write, const Arrival& arrival
                                             const InstanceId& known) {
   TRY_ASSIGN(const KnownRow row, load_known(write.db, known));
   Receipt receipt{known, true, row.spool_ref == arrival.spool_ref.text && !row.is_going};
+  if (known == arrival.id) return receipt;  // its own row stays as it is
+  if (!row.is_going && !receipt.bytes_taken) {
+    TRY_ASSIGN(receipt.bytes_taken, replace_lost_bytes(write, known, arrival));
+  }
   TRY_ASSIGN(const auto had, collect(write.db.query(statement::deliveries_had, {known}), had_of));
   std::string added;
   for (const std::string& destination : destinations_of(arrival, options_.destinations)) {

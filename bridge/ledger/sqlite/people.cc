@@ -82,22 +82,8 @@ Result<std::vector<std::string>> newest_studies(sql::Database& db, std::size_t l
   return studies;
 }
 
-// False when somebody else moved it since it was found.
-Result<bool> retry_delivery(Write& write, const DeliveryId& id) {
-  TRY_ASSIGN(DeliveryRow row, load_delivery(write.db, id));
-  if (!next(row.state, DeliveryEvent::retry_ordered)) return false;
-  row.batch.reset();
-  row.upload_attempts = 0;
-  row.import_attempts = 0;
-  row.next_attempt_at = write.now;
-  row.reason_code.clear();
-  row.reason.clear();
-  TRY(apply(write, row, DeliveryEvent::retry_ordered));
-  return true;
-}
-
-// Likewise. When all its instance's deliveries are done by it, the bytes stay for the retention and
-// are freed then.
+// False when somebody else moved it since it was found. When all its instance's deliveries are done
+// by it, the bytes stay for the retention and are freed then.
 Result<bool> discard_delivery(Write& write, const DeliveryId& id, const Error& why) {
   TRY_ASSIGN(DeliveryRow row, load_delivery(write.db, id));
   if (!next(row.state, DeliveryEvent::discard_ordered)) return false;

@@ -224,6 +224,19 @@ Result<void> apply(Write& write, ImportJob& row, ImportJobEvent event, const Err
               to_string(*to), why);
 }
 
+Result<bool> retry_delivery(Write& write, const DeliveryId& id) {
+  TRY_ASSIGN(DeliveryRow row, load_delivery(write.db, id));
+  if (!next(row.state, DeliveryEvent::retry_ordered)) return false;
+  row.batch.reset();
+  row.upload_attempts = 0;
+  row.import_attempts = 0;
+  row.next_attempt_at = write.now;
+  row.reason_code.clear();
+  row.reason.clear();
+  TRY(apply(write, row, DeliveryEvent::retry_ordered));
+  return true;
+}
+
 Result<void> save(Write& write, const DeliveryRow& row) {
   return store(write, row, row.state);
 }

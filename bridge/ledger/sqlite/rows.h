@@ -81,6 +81,9 @@ Result<void> apply(Write& write, ImportJob& row, ImportJobEvent event, const Err
 Result<void> save(Write& write, const DeliveryRow& row);
 Result<void> save(Write& write, const BatchRow& row);
 Result<void> save(Write& write, const ImportJob& row);
+// A delivery that asks for a person goes back to waiting, its attempts anew. False when its state
+// does not allow it: somebody else moved it.
+Result<bool> retry_delivery(Write& write, const DeliveryId& id);
 
 // One line of history.
 Result<void> note(Write& write, std::string_view subject, const std::string& subject_id,

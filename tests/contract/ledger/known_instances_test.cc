@@ -239,6 +239,53 @@ TEST_P(KnownInstances, WhatWasDiscardedAsksAPersonAgainWhenItComesAgain) {
   }
 }
 
+TEST_P(KnownInstances, BytesThatWereFoundGoneOrDamagedAreReplacedByWhatComesAgain) {
+  for (const char* code : {"spool.not_found", "spool.damaged", "store.bad_digest"}) {
+    open_with({kCloud, "archive"});
+    const Arrival sent = routed(arrival(1), {kCloud});
+    take(sent);
+    const auto waiting = ledger_->waiting_deliveries(kCloud, now(), 10).value();
+    ASSERT_THAT(waiting, SizeIs(1));
+    const BatchId batch = ledger_->join(kCloud, std::nullopt, {waiting[0].id}).value();
+    ASSERT_THAT(ledger_->quarantine(waiting[0].id, DeliveryEvent::input_unusable, some_error(code)),
+                IsOk());
+    Arrival more = routed(arrival(1), {kCloud});
+    more.size_bytes = 1010;
+    more.dataset_offset_bytes = 410;
+
+    const Receipt again = take(more);
+
+    EXPECT_TRUE(again.known);
+    EXPECT_TRUE(again.bytes_taken) << code;
+    EXPECT_EQ(instance(sent.id).spool_ref, more.spool_ref);
+    EXPECT_EQ(instance(sent.id).size_bytes, 1010u);
+    EXPECT_TRUE(ledger_->spool_rows().names(more.spool_ref).value());
+    EXPECT_FALSE(ledger_->spool_rows().names(sent.spool_ref).value());
+    EXPECT_THAT(deliveries(sent.id), ElementsAre("cloud waiting"));
+    EXPECT_THAT(events_of(sent.id.text()), ElementsAre("received", "received_again"));
+    EXPECT_TRUE(take(more).bytes_taken) << "seen again at a start";
+    EXPECT_FALSE(take(routed(arrival(1), {kCloud})).bytes_taken) << "these are whole";
+    expect_sound();
+    std::filesystem::remove_all(env_.folder() / "ledger");
+  }
+}
+
+TEST_P(KnownInstances, BytesAreNotReplacedForOtherReasonsToAskAPerson) {
+  const Arrival sent = routed(arrival(1), {kCloud});
+  take(sent);
+  const auto waiting = ledger_->waiting_deliveries(kCloud, now(), 10).value();
+  ASSERT_THAT(ledger_->join(kCloud, std::nullopt, {waiting.at(0).id}), IsOk());
+  ASSERT_THAT(ledger_->quarantine(waiting.at(0).id, DeliveryEvent::attempts_exhausted,
+                                  some_error("s3.access_denied")),
+              IsOk());
+
+  const Receipt again = take(routed(arrival(1), {kCloud}));
+
+  EXPECT_FALSE(again.bytes_taken);
+  EXPECT_EQ(instance(sent.id).spool_ref, sent.spool_ref);
+  EXPECT_THAT(deliveries(sent.id), ElementsAre("cloud quarantined s3.access_denied"));
+}
+
 TEST_P(KnownInstances, OtherBytesUnderTheSameUidGoOnOrWaitAsTheDestinationSays) {
   open_with({kCloud, "archive"}, {"archive"});
   const Arrival first = arrival(1);
