@@ -17,9 +17,20 @@ struct FreeDigestContext {
 };
 using DigestContext = std::unique_ptr<EVP_MD_CTX, FreeDigestContext>;
 
+// Fetched once: EVP_sha256() and EVP_md5() are looked up by name at every use (crypto(7ossl),
+// "Implicit fetching"). They live as long as the process.
+const EVP_MD* sha256_algorithm() {
+  static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  return algorithm;
+}
+const EVP_MD* md5_algorithm() {
+  static const EVP_MD* const algorithm = EVP_MD_fetch(nullptr, "MD5", nullptr);
+  return algorithm;
+}
+
 DigestContext start(const EVP_MD* algorithm) {
   DigestContext context(EVP_MD_CTX_new());
-  ASSERT(context != nullptr);
+  ASSERT(context != nullptr && algorithm != nullptr);
   ASSERT(EVP_DigestInit_ex(context.get(), algorithm, nullptr) == 1);
   return context;
 }
@@ -77,7 +88,7 @@ std::string Digest::base64() const {
 }
 
 struct Sha256::State {
-  DigestContext context = start(EVP_sha256());
+  DigestContext context = start(sha256_algorithm());
 };
 Sha256::Sha256() : state_(std::make_unique<State>()) {}
 Sha256::~Sha256() = default;
@@ -87,11 +98,11 @@ void Sha256::update(ByteSpan bytes) {
   ASSERT(EVP_DigestUpdate(state_->context.get(), bytes.data(), bytes.size()) == 1);
 }
 Digest Sha256::finish() {
-  return Digest(conclude<32>(state_->context, EVP_sha256()));
+  return Digest(conclude<32>(state_->context, sha256_algorithm()));
 }
 
 struct Md5::State {
-  DigestContext context = start(EVP_md5());
+  DigestContext context = start(md5_algorithm());
 };
 Md5::Md5() : state_(std::make_unique<State>()) {}
 Md5::~Md5() = default;
@@ -101,7 +112,7 @@ void Md5::update(ByteSpan bytes) {
   ASSERT(EVP_DigestUpdate(state_->context.get(), bytes.data(), bytes.size()) == 1);
 }
 std::array<std::byte, 16> Md5::finish() {
-  return conclude<16>(state_->context, EVP_md5());
+  return conclude<16>(state_->context, md5_algorithm());
 }
 
 Digest sha256(ByteSpan bytes) {
@@ -119,7 +130,7 @@ std::array<std::byte, 16> md5(ByteSpan bytes) {
 Digest hmac_sha256(ByteSpan key, ByteSpan message) {
   std::array<std::byte, 32> value{};
   unsigned int length = 0;
-  ASSERT(HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+  ASSERT(HMAC(sha256_algorithm(), key.data(), static_cast<int>(key.size()),
               reinterpret_cast<const unsigned char*>(message.data()), message.size(),
               reinterpret_cast<unsigned char*>(value.data()), &length) != nullptr);
   return Digest(value);
@@ -146,11 +157,10 @@ std::uint32_t crc32c(ByteSpan bytes, std::uint32_t so_far) {
 
 std::string to_hex(ByteSpan bytes) {
   constexpr std::string_view kDigits = "0123456789abcdef";
-  std::string text;
-  text.reserve(bytes.size() * 2);
-  for (const std::byte b : bytes) {
-    text += kDigits[std::to_integer<std::size_t>(b) >> 4];
-    text += kDigits[std::to_integer<std::size_t>(b) & 0xF];
+  std::string text(bytes.size() * 2, '\0');
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    text[2 * i] = kDigits[std::to_integer<std::size_t>(bytes[i]) >> 4];
+    text[2 * i + 1] = kDigits[std::to_integer<std::size_t>(bytes[i]) & 0xF];
   }
   return text;
 }

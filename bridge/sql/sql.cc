@@ -2,7 +2,7 @@
 
 #include <sqlite3.h>
 
-#include <map>
+#include <unordered_map>
 #include <utility>
 
 namespace isthmus::sql {
@@ -12,17 +12,31 @@ namespace {
 // the limit only guards against a caller who builds texts.
 constexpr std::size_t kCachedStatements = 256;
 
+// SQLite counts the bytes it allocates, for all connections under one mutex, unless it is told not
+// to before it starts (https://www.sqlite.org/malloc.html section 5.4): a good part of what a
+// short statement costs, for figures that nobody reads. Refused when a host of ours started SQLite
+// before; then it counts.
+void start_sqlite() {
+  static const int configured = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+  (void)configured;
+}
+
 }  // namespace
 
 struct Connection {
   sqlite3* handle = nullptr;
   std::string area;
   std::int64_t log_pages = 0;
-  // Idle statements by text. One that is in use is not in here; a second user prepares another.
-  std::multimap<std::string, sqlite3_stmt*, std::less<>> idle;
+  // One by each text, which SQLite keeps with it. Who asks for one that is in use prepares another,
+  // which is not kept.
+  struct Prepared {
+    sqlite3_stmt* statement;
+    bool in_use;
+  };
+  std::unordered_map<std::string_view, Prepared> prepared;
 
   ~Connection() {
-    for (const auto& [text, statement] : idle) sqlite3_finalize(statement);
+    for (const auto& [text, one] : prepared) sqlite3_finalize(one.statement);
     sqlite3_close_v2(handle);
   }
 
@@ -54,6 +68,7 @@ namespace {
 
 struct Bind {
   sqlite3_stmt* statement;
+  sqlite3_destructor_type keeps;  // SQLITE_STATIC: the values outlive the statement's use
   int at;
   int operator()(std::monostate) const { return sqlite3_bind_null(statement, at); }
   int operator()(std::int64_t number) const { return sqlite3_bind_int64(statement, at, number); }
@@ -61,14 +76,26 @@ struct Bind {
   int operator()(std::string_view text) const {
     // A null pointer would bind NULL.
     return sqlite3_bind_text64(statement, at, text.data() == nullptr ? "" : text.data(),
-                               text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+                               text.size(), keeps, SQLITE_UTF8);
   }
   int operator()(const std::string& text) const { return (*this)(std::string_view(text)); }
   int operator()(ByteSpan bytes) const {
     if (bytes.empty()) return sqlite3_bind_zeroblob(statement, at, 0);
-    return sqlite3_bind_blob64(statement, at, bytes.data(), bytes.size(), SQLITE_TRANSIENT);
+    return sqlite3_bind_blob64(statement, at, bytes.data(), bytes.size(), keeps);
   }
 };
+
+Result<void> bind_all(const Connection& connection, sqlite3_stmt* statement,
+                  sqlite3_destructor_type keeps, Values values) {
+  sqlite3_reset(statement);
+  ASSERT(static_cast<std::size_t>(sqlite3_bind_parameter_count(statement)) == values.size());
+  int at = 1;
+  for (const Value& value : values) {
+    const int code = std::visit(Bind{statement, keeps, at++}, value.held());
+    if (code != SQLITE_OK) return connection.error(code, "A value cannot be bound");
+  }
+  return {};
+}
 
 }  // namespace
 
@@ -96,11 +123,12 @@ void Statement::give_back() noexcept {
   if (statement == nullptr) return;
   sqlite3_reset(statement);  // repeats the error of the last step, which was answered already
   sqlite3_clear_bindings(statement);
-  if (connection_->idle.size() >= kCachedStatements) {
+  const auto kept = connection_->prepared.find(sqlite3_sql(statement));
+  if (kept != connection_->prepared.end() && kept->second.statement == statement) {
+    kept->second.in_use = false;
+  } else {
     sqlite3_finalize(statement);
-    return;
   }
-  connection_->idle.emplace(sqlite3_sql(statement), statement);
 }
 
 Result<bool> Statement::next() {
@@ -111,14 +139,7 @@ Result<bool> Statement::next() {
 }
 
 Result<void> Statement::rebind(Values values) {
-  sqlite3_reset(statement_);
-  ASSERT(static_cast<std::size_t>(sqlite3_bind_parameter_count(statement_)) == values.size());
-  int at = 1;
-  for (const Value& value : values) {
-    const int code = std::visit(Bind{statement_, at++}, value.held());
-    if (code != SQLITE_OK) return connection_->error(code, "A value cannot be bound");
-  }
-  return {};
+  return bind_all(*connection_, statement_, SQLITE_TRANSIENT, values);
 }
 
 bool Statement::is_null(int column) const {
@@ -192,6 +213,7 @@ int count_log_pages(void* connection, sqlite3*, const char*, int pages) {
 }  // namespace
 
 Result<Database> Database::open(const std::filesystem::path& file, OpenOptions options) {
+  start_sqlite();
   auto connection = std::make_unique<Connection>();
   connection->area = std::move(options.error_area);
   const int access =
@@ -221,6 +243,7 @@ Result<Database> Database::open(const std::filesystem::path& file, OpenOptions o
 }
 
 Result<Database> Database::open_in_memory(std::string error_area) {
+  start_sqlite();
   auto connection = std::make_unique<Connection>();
   connection->area = std::move(error_area);
   const int code = sqlite3_open_v2(
@@ -234,16 +257,19 @@ Result<Database> Database::open_in_memory(std::string error_area) {
 }
 
 Result<Statement> Database::prepare(std::string_view sql) {
-  if (const auto found = connection_->idle.find(sql); found != connection_->idle.end()) {
-    sqlite3_stmt* const statement = found->second;
-    connection_->idle.erase(found);
-    return Statement(connection_.get(), statement);
+  const auto found = connection_->prepared.find(sql);
+  if (found != connection_->prepared.end() && !found->second.in_use) {
+    found->second.in_use = true;
+    return Statement(connection_.get(), found->second.statement);
   }
   sqlite3_stmt* statement = nullptr;
   const int code = sqlite3_prepare_v3(connection_->handle, sql.data(), static_cast<int>(sql.size()),
                                       SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
   if (code != SQLITE_OK) return connection_->error(code, "A statement cannot be prepared");
   ASSERT(statement != nullptr);  // an empty text is a bug
+  if (found == connection_->prepared.end() && connection_->prepared.size() < kCachedStatements) {
+    connection_->prepared.emplace(sqlite3_sql(statement), Connection::Prepared{statement, true});
+  }
   return Statement(connection_.get(), statement);
 }
 
@@ -254,7 +280,8 @@ Result<Statement> Database::query(std::string_view sql, Values values) {
 }
 
 Result<std::int64_t> Database::run(std::string_view sql, Values values) {
-  TRY_ASSIGN(Statement statement, query(sql, values));
+  TRY_ASSIGN(Statement statement, prepare(sql));
+  TRY(bind_all(*connection_, statement.statement_, SQLITE_STATIC, values));
   const std::int64_t before = sqlite3_total_changes64(connection_->handle);
   for (;;) {
     TRY_ASSIGN(const bool more, statement.next());
@@ -267,21 +294,24 @@ Result<std::int64_t> Database::run(std::string_view sql, Values values) {
 }
 
 Result<std::optional<std::int64_t>> Database::query_integer(std::string_view sql, Values values) {
-  TRY_ASSIGN(Statement statement, query(sql, values));
+  TRY_ASSIGN(Statement statement, prepare(sql));
+  TRY(bind_all(*connection_, statement.statement_, SQLITE_STATIC, values));
   TRY_ASSIGN(const bool found, statement.next());
   if (!found) return std::optional<std::int64_t>();
   return statement.optional_integer(0);
 }
 
 Result<std::optional<std::string>> Database::query_text(std::string_view sql, Values values) {
-  TRY_ASSIGN(Statement statement, query(sql, values));
+  TRY_ASSIGN(Statement statement, prepare(sql));
+  TRY(bind_all(*connection_, statement.statement_, SQLITE_STATIC, values));
   TRY_ASSIGN(const bool found, statement.next());
   if (!found) return std::optional<std::string>();
   return statement.optional_text(0);
 }
 
 Result<std::optional<WallTime>> Database::query_time(std::string_view sql, Values values) {
-  TRY_ASSIGN(Statement statement, query(sql, values));
+  TRY_ASSIGN(Statement statement, prepare(sql));
+  TRY(bind_all(*connection_, statement.statement_, SQLITE_STATIC, values));
   TRY_ASSIGN(const bool found, statement.next());
   if (!found) return std::optional<WallTime>();
   return statement.optional_time(0);

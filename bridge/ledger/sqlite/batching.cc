@@ -49,14 +49,13 @@ Result<StudyAndSize> study_and_size(sql::Database& db, const InstanceId& instanc
 
 Result<void> add_member(Write& write, BatchRow& row, const DeliveryId& id) {
   Batch& batch = row.batch;
-  TRY_ASSIGN(DeliveryRow delivery, load_delivery(write.db, id));
-  if (delivery.state != DeliveryState::waiting || delivery.batch ||
-      delivery.destination != batch.destination) {
+  TRY_ASSIGN(const auto joined,
+             write.db.query_text(statement::join_batch, {batch.id, id, batch.destination}));
+  if (!joined) {
+    TRY_ASSIGN(const DeliveryRow delivery, load_delivery(write.db, id));
     return no_transition("delivery", to_string(delivery.state), "joining this batch");
   }
-  delivery.batch = batch.id;
-  TRY(save(write, delivery));
-  TRY_ASSIGN(const StudyAndSize instance, study_and_size(write.db, delivery.instance));
+  TRY_ASSIGN(const StudyAndSize instance, study_and_size(write.db, id_from<InstanceId>(*joined)));
   if (batch.members == 0) {
     batch.study_instance_uid = Uid::parse(instance.study_instance_uid).value_or(Uid());
   } else if (batch.study_instance_uid.text() != instance.study_instance_uid) {

@@ -44,8 +44,11 @@ Result<std::vector<Receipt>> SqliteSpoolRows::follow(std::span<const Arrival> ar
                                                      const SpoolPosition& reached) {
   std::vector<std::string> patient_hashes;
   patient_hashes.reserve(arrivals.size());
-  for (const Arrival& arrival : arrivals) {
-    patient_hashes.push_back(ledger_.hash_of_patient(arrival));
+  for (std::size_t i = 0; i < arrivals.size(); ++i) {
+    // What comes together is mostly of one patient.
+    const bool same =
+        i > 0 && arrivals[i].identity.patient_id == arrivals[i - 1].identity.patient_id;
+    patient_hashes.push_back(same ? patient_hashes.back() : ledger_.hash_of_patient(arrivals[i]));
   }
   const std::string position = to_text(reached);
   std::vector<Receipt> receipts;
@@ -54,14 +57,10 @@ Result<std::vector<Receipt>> SqliteSpoolRows::follow(std::span<const Arrival> ar
   commit.body = [&](Write& write) -> Result<void> {
     receipts.clear();
     for (std::size_t i = 0; i < arrivals.size(); ++i) {
-      const InstanceId& id = arrivals[i].id;
-      TRY_ASSIGN(const auto own, write.db.query_integer(statement::has_instance, {id}));
-      if (own) {
-        receipts.push_back({id, false});
-        continue;
-      }
       TRY_ASSIGN(const Receipt receipt, ledger_.record_one(write, arrivals[i], patient_hashes[i]));
-      receipts.push_back(receipt);
+      // Its own row, seen again at a start: nothing was known before it.
+      const bool is_own = receipt.id == arrivals[i].id;
+      receipts.push_back(is_own ? Receipt{receipt.id, false} : receipt);
     }
     TRY(write.db.run(statement::note_spool_position, {as_bytes(position)}));
     return {};

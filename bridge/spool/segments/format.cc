@@ -20,6 +20,7 @@ constexpr std::uint32_t kAllDestinations = 0xFFFFFFFF;
 
 class Writer {
  public:
+  explicit Writer(std::size_t most_bytes) { bytes_.reserve(most_bytes); }
   template <std::unsigned_integral Number>
   void number(Number value) {
     for (std::size_t i = 0; i < sizeof(Number); ++i) {
@@ -30,11 +31,6 @@ class Writer {
   void text(std::string_view text) {
     number(static_cast<std::uint32_t>(text.size()));
     raw(as_bytes(text));
-  }
-  void put(std::size_t at, std::uint32_t value) {
-    for (std::size_t i = 0; i < 4; ++i) {
-      bytes_[at + i] = static_cast<std::byte>(value >> (8 * i) & 0xFF);
-    }
   }
   std::size_t size() const { return bytes_.size(); }
   Bytes& bytes() { return bytes_; }
@@ -148,10 +144,26 @@ Arrival read_arrival(Reader& reader) {
   return arrival;
 }
 
+Bytes write_record(const Record& record, const SegmentHeader& segment) {
+  Writer writer(kPayloadOffset);
+  writer.raw(as_bytes(kRecordMagic));
+  writer.number(kVersion);
+  writer.number(std::uint32_t{0});  // the checksum
+  writer.number(static_cast<std::uint32_t>(record.kind));
+  writer.number(segment.number);
+  writer.number(segment.generation);
+  writer.raw(segment.nonce);
+  writer.number(record.sequence);
+  writer.number(record.head_checksum);
+  write_arrival(writer, record.arrival);
+  write_destinations(writer, record.arrival);
+  return std::move(writer.bytes());
+}
+
 }  // namespace
 
 Bytes encode(const SegmentHeader& header) {
-  Writer writer;
+  Writer writer(kBlockBytes);
   writer.raw(as_bytes(kSegmentMagic));
   writer.number(kVersion);
   writer.number(header.number);
@@ -189,23 +201,19 @@ std::optional<SegmentHeader> newest_header(ByteSpan two_blocks) {
   return first ? first : second;
 }
 
+bool fits(const Record& record) {
+  return write_record(record, SegmentHeader{}).size() <= kPayloadOffset;
+}
+
 std::optional<Bytes> encode(const Record& record, const SegmentHeader& segment) {
-  Writer writer;
-  writer.raw(as_bytes(kRecordMagic));
-  writer.number(kVersion);
-  writer.number(std::uint32_t{0});  // the checksum
-  writer.number(static_cast<std::uint32_t>(record.kind));
-  writer.number(segment.number);
-  writer.number(segment.generation);
-  writer.raw(segment.nonce);
-  writer.number(record.sequence);
-  writer.number(record.head_checksum);
-  write_arrival(writer, record.arrival);
-  write_destinations(writer, record.arrival);
-  if (writer.size() > kPayloadOffset) return std::nullopt;
-  writer.bytes().resize(kPayloadOffset);
-  writer.put(kRecordChecksumAt, header_checksum(writer.bytes()));
-  return std::move(writer.bytes());
+  Bytes bytes = write_record(record, segment);
+  if (bytes.size() > kPayloadOffset) return std::nullopt;
+  bytes.resize(kPayloadOffset);
+  const std::uint32_t checksum = header_checksum(bytes);
+  for (std::size_t i = 0; i < kChecksumBytes; ++i) {
+    bytes[kRecordChecksumAt + i] = static_cast<std::byte>(checksum >> (8 * i) & 0xFF);
+  }
+  return bytes;
 }
 
 std::optional<Record> decode_record(ByteSpan bytes, const SegmentHeader& segment,

@@ -65,6 +65,8 @@ struct Record {
 
 // The header of a record, kPayloadOffset bytes with the zeros behind it. Nothing when it is longer.
 std::optional<Bytes> encode(const Record& record, const SegmentHeader& segment);
+// Whether encode() gives something for this record, whatever the segment.
+bool fits(const Record& record);
 // Reads a record's header from the first kPayloadOffset bytes of a block. Nothing unless it was
 // made for this life of this segment and is whole, and the record ends within the segment.
 // `offset` is the block's place in the segment.

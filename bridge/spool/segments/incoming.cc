@@ -61,7 +61,7 @@ class IncomingRecord : public IncomingInstance {
     Record record;
     record.arrival = arrival(identified);
     record.head_checksum = head_checksum_;
-    if (!encode(record, SegmentHeader{})) return go_on_as_file("long_header");
+    if (!fits(record)) return go_on_as_file("long_header");
     const Result<Slot> slot = workshop_.append(record, gathered_);
     if (!slot.ok() && slot.error().code == "spool.no_segment") return go_on_as_file("no_segment");
     if (!slot.ok()) return slot.error();

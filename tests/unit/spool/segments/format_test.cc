@@ -157,6 +157,17 @@ TEST(SegmentFormat, WhatDoesNotFitIsNotWritten) {
   EXPECT_FALSE(encode(record, segment_header()));
 }
 
+TEST(SegmentFormat, WhatFitsIsKnownBeforeItHasAPlace) {
+  Record record = record_of(make_sent(1, 5000));
+  record.arrival.identity.patient_id.clear();
+  while (encode(record, segment_header())) {
+    EXPECT_TRUE(fits(record));
+    record.arrival.identity.patient_id += 'x';
+  }
+
+  EXPECT_FALSE(fits(record));
+}
+
 TEST(SegmentFormat, ReferencesSortAsTheBytesLie) {
   const Place places[] = {{1, 5, 8192, 10},
                           {1, 5, 16384, 9},
