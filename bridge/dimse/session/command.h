@@ -1,4 +1,4 @@
-// Command sets as our structs (decision 0020). Bytes that passed examine_command_set() are flat and
+// Command sets as our structs (decision 0018). Bytes that passed examine_command_set() are flat and
 // whole; of others, what is there is read.
 #pragma once
 
