@@ -38,10 +38,14 @@ IntakeAhead::IntakeAhead(Env& env, Spool& spool, const Senders& senders, AheadOp
   });
 }
 
-void IntakeAhead::begin(ByteSpan file, std::string calling_ae_title) {
+void IntakeAhead::forget() {
   withdraw_if([me = std::this_thread::get_id()](std::thread::id thread, const Pending&) {
     return thread == me;
   });
+}
+
+void IntakeAhead::begin(ByteSpan file, std::string calling_ae_title) {
+  forget();
   // Which AE title was called is not known before the instance is stored.
   if (file.size() > options_.most_bytes ||
       senders_.routes_look_at(RouteAttribute::called_ae_title)) {

@@ -40,8 +40,10 @@ class IntakeAhead {
   IntakeAhead(Env& env, Spool& spool, const Senders& senders, AheadOptions options);
   ~IntakeAhead() { stop(); }
 
+  // What this thread began before and did not conclude is withdrawn: Orthanc has not stored it.
+  void forget();
   // In the thread that stores it, before Orthanc does: never blocks, but for copying the bytes.
-  // What this thread began before and did not conclude is withdrawn.
+  // Forgets, too.
   void begin(ByteSpan file, std::string calling_ae_title);
   // In the same thread: Orthanc has stored it. Nothing when it was not begun (any more): then it is
   // still to be taken. Else as take_file(), and "orthanc.ahead_slow" (transient): withdrawn after

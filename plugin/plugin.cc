@@ -226,6 +226,9 @@ ByteSpan Plugin::file_of(const OrthancPluginDicomInstance* instance) const {
 }
 
 void Plugin::arriving(const OrthancPluginDicomInstance* instance) {
+  if (in_use_.load(std::memory_order_acquire) == nullptr) return;
+  // What this thread began before is not this one, although it may lie in the same place.
+  ahead_->forget();
   if (!takes_instances()) return;
   ahead_->begin(file_of(instance), trimmed(OrthancPluginGetInstanceRemoteAet(context_, instance)));
 }

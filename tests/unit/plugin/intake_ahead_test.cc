@@ -124,6 +124,18 @@ TEST_F(IntakeAheadTest, WhatIsOverdueIsWithdrawnAndTakenInTheCallbackIfItComesAf
   EXPECT_THAT(rows(), IsEmpty());
 }
 
+TEST_F(IntakeAheadTest, WhatIsForgottenIsNotTakenForTheNextThatLiesInItsPlace) {
+  start();
+  const std::string file = file_of(1);
+  ahead_->begin(as_bytes(file), "CT1");
+
+  ahead_->forget();
+
+  EXPECT_FALSE(ahead_->conclude(as_bytes(file), origin_));
+  ahead_->stop();
+  EXPECT_THAT(rows(), IsEmpty());
+}
+
 TEST_F(IntakeAheadTest, StoppingWithdrawsWhatWasNotConcluded) {
   start();
   const std::string file = file_of(1);
