@@ -22,7 +22,7 @@ constexpr std::array kStorageClasses{"", "STANDARD", "NEARLINE", "COLDLINE", "AR
 class Entry {
  public:
   Entry(const Settings& settings, const std::string& name)
-      : settings_(settings), prefix_("destinations." + name + ".") {}
+      : settings_(settings), name_(name), prefix_("destinations." + name + ".") {}
 
   std::string name_of(const char* last) const { return prefix_ + last; }
   std::string text(const char* last) const { return settings_.text(prefix_ + last); }
@@ -33,9 +33,11 @@ class Entry {
   std::int64_t integer(const char* last) const { return settings_.integer(prefix_ + last); }
   double number(const char* last) const { return settings_.number(prefix_ + last); }
   bool flag(const char* last) const { return settings_.flag(prefix_ + last); }
+  ImportLimits limits() const { return import_limits(settings_, name_); }
 
  private:
   const Settings& settings_;
+  const std::string name_;
   const std::string prefix_;
 };
 
@@ -105,10 +107,7 @@ GoogleImportOptions import_options(const Entry& entry) {
   options.storage_class = entry.text("import_storage_class");
   options.logging_endpoint = entry.text("logging_endpoint");
   options.verified_instances = entry.integer("verified_instances");
-  options.limits.files_per_job = entry.integer("files_per_job");
-  options.limits.bytes_per_job = static_cast<std::uint64_t>(entry.integer("bytes_per_job"));
-  options.limits.jobs_at_once = entry.integer("jobs_at_once");
-  options.limits.starts_per_second = entry.number("starts_per_second");
+  options.limits = entry.limits();
   return options;
 }
 
