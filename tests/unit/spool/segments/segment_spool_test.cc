@@ -101,7 +101,7 @@ TEST_F(SegmentSpoolTest, OneWriteAndOneSyncStandBeforeTheAnswer) {
 
 TEST_F(SegmentSpoolTest, WhatWasSecuredIsPromisedWithoutTheDisk) {
   const Sent sent = make_sent(1, 20'000);
-  const auto incoming = spool->begin({}).value();
+  auto incoming = spool->begin({}).value();
   ASSERT_THAT(append_all(*incoming, sent), IsOk());
 
   ASSERT_THAT(incoming->secure(sent.identified), IsOk());
@@ -109,6 +109,7 @@ TEST_F(SegmentSpoolTest, WhatWasSecuredIsPromisedWithoutTheDisk) {
   ASSERT_THAT(incoming->commit(sent.identified), IsOk());
 
   EXPECT_THAT(story(), ElementsAre("write_at", "sync"));
+  incoming.reset();  // before its spool
   cut_power();
   EXPECT_THAT(ledger.arrivals(), SizeIs(1));
 }
