@@ -52,6 +52,8 @@ KINDS = {"object": dict, "array": list, "string": str, "boolean": bool, "null": 
 def is_kind(value, kind):
     if kind == "integer":
         return isinstance(value, int) and not isinstance(value, bool)
+    if kind == "number":
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
     return isinstance(value, KINDS[kind])
 
 
