@@ -203,7 +203,8 @@ class GcsPiece : public http::Exchange {
   }
   ~GcsPiece() override {
     if (!concluded_ && problem_ && intake_ && intake_->size_bytes() > 0) {
-      ignore(keep(), "the sender asks how far it came");
+      const std::uint64_t there = kept_ + intake_->size_bytes();
+      ignore(keep(range_.total == there), "the sender asks how far it came");
     }
   }
 
@@ -231,14 +232,20 @@ class GcsPiece : public http::Exchange {
     return {};
   }
 
-  // The bytes at hand as one more part.
-  Result<void> keep() {
+  // The bytes at hand as one more part; the session knows from the same moment that it is whole, or
+  // whoever asks after a crash would be told to go on behind the end.
+  Result<void> keep(bool last) {
     PartRecord part;
     part.number = parts_.empty() ? 1 : parts_.back().number + 1;
     if (part.number > wire::s3::kMaxParts) return invalid("The session has too many pieces.");
     part.size_bytes = intake_->size_bytes();
     TRY_ASSIGN(BlobIntake::Whole whole, intake_->finish());
     part.etag = whole.md5;
+    if (last) {
+      gcs::Session session = gcs::parse_session(upload_.resumable);
+      session.size_bytes = session.size_bytes.value_or(kept_ + part.size_bytes);
+      upload_.resumable = gcs::print_session(session.wishes, session.condition, session.size_bytes);
+    }
     TRY(objects_.put_part(upload_, part, whole.pin));
     kept_ += part.size_bytes;
     parts_.push_back(std::move(part));
@@ -248,8 +255,10 @@ class GcsPiece : public http::Exchange {
   Result<http::Response> conclude() {
     TRY(problem_);
     if (!intake_) {
-      if (!range_.first && range_.total == kept_ && kept_ > 0) return complete();
-      return incomplete(call_, kept_);
+      const bool asked = !range_.first;
+      const auto total =
+          range_.total ? range_.total : gcs::parse_session(upload_.resumable).size_bytes;
+      return asked && total == kept_ && kept_ > 0 ? complete() : incomplete(call_, kept_);
     }
     const std::uint64_t there = kept_ + intake_->size_bytes();
     if (range_.last && there != std::max(kept_, *range_.last + 1)) {
@@ -262,7 +271,7 @@ class GcsPiece : public http::Exchange {
     if (!last && range_.last && there % kPieceBytes != 0) {
       return invalid("Invalid request.  Every piece but the last is a multiple of 262144 bytes.");
     }
-    if (intake_->size_bytes() > 0 || parts_.empty()) TRY(keep());
+    if (intake_->size_bytes() > 0 || parts_.empty()) TRY(keep(last));
     return last ? complete() : Result<http::Response>(incomplete(call_, kept_));
   }
 
@@ -285,7 +294,7 @@ class GcsPiece : public http::Exchange {
   Objects& objects_;
   Blobs& blobs_;
   const GcsCall call_;
-  const UploadRecord upload_;
+  UploadRecord upload_;
   const gcs::ContentRange range_;
   const std::function<http::Response(Result<http::Response>)> finished_;
   const std::function<Result<http::Response>(const ObjectRecord&)> answer_;

@@ -154,6 +154,7 @@ class Objects {
   // Drops resumable uploads that were begun more than a week ago, and multipart uploads of which
   // nothing came for `untouched` (0: never), with their blobs. Gives how many.
   Result<std::size_t> end_abandoned_uploads(Milliseconds untouched);
+  // Keeps the part, and `upload.resumable` as it is by now, in one transaction.
   Result<void> put_part(const UploadRecord& upload, PartRecord part, const BlobPin& pin);
   // In order of number.
   Result<std::vector<PartRecord>> parts(const UploadRecord& upload);

@@ -204,6 +204,8 @@ Result<void> Objects::put_part(const UploadRecord& upload, PartRecord part, cons
     TRY_ASSIGN(const auto there,
                database.query_integer("SELECT 1 FROM uploads WHERE id = ?", {upload.id}));
     if (!there) return no_such_upload();
+    TRY(database.run("UPDATE uploads SET resumable = ?2 WHERE id = ?1 AND resumable <> ?2",
+                     {upload.id, upload.resumable}));
     TRY_ASSIGN(replaced,
                database.query_text("SELECT blob FROM upload_parts WHERE upload = ? AND number = ?",
                                    {upload.id, part.number}));

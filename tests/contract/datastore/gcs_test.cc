@@ -276,6 +276,20 @@ TEST_F(CloudStorage, KeepsWhatCameOfABrokenPiece) {
   EXPECT_EQ(media("k").body, "hello!!");
 }
 
+// As after a crash between the last piece and the object.
+TEST_F(CloudStorage, AskingForAWholeSessionEndsIt) {
+  const std::string session = begin("k", "{}", "&ifGenerationMatch=0");
+  put("k", "first");
+  EXPECT_EQ(reason(piece(session, "bytes 0-4/5", "hello")), "412 conditionNotMet");
+  EXPECT_EQ(reason(piece(session, "bytes */*")), "412 conditionNotMet");
+  EXPECT_EQ(call("DELETE", "/storage/v1/b/bucket-1/o/k").status, 204);
+
+  const Answer asked = piece(session, "bytes */*");
+
+  EXPECT_EQ(asked.status, 200) << asked.body << asked.headers.get("Range");
+  EXPECT_EQ(media("k").body, "hello");
+}
+
 TEST_F(CloudStorage, PatchesAndRewrites) {
   put("k", "hello");
 
