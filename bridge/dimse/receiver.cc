@@ -68,12 +68,8 @@ class Receiver : public DimseReceiver {
     }
   }
 
-  std::uint16_t port() const override {
-    return listens_plain_ ? acceptors_.front()->ports().front() : 0;
-  }
-  std::uint16_t tls_port() const override {
-    return listens_tls_ ? acceptors_.back()->ports().front() : 0;
-  }
+  std::uint16_t port() const override { return listens_plain_ ? acceptors_.front()->port() : 0; }
+  std::uint16_t tls_port() const override { return listens_tls_ ? acceptors_.back()->port() : 0; }
   std::size_t associations() const override { return open_.load(std::memory_order_relaxed); }
 
   void stop() override {
@@ -203,8 +199,7 @@ Result<std::unique_ptr<DimseReceiver>> open_dimse_receiver(Env& env, Spool& spoo
   std::vector<std::unique_ptr<Acceptor>> acceptors;
   for (const AcceptedPort& port : ports) {
     TRY_ASSIGN(auto acceptor,
-               Acceptor::open(env, {options.address,
-                                    {port},
+               Acceptor::open(env, {options.address, port,
                                     affordable_connections(options.max_connections, ports.size()),
                                     options.artim_timeout}));
     acceptors.push_back(std::move(acceptor));

@@ -17,8 +17,8 @@
 namespace isthmus::dimse {
 namespace {
 
-// Smaller ids are of listening sockets: their place in listeners_.
-constexpr std::uint64_t kFirstId = 16;
+constexpr std::uint64_t kListenerId = 0;
+constexpr std::uint64_t kFirstId = 1;
 constexpr std::uint64_t kWakeupId = UINT64_MAX;
 constexpr int kBacklog = 1024;
 // What a lingering peer may still send before it is cut off.
@@ -30,11 +30,12 @@ constexpr std::size_t kLargeRequestsBudget = 8 * MiB;
 // Without descriptors left, accepting is tried again after this.
 constexpr int kAcceptPauseMilliseconds = 100;
 
-Error bind_error(const AcceptorOptions& options, const AcceptedPort& port, const char* what) {
-  return permanent_error(
-      "dimse.bind", "Cannot listen on " + options.address + ":" + std::to_string(port.port) + ": " +
-                        what + "; choose another dimse.address or " +
-                        (port.tls == nullptr ? "dimse.port." : "dimse.tls.port."));
+Error bind_error(const AcceptorOptions& options, const char* what) {
+  return permanent_error("dimse.bind",
+                         "Cannot listen on " + options.address + ":" +
+                             std::to_string(options.port.port) + ": " + what +
+                             "; choose another dimse.address or " +
+                             (options.port.tls == nullptr ? "dimse.port." : "dimse.tls.port."));
 }
 
 std::string address_text(const sockaddr_storage& address) {
@@ -76,27 +77,25 @@ Result<std::unique_ptr<Acceptor>> Acceptor::open(Env& env, AcceptorOptions optio
 }
 
 Result<void> Acceptor::listen() {
-  ASSERT(!options_.ports.empty() && options_.ports.size() < kFirstId);
   epoll_ = Descriptor(::epoll_create1(EPOLL_CLOEXEC));
   wakeup_ = Descriptor(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   epoll_event event{};
   event.events = EPOLLIN;
   event.data.u64 = kWakeupId;
   if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wakeup_.get(), &event) != 0) {
-    return bind_error(options_, options_.ports.front(), std::strerror(errno));
+    return bind_error(options_, std::strerror(errno));
   }
-  for (const AcceptedPort& port : options_.ports) TRY(listen_on(port));
-  return {};
+  return bind();
 }
 
-Result<void> Acceptor::listen_on(const AcceptedPort& wanted) {
+Result<void> Acceptor::bind() {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE;
   addrinfo* found = nullptr;
-  const std::string port = std::to_string(wanted.port);
+  const std::string port = std::to_string(options_.port.port);
   if (::getaddrinfo(options_.address.c_str(), port.c_str(), &hints, &found) != 0) {
-    return bind_error(options_, wanted, "this is not a numeric address");
+    return bind_error(options_, "this is not a numeric address");
   }
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> owned(found, &::freeaddrinfo);
   Descriptor listener(::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
@@ -105,21 +104,20 @@ Result<void> Acceptor::listen_on(const AcceptedPort& wanted) {
       ::setsockopt(listener.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
       ::bind(listener.get(), found->ai_addr, found->ai_addrlen) != 0 ||
       ::listen(listener.get(), kBacklog) != 0) {
-    return bind_error(options_, wanted, std::strerror(errno));
+    return bind_error(options_, std::strerror(errno));
   }
   sockaddr_storage bound{};
   socklen_t length = sizeof(bound);
   epoll_event event{};
   event.events = EPOLLIN;
-  event.data.u64 = listeners_.size();
+  event.data.u64 = kListenerId;
   if (::getsockname(listener.get(), reinterpret_cast<sockaddr*>(&bound), &length) != 0 ||
       ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, listener.get(), &event) != 0) {
-    return bind_error(options_, wanted, std::strerror(errno));
+    return bind_error(options_, std::strerror(errno));
   }
-  ports_.push_back(ntohs(bound.ss_family == AF_INET6
-                             ? reinterpret_cast<sockaddr_in6&>(bound).sin6_port
-                             : reinterpret_cast<sockaddr_in&>(bound).sin_port));
-  listeners_.push_back(std::move(listener));
+  port_ = ntohs(bound.ss_family == AF_INET6 ? reinterpret_cast<sockaddr_in6&>(bound).sin6_port
+                                            : reinterpret_cast<sockaddr_in&>(bound).sin_port);
+  listener_ = std::move(listener);
   return {};
 }
 
@@ -135,7 +133,7 @@ void Acceptor::stop() {
   waiting_.clear();
   waiting_of_.clear();
   order_.clear();
-  for (Descriptor& listener : listeners_) listener.reset();
+  listener_.reset();
   const std::lock_guard lock(mutex_);
   handed_back_.clear();
 }
@@ -158,8 +156,8 @@ void Acceptor::loop() {
                                    milliseconds_to_next());
     for (int i = 0; i < count; ++i) {
       const Id id = events[static_cast<std::size_t>(i)].data.u64;
-      if (id < kFirstId) {
-        accept_all(static_cast<std::size_t>(id));
+      if (id == kListenerId) {
+        accept_all();
       } else if (id == kWakeupId) {
         take_back();
       } else {
@@ -170,21 +168,21 @@ void Acceptor::loop() {
   }
 }
 
-void Acceptor::accept_all(std::size_t listener) {
+void Acceptor::accept_all() {
   // Bounded, so that a flood of connections does not keep the requests that wait from being read.
   for (int i = 0; i < 64; ++i) {
-    if (!accept_one(listener)) return;
+    if (!accept_one()) return;
   }
 }
 
-bool Acceptor::accept_one(std::size_t listener) {
+bool Acceptor::accept_one() {
   sockaddr_storage peer{};
   socklen_t length = sizeof(peer);
-  const int fd = ::accept4(listeners_[listener].get(), reinterpret_cast<sockaddr*>(&peer), &length,
+  const int fd = ::accept4(listener_.get(), reinterpret_cast<sockaddr*>(&peer), &length,
                            SOCK_NONBLOCK | SOCK_CLOEXEC);
   if (fd >= 0) {
     Waiting waiting;
-    waiting.tls = options_.ports[listener].tls;
+    waiting.tls = options_.port.tls;
     waiting.phase = waiting.tls == nullptr ? Phase::request : Phase::hello;
     waiting.channel = Channel(Descriptor(fd));
     waiting.peer_address = address_text(peer);

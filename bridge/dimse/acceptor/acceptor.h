@@ -1,7 +1,7 @@
-// The accept loop: one thread that accepts, does TLS handshakes on the port that speaks TLS, reads
-// every A-ASSOCIATE-RQ whole, all of it under one ARTIM, checks it and hands on the acceptable
-// ones. A silent or slow peer costs one waiting socket and no thread. Sockets of associations that
-// are over come back here until the peer closes.
+// The accept loop of one port: one thread that accepts, does the TLS handshake if the port speaks
+// TLS, reads every A-ASSOCIATE-RQ whole, all of it under one ARTIM, checks it and hands on the
+// acceptable ones. A silent or slow peer costs one waiting socket and no thread. Sockets of
+// associations that are over come back here until the peer closes.
 #pragma once
 
 #include <functional>
@@ -28,7 +28,7 @@ struct AcceptedPort {
 
 struct AcceptorOptions {
   std::string address;
-  std::vector<AcceptedPort> ports;
+  AcceptedPort port;
   // Waiting sockets; beyond, the address that has the most of them loses the one that waits
   // longest.
   std::size_t max_connections = 1024;
@@ -46,13 +46,12 @@ class Acceptor {
   static Result<std::unique_ptr<Acceptor>> open(Env& env, AcceptorOptions options);
   ~Acceptor();
 
-  // What AcceptorOptions::ports became, in that order.
-  const std::vector<std::uint16_t>& ports() const { return ports_; }
+  std::uint16_t port() const { return port_; }
   void start(Admit admit);
   // Takes a socket back, the end of our stream sent, and waits until the peer closes it, up to
   // ARTIM. Any thread.
   void linger(Descriptor socket);
-  // Closes the listening sockets and every waiting one; joins. Safe twice and before start().
+  // Closes the listening socket and every waiting one; joins. Safe twice and before start().
   void stop();
 
  private:
@@ -79,10 +78,10 @@ class Acceptor {
 
   Acceptor(Env& env, AcceptorOptions options);
   Result<void> listen();
-  Result<void> listen_on(const AcceptedPort& port);
+  Result<void> bind();
   void loop();
-  void accept_all(std::size_t listener);
-  bool accept_one(std::size_t listener);
+  void accept_all();
+  bool accept_one();
   void take_back();
   void watch(Waiting waiting);
   void linger_here(Descriptor socket);
@@ -116,8 +115,8 @@ class Acceptor {
 
   Env& env_;
   const AcceptorOptions options_;
-  std::vector<std::uint16_t> ports_;
-  std::vector<Descriptor> listeners_;  // as options_.ports
+  std::uint16_t port_ = 0;
+  Descriptor listener_;
   Descriptor epoll_;
   Descriptor wakeup_;  // eventfd: something was handed back, or stop
   Admit admit_;
