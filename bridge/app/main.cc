@@ -1,6 +1,8 @@
 // The program isthmus: its command line (CLI11) in front of commands.h.
 #include <fmt/format.h>
 
+#include <malloc.h>
+
 #include <CLI/CLI.hpp>
 
 #include "app/commands.h"
@@ -258,6 +260,9 @@ int run(const std::string& command, const Invocation& invocation, const CommandL
 }  // namespace
 
 int main(int argc, char** argv) {
+  // Every association has a thread: with the allocator's eight arenas a processor, what each of
+  // them keeps for itself adds up.
+  (void)::mallopt(M_ARENA_MAX, 2);
   CommandLine line;
   CLI::App app;
   describe_commands(app, line);

@@ -89,7 +89,7 @@ struct SegmentOptions {
   // Longer instances, head included, go to files of their own.
   std::uint64_t max_instance_bytes = 4 * MiB;
   // Of all instances that are buffered at once; beyond, an instance goes to a file of its own.
-  std::uint64_t buffer_bytes = 24 * MiB;
+  std::uint64_t buffer_bytes = 16 * MiB;
   // Segments kept ready to be written, at least.
   std::size_t ahead = 1;
   // No segment is made when this much would not be left on the disk.

@@ -10,14 +10,32 @@ Chunk make_chunk() {
       static_cast<std::byte*>(::operator new[](kChunkBytes, std::align_val_t(kDirectAlignment))));
 }
 
-BufferPool::BufferPool(Env& env, std::uint64_t budget_bytes)
+BufferPool::BufferPool(Env& env, std::uint64_t budget_bytes, Milliseconds patience)
     : limit_(static_cast<std::size_t>(budget_bytes / kChunkBytes)),
+      patience_(patience),
       gauge_(env.metrics.gauge("spool_buffered_bytes",
-                               "Memory that holds instances before they are in a segment.")) {}
+                               "Memory that holds instances before they are in a segment.")),
+      waits_(env.metrics.counter("spool_buffer_waits_total",
+                                 "Instances that waited for memory before they were begun.")) {}
+
+Chunk BufferPool::take_first() {
+  std::unique_lock lock(mutex_);
+  if (!has_room_to_begin() && !is_stuck_) {
+    waits_.add();
+    const std::uint64_t before = given_;
+    given_back_.wait_for(lock, patience_, [&] { return has_room_to_begin() || is_stuck_; });
+    if (given_ == before) is_stuck_ = true;
+    if (is_stuck_) given_back_.notify_all();
+  }
+  return has_room_to_begin() ? take_one() : nullptr;
+}
 
 Chunk BufferPool::take() {
   const std::lock_guard lock(mutex_);
-  if (taken_ == limit_) return nullptr;
+  return taken_ < limit_ ? take_one() : nullptr;
+}
+
+Chunk BufferPool::take_one() {
   ++taken_;
   gauge_.set(static_cast<double>(taken_ * kChunkBytes));
   if (idle_.empty()) return make_chunk();
@@ -30,14 +48,17 @@ void BufferPool::give_back(Chunk chunk) {
   const std::lock_guard lock(mutex_);
   idle_.push_back(std::move(chunk));
   --taken_;
+  ++given_;
+  is_stuck_ = false;
   gauge_.set(static_cast<double>(taken_ * kChunkBytes));
+  if (has_room_to_begin()) given_back_.notify_one();
 }
 
 bool Gathered::append(ByteSpan bytes) {
   // All of the memory first, so that a refusal leaves what was there.
   const std::size_t needed = (size_ + bytes.size() + kChunkBytes - 1) / kChunkBytes;
   while (chunks_.size() < needed) {
-    Chunk chunk = pool_.take();
+    Chunk chunk = chunks_.empty() ? pool_.take_first() : pool_.take();
     if (!chunk) return false;
     chunks_.push_back(std::move(chunk));
   }

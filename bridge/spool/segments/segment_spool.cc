@@ -13,6 +13,8 @@ namespace {
 constexpr Milliseconds kKeeperTick{1000};
 // After the ledger or the disk refused.
 constexpr Milliseconds kPause{1000};
+// How long an instance that begins waits for memory, before it goes as a file.
+constexpr Milliseconds kBeginPatience{250};
 
 }  // namespace
 
@@ -29,7 +31,7 @@ SegmentSpool::SegmentSpool(Env& env, FileSystem::Path directory, Ledger& ledger,
                                  "Instances that receivers began to receive.")),
       compacted_(env.metrics.counter("spool_compacted_total",
                                      "Records that were moved to let their segment go.")),
-      buffers_(env, options.buffer_bytes),
+      buffers_(env, options.buffer_bytes, options.background ? kBeginPatience : Milliseconds(0)),
       store_(env, directory_, admission, options),
       follower_(env, ledger.spool_rows(), options_,
                 [this](const SpoolRef& ref) { store_.release(*place_of(ref)); }),
