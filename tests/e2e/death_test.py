@@ -29,8 +29,25 @@ def acknowledged_in(report):
     return uids
 
 
+class Moment:
+    """When to kill: at random within a span that grows while nothing is acknowledged before the kill, and
+    shrinks when everything is. What fits the machine is found within a few kills."""
+
+    def __init__(self, chance, span_s):
+        self.chance, self.span_s = chance, span_s
+
+    def wait(self):
+        time.sleep(self.chance.uniform(0.0, self.span_s))
+
+    def learn(self, acknowledged, sent):
+        if not acknowledged:
+            self.span_s = min(self.span_s * 1.6, 20)
+        elif len(acknowledged) == sent:
+            self.span_s = max(self.span_s / 1.6, 0.1)
+
+
 def deaths(folder):
-    chance = random.Random(SEED)
+    moment = Moment(random.Random(SEED), 0.35)
     print(f"seed {SEED}, {KILLS} kills, {KIND}", flush=True)
     daemon = Daemon(folder, spool__kind=KIND, staging__object_retention_s=0)
     acknowledged = set()
@@ -39,16 +56,17 @@ def deaths(folder):
     daemon.settings["dimse.port"] = str(daemon.dimse_port)
     for kill in range(KILLS):
         study = folder / f"study-{kill}"
-        make_study(study, series=2, instances=15, rows=128, cols=128, seed=SEED * 1000 + kill)
+        files = make_study(study, series=2, instances=15, rows=128, cols=128, seed=SEED * 1000 + kill)
         report = folder / f"report-{kill}.txt"
         sender = subprocess.Popen(
             ["dcmsend", "-aec", "ISTHMUS", "127.0.0.1", str(daemon.dimse_port), "+sd", "+r",
              "+crf", str(report), str(study)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(chance.uniform(0.0, 0.35))
+        moment.wait()
         daemon.kill()
         sender.wait(60)
-        if report.exists():
-            acknowledged |= acknowledged_in(report.read_text(errors="replace"))
+        answered = acknowledged_in(report.read_text(errors="replace")) if report.exists() else set()
+        moment.learn(answered, len(files))
+        acknowledged |= answered
         daemon.start()
     daemon.wait_settled(300)
     if not acknowledged:

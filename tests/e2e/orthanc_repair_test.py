@@ -12,7 +12,7 @@ import sys
 import time
 
 from commitment_scu import CommitmentScu, new_uid, references_of
-from death_test import acknowledged_in
+from death_test import Moment, acknowledged_in
 from harness import dcmsend, fail, in_temp_folder, make_study
 from orthanc import Orthanc, need_orthanc
 from orthanc_test import uids_of
@@ -23,24 +23,25 @@ SEED = int(os.environ.get("SEED", time.time_ns() % 1_000_000))
 
 
 def killed_in_mid_store(folder):
-    chance = random.Random(SEED)
+    moment = Moment(random.Random(SEED), 1.6)
     print(f"seed {SEED}, {KILLS} kills", flush=True)
     orthanc = Orthanc(folder, **{"staging__object_retention_s": 0})
     acknowledged = set()
     orthanc.start()
     for kill in range(KILLS):
         study = folder / f"study-{kill}"
-        make_study(study, series=2, instances=30, rows=128, cols=128, seed=SEED * 1000 + kill)
+        files = make_study(study, series=2, instances=30, rows=128, cols=128, seed=SEED * 1000 + kill)
         report = folder / f"report-{kill}.txt"
         sender = subprocess.Popen(
             ["dcmsend", "-aec", "ORTHANC", "127.0.0.1", str(orthanc.dimse_port), "+sd", "+r",
              "+crf", str(report), str(study)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             env={**os.environ, "TCP_NODELAY": "1"})
-        time.sleep(chance.uniform(0.1, 1.6))
+        moment.wait()
         orthanc.kill()
         sender.wait(60)
-        if report.exists():
-            acknowledged |= acknowledged_in(report.read_text(errors="replace"))
+        answered = acknowledged_in(report.read_text(errors="replace")) if report.exists() else set()
+        moment.learn(answered, len(files))
+        acknowledged |= answered
         orthanc.start()
     orthanc.wait_settled(300)
     if not acknowledged:

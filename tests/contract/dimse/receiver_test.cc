@@ -592,7 +592,7 @@ TEST(Receiver, FiveHundredSilentPeersDelayNobody) {
 
   ASSERT_OK_AND_ASSIGN(const auto took, under_test.echo());
 
-  EXPECT_LT(took.count(), kWithinASecondMs);
+  EXPECT_LT(took.count(), kSoonMs);
   RecordProperty("echo_ms", std::to_string(took.count()));
 }
 
@@ -619,7 +619,7 @@ TEST(Receiver, StopsWhileAssociationsAreOpen) {
   under_test.receiver->stop();
   under_test.receiver->stop();
 
-  EXPECT_LT(std::chrono::steady_clock::now() - began, 2 * Milliseconds(kWithinASecondMs));
+  EXPECT_LT(std::chrono::steady_clock::now() - began, 2 * Milliseconds(kSoonMs));
   EXPECT_EQ(under_test.receiver->associations(), 0U);
   EXPECT_TRUE(idle->socket().is_closed_within(Milliseconds(500)));
   EXPECT_TRUE(silent->is_closed_within(Milliseconds(500)));
