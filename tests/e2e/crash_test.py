@@ -91,12 +91,12 @@ def dies_there_and_goes_on(folder, point, nth):
         fail(f"{point}:{nth}: the daemon ended with {status}:\n{daemon.log_tail(150)}")
 
 
-def dies_in_every_change(point):
+def dies_in_every_change(point, kinds):
     """Image sets are changed by callers of the data store, not by what is received."""
     if shared_or_none() is None:
         print("skipped: no ../shared beside the repository, with the service model in it")
         return
-    for kind in KINDS:
+    for kind in kinds:
         def one(folder):
             imaging_models(folder)
             dies_in_a_change(folder, point, kind)
@@ -207,7 +207,9 @@ for point in sys.argv[1:] or POINTS:
     if point == "stow.before_answer":
         in_temp_folder(dies_before_a_stow_answer)
     elif point.startswith("datastore.change_"):
-        dies_in_every_change(point)
+        dies_in_every_change(point, KINDS)
+    elif point.startswith("datastore.deletion_"):
+        dies_in_every_change(point, ["delete"])  # of Google's: google_death_test.py
     elif point.startswith(("metadata.", "updater.")):
         in_temp_folder(lambda folder: updated_nevertheless(folder, point))
     elif point.startswith(("commitment.", "reporter.")):

@@ -1,16 +1,21 @@
-"""SIGKILL at random moments while dcmsend sends: what was acknowledged is imported exactly once.
+"""SIGKILL at random moments while dcmsend sends: what was acknowledged is imported exactly once. With
+"deletions": while DeleteImageSet is called, again and again; what was answered is deleted after the restart,
+everything else is whole.
 
-usage: death_test.py [KILLS [segments|files]]     the seed is printed; SEED=n repeats a run
+usage: death_test.py [KILLS [segments|files|deletions]]     the seed is printed; SEED=n repeats a run
 """
 
+import json
 import os
 import random
 import re
 import subprocess
 import sys
+import threading
 import time
 
-from harness import Daemon, fail, in_temp_folder, make_study
+from harness import Daemon, fail, imaging_models, in_temp_folder, make_study
+from image_set_changes import Store
 from truth import imported_exactly_once
 
 ARGUMENTS = sys.argv[1:] if __name__ == "__main__" else []  # others use what is below
@@ -76,5 +81,55 @@ def deaths(folder):
     daemon.stop()
 
 
+def delete_until_it_dies(store, image_sets, answered):
+    for one in image_sets:
+        try:
+            store.imaging.delete_image_set(datastoreId=store.id, imageSetId=one)
+        except Exception:  # noqa: BLE001 — the daemon was killed
+            return
+        answered.add(one)
+
+
+def deaths_in_deletions(folder):
+    chance = random.Random(SEED)
+    print(f"seed {SEED}, {KILLS} kills in deletions", flush=True)
+    imaging_models(folder)
+    files = make_study(folder / "study", series=15 * KILLS, instances=2, rows=16, cols=16, seed=SEED)
+    daemon = Daemon(folder).start()
+    store = Store(daemon, folder).fill(files)
+    for number in range(len(files)):  # then the image sets alone name the bytes
+        store.s3.delete_object(Bucket="crash-bucket", Key=f"in/{number}")
+    everything, answered, data_store = sorted(store.every_set()), set(), store.id
+    for _ in range(KILLS):
+        left = [one for one in everything if one not in answered]
+        worker = threading.Thread(target=delete_until_it_dies, args=(store, left, answered))
+        worker.start()
+        time.sleep(chance.uniform(0.0, 0.3))
+        daemon.kill()
+        worker.join(120)
+        daemon.start()
+        store = Store(daemon, folder)
+        store.id = data_store
+        states = {one: store.settle(one)["imageSetState"] for one in everything}
+        gone = {one for one, state in states.items() if state == "DELETED"}
+        if not answered <= gone:
+            fail(f"answered, and still there: {answered - gone}")
+        if store.every_set() != set(everything) - gone:
+            fail("searching finds others than are there")
+        for one in set(everything) - gone:
+            [series] = store.document(one)["Study"]["Series"].values()
+            if len(series["Instances"]) != 2:
+                fail(f"an image set is there by half: {series['Instances'].keys()}")
+        answered |= gone
+    if not answered:
+        fail("nothing was deleted in the whole test: it proved nothing")
+    assert daemon.stop() == 0
+    found = json.loads(daemon.command("datastore", "verify", "--content").stdout)
+    kept = sum(1 for path in (folder / "data/datastore/blobs").rglob("*") if path.is_file())
+    if not found["sound"] or found["unnamed_blobs"] or kept > len(files) - 2 * len(answered) + 4:
+        fail(f"blobs and catalogue do not agree: {found}, {kept} blobs")
+    print(f"{len(answered)} of {len(everything)} image sets deleted, {kept} blobs left")
+
+
 if __name__ == "__main__":
-    in_temp_folder(deaths)
+    in_temp_folder(deaths_in_deletions if KIND == "deletions" else deaths)

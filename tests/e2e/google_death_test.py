@@ -20,6 +20,7 @@ SEED = int(os.environ.get("SEED", time.time_ns() % 1_000_000))
 DATASET = "projects/p1/locations/l1/datasets/ds1"
 STORE = f"{DATASET}/dicomStores/st1"
 POINTS = ("datastore.job_accepted:1", "datastore.file_examined:3", "datastore.image_sets_published:1")
+DELETION_POINTS = ("datastore.deletion_erasing", "datastore.deletion_committed", "datastore.deletion_freeing")
 CHUNK = 256 * 1024
 
 
@@ -116,6 +117,77 @@ def dies_in_an_import(folder, point):
 def imports_at_every_failpoint(_):
     for point in POINTS:
         in_temp_folder(lambda folder: dies_in_an_import(folder, point))
+
+
+def all_instances(google):
+    status, text, _ = google.call("GET", f"/v1/{STORE}/dicomWeb/instances", Accept="application/dicom+json")
+    if status == 404:
+        return []
+    found = json.loads(text) if text else []
+    return sorted((one["0020000D"]["Value"][0], one["0020000E"]["Value"][0], one["00080018"]["Value"][0])
+                  for one in found)
+
+
+def deletions(instances):
+    """What can be deleted: its address, and the instances that are left."""
+    study, series, instance = instances[0]
+    in_study = f"{STORE}/dicomWeb/studies/{study}"
+    return {
+        "instance": (f"{in_study}/series/{series}/instances/{instance}", instances[1:]),
+        "series": (f"{in_study}/series/{series}", [one for one in instances if one[1] != series]),
+        "study": (in_study, [one for one in instances if one[0] != study]),
+        "store": (STORE, []),
+        "dataset": (DATASET, []),
+    }
+
+
+def dies_in_a_deletion(folder, point, kind):
+    """Before the commit nothing is deleted; behind it all is, and its space is free after the start."""
+    files = make_study(folder / "study", series=2, instances=2, rows=16, cols=16)
+    files += make_study(folder / "other", series=1, instances=1, rows=16, cols=16, seed=2)
+    daemon = begun(folder).start("--failpoint", f"{point}:1")
+    google = Google(daemon)
+    fill_bucket(google, files)
+    start_import(google)
+    google.wait_for_imports()
+    for number in range(len(files)):  # then the store alone names the bytes
+        google.call("DELETE", f"/storage/v1/b/death-bucket/o/in%2F{number}.dcm")
+    before = all_instances(google)
+    target, left = deletions(before)[kind]
+    try:
+        google.call("DELETE", f"/v1/{target}")
+        fail(f"{point} ({kind}): it answered")
+    except (OSError, http.client.HTTPException):
+        pass
+    if daemon.reap(60) != -9:
+        fail(f"{point} ({kind}) was not reached")
+
+    daemon.start()
+    google = Google(daemon)
+    wanted = before if point == "datastore.deletion_erasing" else left
+    if all_instances(google) != wanted:
+        fail(f"{point} ({kind}): {len(all_instances(google))} instances of {len(before)}, not {len(wanted)}")
+    for study, series, instance in wanted:  # whole, and not in part
+        status, got, _ = google.call(
+            "GET", f"/v1/{STORE}/dicomWeb/studies/{study}/series/{series}/instances/{instance}",
+            Accept="application/dicom; transfer-syntax=*")
+        if status != 200 or got not in [path.read_bytes() for path in files]:
+            fail(f"{point} ({kind}): what is left cannot be read: {status}")
+    if wanted == before:
+        google.json("DELETE", f"/v1/{target}")
+        if all_instances(google) != left:
+            fail(f"{point} ({kind}): it cannot be deleted again")
+    assert daemon.stop() == 0
+    sound(daemon)
+    kept = sum(1 for path in (folder / "data/datastore/blobs").rglob("*") if path.is_file())
+    if kept != len(left):
+        fail(f"{point} ({kind}): {kept} blobs for {len(left)} instances")
+
+
+def deletions_at_every_failpoint(_):
+    for point in DELETION_POINTS:
+        for kind in ("instance", "series", "study", "store", "dataset"):
+            in_temp_folder(lambda folder: dies_in_a_deletion(folder, point, kind))
 
 
 def killed_soon(daemon, chance, act):
@@ -219,6 +291,6 @@ def resumable_uploads_at_random(folder):
 
 
 print(f"seed {SEED}", flush=True)
-for test in (imports_at_every_failpoint, imports_and_deletions_at_random, resumable_uploads_at_random):
+for test in (imports_at_every_failpoint, deletions_at_every_failpoint, imports_and_deletions_at_random, resumable_uploads_at_random):
     in_temp_folder(test)
     print("passed:", test.__name__, flush=True)

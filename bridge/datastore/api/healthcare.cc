@@ -283,7 +283,7 @@ HealthcareApi::Answer HealthcareApi::get_dataset(const HealthcareCall& call) {
 
 HealthcareApi::Answer HealthcareApi::delete_dataset(const HealthcareCall& call) {
   TRY_ASSIGN(const std::vector<std::string> garbage, parts_.stores.remove_dataset(call.dataset()));
-  parts_.objects.collect(garbage);
+  parts_.objects.collect_deleted(garbage);
   return json_response(json::object());
 }
 
@@ -320,7 +320,7 @@ HealthcareApi::Answer HealthcareApi::get_store(const HealthcareCall& call) {
 
 HealthcareApi::Answer HealthcareApi::delete_store(const HealthcareCall& call) {
   TRY_ASSIGN(const std::vector<std::string> garbage, parts_.stores.remove_store(call.store()));
-  parts_.objects.collect(garbage);
+  parts_.objects.collect_deleted(garbage);
   return json_response(json::object());
 }
 
@@ -391,7 +391,7 @@ HealthcareApi::Answer HealthcareApi::delete_instances(const HealthcareCall& call
   TRY_ASSIGN(const GoogleStore store, parts_.stores.store(call.store()));
   const InstancePath path{call.part("study"), call.part("series"), call.part("instance")};
   TRY_ASSIGN(const GoogleStores::Removal removal, parts_.stores.remove(store, path));
-  parts_.objects.collect(removal.garbage);
+  parts_.objects.collect_deleted(removal.garbage);
   if (!path.instance.empty()) return json_response(json::object());
   return json_response(print(removal.operation, call.version));
 }

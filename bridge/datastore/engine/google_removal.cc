@@ -2,6 +2,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/failpoint.h"
 #include "datastore/engine/levels.h"
 #include "datastore/engine/search_columns.h"
 
@@ -48,6 +49,7 @@ Result<bool> erase_instance(sql::Database& database, const std::string& image_se
   garbage.insert(garbage.end(), blobs.begin(), blobs.end());
   TRY(database.run("DELETE FROM instances WHERE image_set = ? AND sop_instance_uid = ?",
                    {image_set, instance}));
+  FAILPOINT(datastore_deletion_erasing);
   TRY(database.run("UPDATE image_sets SET updated_at = ? WHERE id = ?", {now, image_set}));
   TRY(describe_again(database, image_set));
   return true;
@@ -72,6 +74,7 @@ Result<void> erase_image_set(sql::Database& database, const std::string& id, Wal
              texts_of(database, "SELECT DISTINCT blob FROM instances WHERE image_set = ?", {id}));
   garbage.insert(garbage.end(), blobs.begin(), blobs.end());
   TRY(database.run("DELETE FROM instances WHERE image_set = ?", {id}));
+  FAILPOINT(datastore_deletion_erasing);
   TRY(database.run("DELETE FROM tags WHERE resource = ?", {id}));
   TRY(database.run("UPDATE image_set_versions SET levels = NULL WHERE image_set = ?", {id}));
   TRY(write_search_columns(database, id, json::object()));

@@ -1,5 +1,5 @@
-// What the Healthcare face removes, in the transaction that it is called in. Google keeps no
-// versions: what goes is gone with all of them. Private to google_stores.cc.
+// What deletions remove, in the transaction that they are called in: what goes is gone with all its
+// versions. Private to google_stores.cc and image_set_work.cc.
 #pragma once
 
 #include <string>

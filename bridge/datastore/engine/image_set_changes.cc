@@ -323,7 +323,7 @@ Result<bool> ImageSetChanges::run_once() {
   }
   TRY_ASSIGN(const std::vector<std::string> garbage, std::move(done));
   FAILPOINT(datastore_change_applied);
-  objects_.collect(garbage);
+  if (row->kind == "delete") objects_.collect_deleted(garbage);  // others let go of no blobs
   return true;
 }
 

@@ -1,5 +1,7 @@
 // Applying changes: everything of one, in the transaction that it is called in.
 #include "datastore/engine/image_set_work.h"
+
+#include "datastore/engine/google_removal.h"
 #include "datastore/engine/search_columns.h"
 
 namespace isthmus::datastore {
@@ -143,30 +145,11 @@ Result<std::vector<std::string>> apply_deletion(sql::Database& database, const j
                                                 WallTime now) {
   const std::string id = work.value("imageSet", "");
   std::vector<std::string> garbage;
-  {
-    TRY_ASSIGN(sql::Statement rows,
-               database.query("SELECT DISTINCT blob FROM instances WHERE image_set = ?", {id}));
-    while (true) {
-      TRY_ASSIGN(const bool more, rows.next());
-      if (!more) break;
-      garbage.push_back(rows.text(0));
-    }
-  }
-  TRY(database.run("DELETE FROM instances WHERE image_set = ?", {id}));
-  TRY(database.run("DELETE FROM tags WHERE resource = ?", {id}));
-  // What it was about goes too: what is left says that it was there, and until when.
-  TRY(database.run("UPDATE image_set_versions SET levels = NULL WHERE image_set = ?", {id}));
   TRY(
       database.run("UPDATE image_set_versions SET workflow_status = 'DELETED', updated_at = ?"
                    " WHERE image_set = ? AND version = ?",
                    {now, id, work.value("version", std::int64_t{0})}));
-  TRY(write_search_columns(database, id, json::object()));
-  TRY(database.run(
-      "UPDATE image_sets SET state = 'DELETED', deleted_at = ?1, updated_at = ?1, grouping = id,"
-      " is_primary = 0, instance_count = 0, study_instance_uid = '', series_instance_uid = '',"
-      " patient_id = '', accession_number = '', study_id = '', study_moment = '',"
-      " attributes = '{}' WHERE id = ?2",
-      {now, id}));
+  TRY(erase_image_set(database, id, now, garbage));
   return garbage;
 }
 

@@ -392,6 +392,14 @@ Result<std::size_t> Objects::collect_garbage() {
   return blobs_.sweep([this](const Digest& digest) { return referenced(digest); });
 }
 
+void Objects::collect_deleted(std::span<const std::string> blob_hexes) {
+  FAILPOINT(datastore_deletion_committed);
+  for (std::size_t i = 0; i < blob_hexes.size(); ++i) {
+    collect(blob_hexes.subspan(i, 1));
+    FAILPOINT(datastore_deletion_freeing);
+  }
+}
+
 void Objects::collect(std::span<const std::string> blob_hexes) {
   for (const std::string& hex : blob_hexes) {
     const std::optional<Digest> digest = Digest::from_hex(hex);

@@ -168,6 +168,8 @@ class Objects {
   Result<std::size_t> collect_garbage();
   // Removes these unless something still names them. Failing leaves garbage, never loses anything.
   void collect(std::span<const std::string> blob_hexes);
+  // The same for what a deletion of image sets, studies or stores let go.
+  void collect_deleted(std::span<const std::string> blob_hexes);
 
  private:
   struct Sums {  // of all bytes of an upload
