@@ -87,6 +87,17 @@ $('#study').live('pagebeforecreate', function() {
       if (value === undefined) return 'nothing';
       return JSON.stringify(value);
     }
+    // Until it is through, or the panel shows something else.
+    function follow(id, place) {
+      if (!$.contains(document.documentElement, place[0])) return;
+      function again() { setTimeout(function() { follow(id, place); }, 1000); }
+      $.ajax({url: '../isthmus/v1/metadata-updates/' + id, dataType: 'json', cache: false,
+        success: function(now) {
+          place.text(now.destination + ': ' + now.state + (now.error ? ', ' + now.error : ''));
+          if (now.state === 'pending' || now.state === 'applying') again();
+        },
+        error: again});
+    }
     function compare(body, found) {
       differences.empty();
       var any = false;
@@ -114,6 +125,9 @@ $('#study').live('pagebeforecreate', function() {
         order(body, false, function(ordered) {
           differences.empty().append($('<p>').attr('id', 'isthmus-ordered')
             .text('Ordered: update ' + ordered.id));
+          $.each(ordered.updates || [ordered], function(i, one) {
+            follow(one.id, $('<p>').addClass('isthmus-update-state').appendTo(differences));
+          });
         });
         return false;
       });

@@ -32,28 +32,48 @@ try {
   await page.waitForSelector("#isthmus-retried", { timeout: 30_000 });
   const retried = await page.$eval("#isthmus-retried", (element) => element.innerText);
   assert.equal(retried, "1 tried again");
-  // A metadata update: what would change is shown, nothing is done before it is confirmed.
+  // A metadata update: what would change is shown, nothing is done before it is confirmed, and then
+  // the panel tells how it ends.
   const text = (selector) => page.$eval(selector, (element) => element.innerText);
-  await page.waitForSelector("#isthmus-look", { timeout: 30_000 });
-  await page.evaluate((wanted) => {
-    document.querySelector("#isthmus-attribute").value = "StudyDescription";
-    document.querySelector("#isthmus-value").value = wanted;
-    document.querySelector("#isthmus-look").click();
-  }, process.env.DESCRIPTION);
+  const look = async (attribute, value) => {
+    await page.waitForSelector("#isthmus-look", { timeout: 30_000 });
+    await page.evaluate((name, wanted) => {
+      document.querySelector("#isthmus-attribute").value = name;
+      document.querySelector("#isthmus-value").value = wanted;
+      document.querySelector("#isthmus-look").click();
+    }, attribute, value);
+  };
+  const confirm = async () => {
+    await page.waitForSelector("#isthmus-confirm", { timeout: 30_000 });
+    const differences = await text("#isthmus-differences");
+    await page.evaluate(() => document.querySelector("#isthmus-confirm").click());
+    await page.waitForSelector("#isthmus-ordered", { timeout: 30_000 });
+    return differences;
+  };
+  const ended = (state) => page.waitForFunction((wanted) =>
+    document.querySelector(".isthmus-update-state")?.innerText.includes(wanted),
+  { timeout: 60_000 }, state);
+  await look("StudyDescription", process.env.DESCRIPTION);
   await page.waitForSelector("#isthmus-confirm", { timeout: 30_000 });
-  const differences = await text("#isthmus-differences");
-  assert.ok(differences.includes(`becomes "${process.env.DESCRIPTION}"`), differences);
   await page.screenshot({ path: process.env.SHOT.replace(".png", "-update.png"), fullPage: true });
-  await page.evaluate(() => document.querySelector("#isthmus-confirm").click());
-  await page.waitForSelector("#isthmus-ordered", { timeout: 30_000 });
+  const differences = await confirm();
+  assert.ok(differences.includes(`becomes "${process.env.DESCRIPTION}"`), differences);
   const ordered = await text("#isthmus-ordered");
-  // An order that is refused says why.
+  await ended(": applied");
+  // What the service will not have is told, with what it said.
+  await look("StudyDate", "not a date");
+  await confirm();
+  await ended(": failed, ");
+  await page.screenshot({ path: process.env.SHOT.replace(".png", "-failed.png"), fullPage: true });
+  // An order that the gateway itself refuses says why: StudyID is guarded.
   await page.evaluate(() => {
-    document.querySelector("#isthmus-attribute").value = "StudyDate";
-    document.querySelector("#isthmus-value").value = "not a date";
-    document.querySelector("#isthmus-look").click();
+    const guarded = document.createElement("option");
+    guarded.value = "StudyID";
+    document.querySelector("#isthmus-attribute").append(guarded);
   });
+  await look("StudyID", "7");
   await page.waitForSelector("#isthmus-refused", { timeout: 30_000 });
+  assert.match(await text("#isthmus-refused"), /Refused: .*StudyID/);
   assert.deepEqual(errors, []);
   console.log(`clicked: ${before.split("\n")[0]}; ${retried}; ${ordered}`);
 } finally {
