@@ -75,15 +75,11 @@ void find_problems(const Entry& entry, std::vector<std::string>& problems) {
 
 S3Encryption encryption_of(const Entry& entry) {
   const std::string word = entry.text("server_side_encryption");
-  return word == "kms" ? S3Encryption::kms
-         : word == "s3" ? S3Encryption::s3
-                        : S3Encryption::bucket;
+  return word == "kms" ? S3Encryption::kms : word == "s3" ? S3Encryption::s3 : S3Encryption::bucket;
 }
 
-// What objects are like, and where uploads that were cut off are noted.
-Result<void> describe_objects(Env& env, const Settings& settings, const std::string& name,
-                              ConfiguredDestination& made, S3Options& s3) {
-  const Entry entry(settings, name);
+// What objects are like.
+void describe_objects(const Entry& entry, S3Options& s3) {
   s3.encryption = encryption_of(entry);
   s3.kms_key_id = entry.text("kms_key_id");
   s3.expected_bucket_owner = entry.text("expected_bucket_owner");
@@ -93,10 +89,6 @@ Result<void> describe_objects(Env& env, const Settings& settings, const std::str
   }
   // What is paced as a whole goes up as a whole (pipeline/paced_source.h).
   if (entry.integer("upload_bytes_per_second") > 0) s3.multipart_threshold_bytes = 16 * MiB;
-  const FileSystem::Path notes = FileSystem::Path(settings.text("data_dir")) / "uploads" / name;
-  TRY_ASSIGN(made.notes, open_upload_notes(env, notes));
-  s3.notes = made.notes.get();
-  return {};
 }
 
 std::unique_ptr<CredentialsSource> credentials_of(Env& env, http::Transport& transport,
@@ -133,9 +125,29 @@ std::vector<std::string> destination_problems(const Settings& settings) {
   return problems;
 }
 
+FileSystem::Path upload_notes_directory(const Settings& settings, const std::string& name) {
+  return FileSystem::Path(settings.text("data_dir")) / "uploads" / name;
+}
+
+Result<AwsEndpoints> aws_endpoints(const Settings& settings, const std::string& name) {
+  const Entry entry(settings, name);
+  AwsEndpoints endpoints;
+  TRY_ASSIGN(endpoints.s3, aws_endpoint("s3", entry.endpoint("s3_endpoint")));
+  TRY_ASSIGN(endpoints.imaging, aws_endpoint("medical-imaging", entry.endpoint("endpoint")));
+  endpoints.sts = entry.text("sts_endpoint");
+  if (endpoints.sts.empty()) {
+    endpoints.sts = environment_variable("AWS_ENDPOINT_URL_STS").value_or("");
+  }
+  if (endpoints.sts.empty()) {
+    TRY_ASSIGN(endpoints.sts, aws_endpoint("sts", {.region = entry.text("region")}));
+  }
+  return endpoints;
+}
+
 Result<std::unique_ptr<ConfiguredDestination>> make_aws_destination(Env& env,
                                                                     const Settings& settings,
-                                                                    const std::string& name) {
+                                                                    const std::string& name,
+                                                                    const FileSystem::Path& notes) {
   const Entry entry(settings, name);
   auto made = std::make_unique<ConfiguredDestination>();
   made->datastore_id = entry.text("datastore_id");
@@ -148,7 +160,11 @@ Result<std::unique_ptr<ConfiguredDestination>> make_aws_destination(Env& env,
   TRY_ASSIGN(s3.endpoint, aws_endpoint("s3", entry.endpoint("s3_endpoint")));
   s3.region = entry.text("region");
   s3.bucket = entry.text("bucket");
-  TRY(describe_objects(env, settings, name, *made, s3));
+  describe_objects(entry, s3);
+  if (!notes.empty()) {
+    TRY_ASSIGN(made->notes, open_upload_notes(env, notes));
+    s3.notes = made->notes.get();
+  }
   // Buckets with dots have no certificate as hosts, and private endpoints seldom have bucket hosts.
   s3.path_style = !entry.text("s3_endpoint").empty() || s3.bucket.find('.') != std::string::npos;
   made->store = make_s3_store(env, *made->transport, *made->credentials, s3);

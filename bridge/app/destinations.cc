@@ -145,9 +145,11 @@ Result<std::unique_ptr<ConfiguredDestination>> make_destination(Env& env, const 
                                                                 const datastore::AccessKey& key,
                                                                 Ledger& ledger) {
   const auto setting = [&](const char* last) { return "destinations." + name + "." + last; };
-  if (settings.text(setting("kind")) == "aws") return make_aws_destination(env, settings, name);
+  if (settings.text(setting("kind")) == "aws") {
+    return make_aws_destination(env, settings, name, upload_notes_directory(settings, name));
+  }
   if (settings.text(setting("kind")) == "google") {
-    return make_google_destination(env, settings, name, ledger);
+    return make_google_destination(env, settings, name, &ledger);
   }
   const std::string bucket = settings.text(setting("bucket"));
   const std::string region = settings.text("datastore.region");

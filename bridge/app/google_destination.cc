@@ -72,28 +72,39 @@ void find_problems(const Entry& entry, std::vector<std::string>& problems) {
   }
 }
 
-std::unique_ptr<TokenSource> tokens_of(Env& env, http::Transport& transport, http::Transport& local,
-                                       const Entry& entry, const std::string& service) {
+GoogleCredentialOptions credential_options(const Entry& entry, http::Transport& local) {
   GoogleCredentialOptions options;
   options.local_transport = &local;
   options.variable = environment_variable;
   options.run = [](const std::vector<std::string>& words) { return run_command(words); };
   options.credentials_file = entry.text("credentials_file");
-  if (entry.flag("self_signed_tokens")) options.self_signed_audience = service + "/";
   options.token_endpoint = entry.text("token_endpoint");
   options.sts_endpoint = entry.text("sts_endpoint");
   options.impersonation_endpoint = entry.text("impersonation_endpoint");
   options.metadata_endpoint = entry.text("metadata_endpoint");
+  return options;
+}
+
+std::unique_ptr<TokenSource> tokens_of(Env& env, http::Transport& transport, http::Transport& local,
+                                       const Entry& entry, const std::string& service) {
+  GoogleCredentialOptions options = credential_options(entry, local);
+  if (entry.flag("self_signed_tokens")) options.self_signed_audience = service + "/";
   return make_google_credentials(env, transport, std::move(options));
 }
 
 // What was staged under a key, by the instance's id in it.
-InstanceLookup lookup_in(Ledger& ledger) {
-  return [&ledger](const ObjectKey& key) -> Result<std::optional<Instance>> {
+InstanceLookup lookup_in(Ledger* ledger) {
+  return [ledger](const ObjectKey& key) -> Result<std::optional<Instance>> {
     const auto id = layout::instance_of(key);
-    if (!id) return std::optional<Instance>();
-    return ledger.instance(*id);
+    if (!id || ledger == nullptr) return std::optional<Instance>();
+    return ledger->instance(*id);
   };
+}
+
+std::string notes_prefix_of(const Entry& entry) {
+  const std::string prefix = entry.text("object_prefix");
+  const bool slash = prefix.empty() || prefix.ends_with('/');
+  return prefix + (slash ? "" : "/") + "operations/";
 }
 
 GoogleImportOptions import_options(const Entry& entry) {
@@ -101,9 +112,7 @@ GoogleImportOptions import_options(const Entry& entry) {
   options.endpoint = entry.text_or("endpoint", kHealthcare);
   options.dicom_store = entry.text("dicom_store");
   options.bucket = entry.text("bucket");
-  const std::string prefix = entry.text("object_prefix");
-  const bool slash = prefix.empty() || prefix.ends_with('/');
-  options.notes_prefix = prefix + (slash ? "" : "/") + "operations/";
+  options.notes_prefix = notes_prefix_of(entry);
   options.storage_class = entry.text("import_storage_class");
   options.logging_endpoint = entry.text("logging_endpoint");
   options.verified_instances = entry.integer("verified_instances");
@@ -122,9 +131,23 @@ std::vector<std::string> google_destination_problems(const Settings& settings) {
   return problems;
 }
 
+std::string google_notes_prefix(const Settings& settings, const std::string& name) {
+  return notes_prefix_of(Entry(settings, name));
+}
+
+GoogleEndpoints google_endpoints(const Settings& settings, const std::string& name) {
+  const Entry entry(settings, name);
+  return {entry.text_or("storage_endpoint", kStorage), entry.text_or("endpoint", kHealthcare)};
+}
+
+Result<GoogleIdentity> google_identity(Env& env, const Settings& settings, const std::string& name,
+                                       http::Transport& transport, http::Transport& local) {
+  return read_google_identity(env, transport, credential_options(Entry(settings, name), local));
+}
+
 std::unique_ptr<ConfiguredDestination> make_google_destination(Env& env, const Settings& settings,
                                                                const std::string& name,
-                                                               Ledger& ledger) {
+                                                               Ledger* ledger) {
   const Entry entry(settings, name);
   auto made = std::make_unique<ConfiguredDestination>();
   made->datastore_id = entry.text("dicom_store");
@@ -137,7 +160,9 @@ std::unique_ptr<ConfiguredDestination> make_google_destination(Env& env, const S
   if (!one_for_both) {
     made->tokens = tokens_of(env, *made->transport, *made->local_transport, entry, kHealthcare);
   }
-  made->sessions = std::make_unique<UploadBook>(env, ledger.receiver_rows(), name);
+  if (ledger != nullptr) {
+    made->sessions = std::make_unique<UploadBook>(env, ledger->receiver_rows(), name);
+  }
 
   GcsOptions gcs;
   gcs.endpoint = entry.text_or("storage_endpoint", kStorage);

@@ -8,6 +8,7 @@
 #include "app/commands.h"
 #include "app/conformance_document.h"
 #include "app/datastore_commands.h"
+#include "app/doctor.h"
 #include "app/sender_commands.h"
 #include "app/spool_commands.h"
 #include "app/states_document.h"
@@ -41,6 +42,7 @@ struct CommandLine {
   SenderOrder order;
   RouteTrial trial;
   TokenWishes token;
+  DoctorWishes doctor;
 };
 
 void describe_orders(CLI::App& senders, CommandLine& line) {
@@ -190,6 +192,11 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   app.add_subcommand("reload", "Take new certificates, keys and revocation lists into force");
   describe_senders(app, line);
   describe_tokens(app, line);
+  auto* doctor = app.add_subcommand(
+      "doctor", "Looks at machine, network and destinations: ok, or what to do");
+  doctor->add_option("destination", line.doctor.destination, "Its name; else all, and the machine");
+  doctor->add_flag("--import", line.doctor.import, "Have a job started over an object of no use");
+  doctor->add_flag("--json", line.doctor.json, "As JSON");
   app.add_subcommand("check-config", "Report every problem of the configuration");
   app.add_subcommand("print-config", "The configuration in force, secrets as [secret]");
   app.add_subcommand("check-ledger", "Integrity of the ledger and its invariants");
@@ -242,6 +249,7 @@ int run(const std::string& command, const Invocation& invocation, const CommandL
                                     : resend_commitment(invocation, line.transaction);
   }
   if (command == "reload") return reload(invocation);
+  if (command == "doctor") return examine_site(invocation, line.doctor);
   if (command == "check-config") return check_config(invocation);
   if (command == "print-config") return print_config(invocation);
   if (command == "check-ledger") return check_ledger(invocation);

@@ -54,4 +54,14 @@ struct GoogleCredentialOptions {
 std::unique_ptr<TokenSource> make_google_credentials(Env& env, http::Transport& transport,
                                                      GoogleCredentialOptions options);
 
+// Whom that chain stands for, read from the file, or asked of the metadata server: no token is
+// asked for, and nothing of it is a secret. For people, not for decisions.
+struct GoogleIdentity {
+  std::string type;  // of the file; "metadata_server"
+  std::string name;  // a service account, or an external account's audience; empty: it is not told
+};
+// "auth.no_credentials" (transient).
+Result<GoogleIdentity> read_google_identity(Env& env, http::Transport& transport,
+                                            const GoogleCredentialOptions& options);
+
 }  // namespace isthmus

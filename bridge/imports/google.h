@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "auth/tokens.h"
 #include "http/http.h"
@@ -62,6 +63,10 @@ std::unique_ptr<ImportService> make_google_import(Env& env, http::Transport& tra
                                                   TokenSource& tokens, ObjectStore& staging,
                                                   InstanceLookup instances,
                                                   GoogleImportOptions options);
+
+// The objects in which start() notes an operation; for who takes them away when nobody will ask.
+std::vector<ObjectKey> google_notes_of(const std::string& notes_prefix, const ImportIntent& intent,
+                                       const RemoteJob& job);
 
 // The same store by STOW-RS: each instance in a request of its own, whose answer says what became
 // of it (contracts/dicomweb-stow.md). Nothing of it is an operation of the service: a job is a note

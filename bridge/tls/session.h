@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -17,6 +18,7 @@ struct PeerIdentity {
   std::string fingerprint_sha256;  // of the certificate (DER), 64 lower-case hex digits; "": none
   std::string common_name;         // of the subject; empty too when there are several
   std::vector<std::string> subject_names;  // alternative names: DNS names, addresses, URIs, mail
+  std::optional<WallTime> valid_until;     // of the certificate
 };
 
 // What a client insists on.

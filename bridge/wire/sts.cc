@@ -91,6 +91,33 @@ Result<AssumedRole> parse_assumed_role(std::string_view xml) {
   return answer;
 }
 
+std::string print_caller_identity_request() {
+  std::string form;
+  add(form, "Action", "GetCallerIdentity");
+  add(form, "Version", kVersion);
+  return form;
+}
+
+std::string print(const CallerIdentity& answer) {
+  XmlWriter xml("GetCallerIdentityResponse", kNamespace);
+  xml.element("GetCallerIdentityResult", [&] {
+    xml.element("Arn", answer.arn);
+    xml.element("UserId", answer.user_id);
+    xml.element("Account", answer.account);
+  });
+  return xml.finish();
+}
+
+Result<CallerIdentity> parse_caller_identity(std::string_view xml) {
+  TRY_ASSIGN(const XmlDocument document,
+             XmlDocument::parse(xml, "GetCallerIdentityResponse", kMaxXmlBytes, kMalformed));
+  const XmlElement result = document.root().child("GetCallerIdentityResult");
+  CallerIdentity answer{result.child("Account").text(), result.child("Arn").text(),
+                        result.child("UserId").text()};
+  if (answer.arn.empty()) return permanent_error(kMalformed, "The answer names nobody.");
+  return answer;
+}
+
 std::string print(const ErrorBody& error) {
   XmlWriter xml("ErrorResponse", kNamespace);
   xml.element("Error", [&] {

@@ -1,6 +1,6 @@
-// The two calls of AWS Security Token Service that credentials are made with (query protocol, API
-// version 2011-06-15): what goes into the form, what comes out of the XML. Both directions, no I/O.
-// Any thread.
+// The calls of AWS Security Token Service that credentials are made with, and the one that says
+// whose they are (query protocol, API version 2011-06-15): what goes into the form, what comes out
+// of the XML. Both directions, no I/O. Any thread.
 #pragma once
 
 #include <optional>
@@ -39,6 +39,19 @@ struct AssumedRole {
 // The answer to either call; reading gives "sts.malformed" (permanent) when something is missing.
 std::string print(const AssumedRole& answer, bool by_web_identity);
 Result<AssumedRole> parse_assumed_role(std::string_view xml);
+
+// Who the caller is: GetCallerIdentity, which every identity may ask.
+std::string print_caller_identity_request();
+struct CallerIdentity {
+  std::string account;
+  std::string arn;
+  std::string user_id;
+
+  bool operator==(const CallerIdentity&) const = default;
+};
+// Reading gives "sts.malformed" (permanent) without an ARN.
+std::string print(const CallerIdentity& answer);
+Result<CallerIdentity> parse_caller_identity(std::string_view xml);
 
 struct ErrorBody {
   std::string code;  // "AccessDenied", "ExpiredTokenException"

@@ -60,6 +60,11 @@ class GoogleSignIn : public http::Transport {
     if (place.ends_with("/computeMetadata/v1/instance/service-accounts/default/token")) {
       return metadata(request);
     }
+    if (place.ends_with("/computeMetadata/v1/instance/service-accounts/default/email")) {
+      http::Response answer = http::text_response(200, "application/text", kEmail);
+      answer.headers.set("Metadata-Flavor", metadata_flavor);
+      return answer;
+    }
     if (request.method != "POST") return oauth_error(405, "invalid_request", "");
     if (place.ends_with(":generateAccessToken")) return impersonation(request, body);
     if (request.headers.get("Content-Type") != "application/x-www-form-urlencoded") {

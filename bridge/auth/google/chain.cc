@@ -57,9 +57,9 @@ class GoogleCredentials : public TokenSource {
   };
 
   Result<Found> find() {
-    TRY_ASSIGN(const std::optional<std::string> file, find_file());
+    TRY_ASSIGN(const std::optional<std::string> file, google::find_credentials_file(means_));
     if (file) {
-      TRY_ASSIGN(const json document, read(*file));
+      TRY_ASSIGN(const json document, google::read_credentials(means_, *file));
       TRY_ASSIGN(AccessToken token, google::from_document(means_, document));
       return Found{std::move(token), google::text_in(document, "type")};
     }
@@ -70,32 +70,6 @@ class GoogleCredentials : public TokenSource {
     }
     TRY_ASSIGN(AccessToken token, google::from_metadata_server(means_));
     return Found{std::move(token), "metadata_server"};
-  }
-
-  Result<std::optional<std::string>> find_file() {
-    if (!options_.credentials_file.empty()) return std::optional(options_.credentials_file);
-    if (auto named = means_.variable("GOOGLE_APPLICATION_CREDENTIALS")) return named;
-    FileSystem::Path folder;
-    if (const auto configured = means_.variable("CLOUDSDK_CONFIG")) {
-      folder = *configured;
-    } else if (const auto home = means_.variable("HOME")) {
-      folder = FileSystem::Path(*home) / ".config" / "gcloud";
-    } else {
-      return std::optional<std::string>();
-    }
-    const FileSystem::Path file = folder / kWellKnown;
-    TRY_ASSIGN(const bool there, env_.files.exists(file));
-    return there ? std::optional(file.string()) : std::nullopt;
-  }
-
-  Result<json> read(const std::string& file) {
-    const auto text = google::read_file(env_, file);
-    if (!text.ok()) {
-      return google::no_credentials("the credentials file", "it cannot be read: " + file + ".");
-    }
-    json document = json::parse(*text, nullptr, false);
-    if (document.is_object()) return document;
-    return google::no_credentials("the credentials file", "it is not a JSON object: " + file + ".");
   }
 
   bool is_good() const {
@@ -163,6 +137,32 @@ std::vector<std::string> delegates_of(const json& document) {
 }  // namespace
 
 namespace google {
+
+Result<std::optional<std::string>> find_credentials_file(const Means& means) {
+  if (!means.options.credentials_file.empty()) return std::optional(means.options.credentials_file);
+  if (auto named = means.variable("GOOGLE_APPLICATION_CREDENTIALS")) return named;
+  FileSystem::Path folder;
+  if (const auto configured = means.variable("CLOUDSDK_CONFIG")) {
+    folder = *configured;
+  } else if (const auto home = means.variable("HOME")) {
+    folder = FileSystem::Path(*home) / ".config" / "gcloud";
+  } else {
+    return std::optional<std::string>();
+  }
+  const FileSystem::Path file = folder / kWellKnown;
+  TRY_ASSIGN(const bool there, means.env.files.exists(file));
+  return there ? std::optional(file.string()) : std::nullopt;
+}
+
+Result<json> read_credentials(const Means& means, const std::string& file) {
+  const auto text = read_file(means.env, file);
+  if (!text.ok()) {
+    return no_credentials("the credentials file", "it cannot be read: " + file + ".");
+  }
+  json document = json::parse(*text, nullptr, false);
+  if (document.is_object()) return document;
+  return no_credentials("the credentials file", "it is not a JSON object: " + file + ".");
+}
 
 Result<AccessToken> from_document(Means& means, const json& document, int depth) {
   const std::string type = text_in(document, "type");

@@ -33,6 +33,11 @@ struct AccessToken {
 // "auth.no_credentials" about `source` ("the service account's key").
 Error no_credentials(const std::string& source, const std::string& why);
 
+// The file that the chain comes to first; nothing when it ends at the machine's metadata server.
+Result<std::optional<std::string>> find_credentials_file(const Means& means);
+// "auth.no_credentials" when it is no JSON object.
+Result<nlohmann::json> read_credentials(const Means& means, const std::string& file);
+
 // A file of at most 1 MiB.
 Result<std::string> read_file(Env& env, const std::string& path);
 std::string text_in(const nlohmann::json& object, const char* name);
@@ -57,6 +62,10 @@ Result<AccessToken> from_service_account(Means& means, const nlohmann::json& doc
 Result<AccessToken> from_external_account(Means& means, const nlohmann::json& document);
 Result<AccessToken> from_authorized_user(Means& means, const nlohmann::json& document);
 Result<AccessToken> from_metadata_server(Means& means);
+// The mail address of the machine's service account.
+Result<std::string> account_of_machine(Means& means);
+
+GoogleIdentity identity_in(const nlohmann::json& document);
 
 // The service account behind `url` (…:generateAccessToken), in whose name `who` may act.
 Result<AccessToken> impersonate(Means& means, const std::string& url, const AccessToken& who,

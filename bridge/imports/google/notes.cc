@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/digest.h"
+#include "imports/google.h"
 
 namespace isthmus::google {
 namespace {
@@ -28,16 +29,16 @@ std::optional<OperationNote> parse(std::string_view text) {
 
 }  // namespace
 
-ObjectKey OperationNotes::by_intent(const ImportIntent& intent) const {
-  return {prefix_ + "jobs/" + intent.job_name};
+ObjectKey OperationNotes::by_intent(const std::string& prefix, const ImportIntent& intent) {
+  return {prefix + "jobs/" + intent.job_name};
 }
 
-ObjectKey OperationNotes::by_operation(const std::string& operation_id) const {
-  return {prefix_ + "ids/" + operation_id};
+ObjectKey OperationNotes::by_operation(const std::string& prefix, const std::string& operation_id) {
+  return {prefix + "ids/" + operation_id};
 }
 
 Result<std::optional<OperationNote>> OperationNotes::of(const ImportIntent& intent) {
-  auto bytes = bucket_.get(by_intent(intent));
+  auto bytes = bucket_.get(by_intent(prefix_, intent));
   if (!bytes.ok()) {
     if (bytes.error().code == "store.not_found") return std::optional<OperationNote>();
     return bytes.error();
@@ -51,7 +52,7 @@ Result<std::optional<OperationNote>> OperationNotes::of(const ImportIntent& inte
 }
 
 Result<bool> OperationNotes::is_noted(const std::string& operation_id) {
-  const auto found = bucket_.head(by_operation(operation_id));
+  const auto found = bucket_.head(by_operation(prefix_, operation_id));
   if (found.ok()) return true;
   if (found.error().code == "store.not_found") return false;
   return found.error();
@@ -59,10 +60,20 @@ Result<bool> OperationNotes::is_noted(const std::string& operation_id) {
 
 Result<void> OperationNotes::keep(const ImportIntent& intent, const std::string& operation_id) {
   const std::string text = print({operation_id, intent.job_name, intent.input_prefix});
-  for (const ObjectKey& key : {by_operation(operation_id), by_intent(intent)}) {
+  for (const ObjectKey& key : {by_operation(prefix_, operation_id), by_intent(prefix_, intent)}) {
     TRY(bucket_.put(key, source_of(text), sha256(text)));
   }
   return {};
 }
 
 }  // namespace isthmus::google
+
+namespace isthmus {
+
+std::vector<ObjectKey> google_notes_of(const std::string& notes_prefix, const ImportIntent& intent,
+                                       const RemoteJob& job) {
+  return {google::OperationNotes::by_intent(notes_prefix, intent),
+          google::OperationNotes::by_operation(notes_prefix, job.id)};
+}
+
+}  // namespace isthmus

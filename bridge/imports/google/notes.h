@@ -27,10 +27,10 @@ class OperationNotes {
   Result<bool> is_noted(const std::string& operation_id);
   Result<void> keep(const ImportIntent& intent, const std::string& operation_id);
 
- private:
-  ObjectKey by_intent(const ImportIntent& intent) const;
-  ObjectKey by_operation(const std::string& operation_id) const;
+  static ObjectKey by_intent(const std::string& prefix, const ImportIntent& intent);
+  static ObjectKey by_operation(const std::string& prefix, const std::string& operation_id);
 
+ private:
   ObjectStore& bucket_;
   const std::string prefix_;
 };

@@ -68,6 +68,7 @@ PeerIdentity identity_of(X509* certificate) {
   if (certificate == nullptr) return identity;
   identity.fingerprint_sha256 = fingerprint_of(certificate);
   identity.common_name = common_name_of(certificate);
+  identity.valid_until = wall_time_of(X509_get0_notAfter(certificate));
   auto* names = static_cast<GENERAL_NAMES*>(
       X509_get_ext_d2i(certificate, NID_subject_alt_name, nullptr, nullptr));
   for (int i = 0; i < sk_GENERAL_NAME_num(names); ++i) {

@@ -63,6 +63,40 @@ class GoogleChain : public ::testing::Test {
   std::unique_ptr<TokenSource> made;
 };
 
+// --- whom they stand for
+
+TEST_F(GoogleChain, TellsWhomAFileStandsForWithoutAskingAnybody) {
+  const auto whom = [this](const json& document) {
+    options.credentials_file = write("own.json", document.dump());
+    const auto identity = read_google_identity(env, google, options);
+    return identity.ok() ? identity->type + " " + identity->name : identity.error().code;
+  };
+  json impersonating = external({{"file", "/nowhere"}});
+  impersonating["service_account_impersonation_url"] = impersonation_url();
+
+  EXPECT_EQ(whom(GoogleSignIn::key_file()), std::string("service_account ") + GoogleSignIn::kEmail);
+  EXPECT_EQ(whom(impersonating), std::string("external_account ") + GoogleSignIn::kEmail);
+  EXPECT_EQ(whom(external({{"file", "/nowhere"}})),
+            std::string("external_account ") + GoogleSignIn::kAudience);
+  EXPECT_EQ(whom({{"type", "authorized_user"}}), "authorized_user ");
+  EXPECT_EQ(whom(json::array()), "auth.no_credentials");
+  EXPECT_TRUE(google.asked.empty());
+}
+
+TEST_F(GoogleChain, TheMachineTellsItsAccount) {
+  options.metadata_endpoint = "http://127.0.0.1:7/";
+  options.variable = [](const std::string&) { return std::nullopt; };
+
+  ASSERT_OK_AND_ASSIGN(const GoogleIdentity identity, read_google_identity(env, google, options));
+
+  EXPECT_EQ(identity.type, "metadata_server");
+  EXPECT_EQ(identity.name, GoogleSignIn::kEmail);
+  EXPECT_THAT(google.asked, ElementsAre("GET http://127.0.0.1:7/computeMetadata/v1/instance/"
+                                        "service-accounts/default/email"));
+  google.metadata_flavor = "";
+  EXPECT_THAT(read_google_identity(env, google, options), FailsWith("auth.no_credentials"));
+}
+
 // --- a service account's key
 
 TEST_F(GoogleChain, GetsATokenForASignedAssertion) {

@@ -44,5 +44,16 @@ TEST(Sts, ErrorsSayWhy) {
   EXPECT_EQ(error.message, "No.");
 }
 
+// The example of the API reference, "GetCallerIdentity", shortened to what is read.
+TEST(Sts, AsksWhoTheCallerIs) {
+  EXPECT_EQ(print_caller_identity_request(), "Action=GetCallerIdentity&Version=2011-06-15");
+  const CallerIdentity alice{"123456789012", "arn:aws:iam::123456789012:user/Alice", "AKIAI"};
+
+  ASSERT_OK_AND_ASSIGN(const CallerIdentity back, parse_caller_identity(print(alice)));
+  EXPECT_EQ(back, alice);
+  EXPECT_THAT(parse_caller_identity(print(CallerIdentity{})), FailsWith("sts.malformed"));
+  EXPECT_THAT(parse_caller_identity("<html/>"), FailsWith("sts.malformed"));
+}
+
 }  // namespace
 }  // namespace isthmus::wire::sts
