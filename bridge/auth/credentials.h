@@ -14,6 +14,7 @@ struct Credentials {
   std::string secret_access_key;
   std::string session_token;  // empty for long-lived keys
   std::optional<WallTime> expires_at;
+  bool operator==(const Credentials&) const = default;
 };
 
 // Any thread. "auth.no_credentials" (transient: they may appear) when there are none.

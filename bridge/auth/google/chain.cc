@@ -1,9 +1,6 @@
-#include <algorithm>
-#include <condition_variable>
-#include <mutex>
-
 #include "auth/google.h"
 #include "auth/google/provider.h"
+#include "auth/renewal.h"
 
 namespace isthmus {
 namespace {
@@ -11,57 +8,31 @@ namespace {
 using google::AccessToken;
 using nlohmann::json;
 
-// Callers that fail together do not each wait for a server that is not there.
-constexpr Milliseconds kFailurePause{5'000};
-// A token that does not say how long it is good.
-constexpr Milliseconds kLookAgain{5 * 60'000};
 constexpr const char* kWellKnown = "application_default_credentials.json";
 
 class GoogleCredentials : public TokenSource {
  public:
   GoogleCredentials(Env& env, http::Transport& transport, GoogleCredentialOptions options)
-      : env_(env), options_(std::move(options)), means_{env, transport, options_} {}
+      : options_(std::move(options)),
+        means_{env, transport, options_},
+        renewal_(env, options_.refresh_before, [this] { return find(); }) {}
 
-  Result<std::string> token() override {
-    std::unique_lock lock(mutex_);
-    for (;;) {
-      const SteadyTime now = env_.clock.steady_now();
-      if (now < ask_again_) {
-        if (known_) return known_->value;
-        if (failure_) return *failure_;
-      }
-      if (!renewing_) break;
-      if (is_good()) return known_->value;
-      renewed_.wait(lock);
-    }
-    renewing_ = true;
-    lock.unlock();
-    auto found = find();
-    lock.lock();
-    renewing_ = false;
-    renewed_.notify_all();
-    return found.ok() ? keep(std::move(*found)) : keep_failure(std::move(found).error());
-  }
-
-  void refused(const std::string& token) override {
-    const std::lock_guard lock(mutex_);
-    if (!known_ || known_->value != token) return;
-    known_.reset();
-    ask_again_ = SteadyTime{};
-  }
+  Result<std::string> token() override { return renewal_.get(); }
+  void refused(const std::string& token) override { renewal_.refused(token); }
 
  private:
-  struct Found {
-    AccessToken token;
-    std::string source;
-  };
+  using Found = Renewed<std::string>;
+
+  static Found found(AccessToken token, std::string source) {
+    return {std::move(token.value), token.expires_at, std::move(source)};
+  }
 
   Result<Found> find() {
     TRY_ASSIGN(const std::optional<std::string> file, google::find_credentials_file(means_));
     if (file) {
       TRY_ASSIGN(const json document, google::read_credentials(means_, *file));
       TRY_ASSIGN(AccessToken token, google::from_document(means_, document));
-      return Found{std::move(token), google::text_in(document, "type")};
+      return found(std::move(token), google::text_in(document, "type"));
     }
     if (means_.variable("NO_GCE_CHECK") == "true") {
       return transient_error("auth.no_credentials",
@@ -69,59 +40,12 @@ class GoogleCredentials : public TokenSource {
                              "or in the destination's settings.");
     }
     TRY_ASSIGN(AccessToken token, google::from_metadata_server(means_));
-    return Found{std::move(token), "metadata_server"};
+    return found(std::move(token), "metadata_server");
   }
 
-  bool is_good() const {
-    return known_ && (!known_->expires_at || *known_->expires_at > env_.clock.wall_now());
-  }
-
-  std::string keep(Found found) {
-    Milliseconds good_for = kLookAgain;
-    if (found.token.expires_at) {
-      const Milliseconds left = *found.token.expires_at - env_.clock.wall_now();
-      const bool is_short = left < options_.refresh_before * 4;
-      good_for = std::max(is_short ? left * 3 / 4 : left - options_.refresh_before, kFailurePause);
-    }
-    if (!known_ || known_->value != found.token.value) {
-      env_.log.info("credentials.renewed",
-                    {{"source", found.source},
-                     {"expires_at",
-                      found.token.expires_at ? to_rfc3339(*found.token.expires_at) : "not told"}});
-      count("renewed");
-    }
-    ask_again_ = env_.clock.steady_now() + good_for;
-    failure_.reset();
-    known_ = std::move(found.token);
-    return known_->value;
-  }
-
-  Result<std::string> keep_failure(Error error) {
-    env_.log.warn("credentials.not_renewed", {{"error", describe(error)}});
-    count("failed");
-    ask_again_ = env_.clock.steady_now() + kFailurePause;
-    if (is_good()) return known_->value;
-    known_.reset();
-    failure_ = std::move(error);
-    return *failure_;
-  }
-
-  void count(const char* result) {
-    env_.metrics
-        .counter("credentials_renewals_total", "Renewals of cloud credentials, by result",
-                 {{"result", result}})
-        .add();
-  }
-
-  Env& env_;
   const GoogleCredentialOptions options_;
   google::Means means_;
-  std::mutex mutex_;
-  std::condition_variable renewed_;
-  bool renewing_ = false;
-  std::optional<AccessToken> known_;
-  std::optional<Error> failure_;
-  SteadyTime ask_again_{};
+  Renewal<std::string> renewal_;
 };
 
 std::vector<std::string> delegates_of(const json& document) {
