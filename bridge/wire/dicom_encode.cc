@@ -1,15 +1,44 @@
-#include "api/stow/encode.h"
+#include "wire/dicom_encode.h"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <charconv>
 #include <limits>
 
-namespace isthmus::api::stow {
+namespace isthmus::wire {
 namespace {
 
-using wire::DicomAttribute;
-using wire::DicomObject;
+constexpr std::uint32_t kCharacterSet = 0x00080005;
+constexpr std::uint32_t kNumberOfFrames = 0x00280008;
+constexpr std::uint32_t kPixelData = 0x7FE00010;
+constexpr std::string_view kExplicitLittleEndian = "1.2.840.10008.1.2.1";
+constexpr std::string_view kUtf8 = "ISO_IR 192";
+
+// Image media types and the transfer syntax that they mean when no parameter names one (PS3.18
+// section 8.7.3.3). A JPEG must name its own: the default, lossless, would be a lie for the many
+// that are baseline.
+struct Compressed {
+  std::string_view media_type;
+  std::string_view transfer_syntax;
+};
+constexpr std::array kCompressed{
+    Compressed{"image/jpeg", ""},
+    Compressed{"image/jls", "1.2.840.10008.1.2.4.80"},
+    Compressed{"image/jp2", "1.2.840.10008.1.2.4.90"},
+    Compressed{"image/jpx", "1.2.840.10008.1.2.4.92"},
+    Compressed{"image/jphc", "1.2.840.10008.1.2.4.201"},
+    Compressed{"image/jxl", "1.2.840.10008.1.2.4.110"},
+    Compressed{"image/dicom-rle", "1.2.840.10008.1.2.5"},
+    Compressed{"video/mpeg2", "1.2.840.10008.1.2.4.100"},
+    Compressed{"video/mp4", "1.2.840.10008.1.2.4.102"},
+    Compressed{"video/h265", "1.2.840.10008.1.2.4.107"},
+};
+
+// What decoders need, and a code stream alone does not say in DICOM's terms: photometric
+// interpretation, rows, columns, samples, bits allocated, bits stored, high bit, representation.
+constexpr std::array<std::uint32_t, 8> kPixelDescription{
+    0x00280002, 0x00280004, 0x00280010, 0x00280011, 0x00280100, 0x00280101, 0x00280102, 0x00280103};
 
 constexpr std::uint32_t kUndefined = 0xFFFFFFFF;
 constexpr std::uint32_t kItem = 0xFFFEE000;
@@ -32,8 +61,8 @@ void append_tag(std::string& out, std::uint32_t tag) {
 
 // VRs with a length of four bytes (PS3.5 table 7.1-1).
 bool is_long(std::string_view vr) {
-  return wire::is_binary_vr(vr) || vr == "SQ" || vr == "UC" || vr == "UR" || vr == "UT" ||
-         vr == "SV" || vr == "UV";
+  return is_binary_vr(vr) || vr == "SQ" || vr == "UC" || vr == "UR" || vr == "UT" || vr == "SV" ||
+         vr == "UV";
 }
 
 // Value representations of a fixed size: its bytes, 0 for others.
@@ -95,7 +124,7 @@ Result<std::string> value_bytes(const DicomAttribute& attribute) {
       if (value.empty() && attribute.values.size() == 1) break;
       if (!append_value(bytes, value, attribute.vr)) return malformed("a number is none");
     }
-  } else if (wire::is_binary_vr(attribute.vr)) {
+  } else if (is_binary_vr(attribute.vr)) {
     if (!attribute.values.empty()) return malformed("binary values come inline or as bulk data");
   } else {
     for (std::size_t i = 0; i < attribute.values.size(); ++i) {
@@ -104,9 +133,33 @@ Result<std::string> value_bytes(const DicomAttribute& attribute) {
     }
   }
   if (bytes.size() % 2 != 0) {
-    bytes += attribute.vr == "UI" || wire::is_binary_vr(attribute.vr) ? '\0' : ' ';
+    bytes += attribute.vr == "UI" || is_binary_vr(attribute.vr) ? '\0' : ' ';
   }
   return bytes;
+}
+
+Error unsupported(const char* what) {
+  return permanent_error("stow.bulk_unsupported", what);
+}
+
+bool has_text_beyond_ascii(const DicomObject& object) {
+  const auto beyond = [](const std::string& text) {
+    return std::ranges::any_of(text, [](char c) { return static_cast<unsigned char>(c) > 0x7F; });
+  };
+  return std::ranges::any_of(object.attributes, [&](const DicomAttribute& attribute) {
+    return std::ranges::any_of(attribute.values, beyond) ||
+           std::ranges::any_of(attribute.items, has_text_beyond_ascii);
+  });
+}
+
+const BulkPart* find_part(std::span<const BulkPart> parts, const std::string& uri) {
+  const auto found = std::ranges::find(parts, uri, &BulkPart::location);
+  return found == parts.end() ? nullptr : &*found;
+}
+
+const Compressed* compression_of(const BulkPart& part) {
+  const auto found = std::ranges::find(kCompressed, part.media.type, &Compressed::media_type);
+  return found == kCompressed.end() ? nullptr : &*found;
 }
 
 // Gathers small pieces; bulk data go past it.
@@ -197,10 +250,56 @@ class Encoder {
 
 }  // namespace
 
+FindBulk bulk_among(std::span<const BulkPart> parts) {
+  return [parts](const std::string& uri, std::uint32_t tag, bool top_level) -> Result<Bulk> {
+    const BulkPart* part = find_part(parts, uri);
+    if (part == nullptr) {
+      return permanent_error("stow.missing_bulk_data",
+                             "No part has the Content-Location of a BulkDataURI.");
+    }
+    const bool encapsulated = compression_of(*part) != nullptr;
+    if (encapsulated && (tag != kPixelData || !top_level)) {
+      return unsupported("Only the pixel data of an instance may be compressed.");
+    }
+    return Bulk{part->size_bytes, part->read, encapsulated};
+  };
+}
+
+Result<std::string> assembled_transfer_syntax(const DicomObject& object,
+                                              std::span<const BulkPart> parts) {
+  const DicomAttribute* pixels = object.find(kPixelData);
+  const BulkPart* part = pixels == nullptr ? nullptr : find_part(parts, pixels->bulk_uri);
+  const Compressed* compressed = part == nullptr ? nullptr : compression_of(*part);
+  if (compressed == nullptr) return std::string(kExplicitLittleEndian);
+  const std::string syntax(part->media.parameter("transfer-syntax", compressed->transfer_syntax));
+  if (syntax.empty()) return unsupported("A compressed image must name its transfer-syntax.");
+  const bool described = std::ranges::all_of(
+      kPixelDescription, [&](std::uint32_t tag) { return !object.text(tag).empty(); });
+  if (!described) return unsupported("The metadata do not describe the pixels.");
+  const std::string_view frames = object.text(kNumberOfFrames);
+  const bool one_stream =
+      frames.empty() || frames == "1" || compressed->media_type.starts_with("video/");
+  if (!one_stream) return unsupported("Several compressed frames must come as a Part 10 file.");
+  return syntax;
+}
+
+bool say_utf8(DicomObject& object) {
+  if (object.text(kCharacterSet) == kUtf8 || !has_text_beyond_ascii(object)) return false;
+  std::erase_if(object.attributes, [](const auto& one) { return one.tag == kCharacterSet; });
+  DicomAttribute character_set;
+  character_set.tag = kCharacterSet;
+  character_set.vr = "CS";
+  character_set.values = {std::string(kUtf8)};
+  const auto place =
+      std::ranges::lower_bound(object.attributes, kCharacterSet, {}, &DicomAttribute::tag);
+  object.attributes.insert(place, std::move(character_set));
+  return true;
+}
+
 Result<void> encode(const DicomObject& object, const FindBulk& find_bulk, const BytesSink& sink) {
   Encoder encoder(find_bulk, sink);
   TRY(encoder.object(object, true));
   return encoder.flush();
 }
 
-}  // namespace isthmus::api::stow
+}  // namespace isthmus::wire
