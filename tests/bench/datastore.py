@@ -87,6 +87,38 @@ def drive(address, requests, connections):
     return times, time.perf_counter() - begun
 
 
+def family(pid):
+    """The process and its workers, whichever thread started them: their fields of /proc/PID/stat."""
+    for entry in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rsplit(")", 1)[1].split()
+        except OSError:
+            continue
+        if entry.parent.name == str(pid) or fields[1] == str(pid):
+            yield entry.parent, fields
+
+
+def cpu_seconds(pid):
+    """Processor time of daemon and workers."""
+    return sum(int(fields[11]) + int(fields[12]) for _, fields in family(pid)) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_kib(pid):
+    """The most memory that daemon and workers, each at its own worst moment, had together."""
+    total = 0
+    for folder, _ in family(pid):
+        for line in (folder / "status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                total += int(line.split()[1])
+    return total
+
+
+def target(name, figure, wanted, at_least=True):
+    met = figure >= wanted if at_least else figure <= wanted
+    print(f"target: {name}: {figure:,.1f}, wanted {'at least' if at_least else 'at most'} {wanted:,}: "
+          f"{'ok' if met else 'below' if at_least else 'above'}")
+
+
 def percentile(times, share):
     return sorted(times)[min(len(times) - 1, int(len(times) * share))]
 
@@ -129,14 +161,18 @@ def bench_import(arguments, folder, daemon, imaging):
     upload(daemon, "bench-import", files, arguments.connections)
     uploaded = time.perf_counter() - begun
     store = imaging.create_datastore(datastoreName="import")["datastoreId"]
+    used = cpu_seconds(daemon.process.pid)
     took = run_import(daemon, imaging, "bench-import", store)
+    used = cpu_seconds(daemon.process.pid) - used
     ours = len(files) / took
+    print(f"import: {used / len(files) * 1000:.2f} ms of processor time a file")
     print(f"import: {ours:,.0f} files/s (upload of {len(files)} files before: "
           f"{len(files) / uploaded:,.0f}/s)")
     theirs = orthanc_rate(arguments, folder, files)
     if theirs:
         print(f"Orthanc POST /instances: {theirs:,.0f} files/s; ratio {ours / theirs:.1f}, "
               f"with the upload {len(files) / (took + uploaded) / theirs:.1f}")
+        target("import, times Orthanc's POST /instances", ours / theirs, 3)
     return store
 
 
@@ -164,7 +200,10 @@ def orthanc_rate(arguments, folder, files):
             except AssertionError:
                 time.sleep(0.1)
         requests = [("POST", "/instances", path.read_bytes(), {}) for path in files]
+        used = cpu_seconds(process.pid)
         _, took = drive(f"127.0.0.1:{port}", requests, arguments.connections)
+        used = cpu_seconds(process.pid) - used
+        print(f"Orthanc: {used / len(files) * 1000:.2f} ms of processor time a file")
         return len(files) / took
     finally:
         process.terminate()
@@ -172,7 +211,6 @@ def orthanc_rate(arguments, folder, files):
 
 
 def bench_memory(arguments, folder, daemon, imaging):
-    from kit.receivers import peak_kib
     files = make_files(arguments, folder / "many", arguments.many, 16)
     peak = 0
     for number, begin in enumerate(range(0, len(files), 5000)):  # as many as a job may have
@@ -182,7 +220,8 @@ def bench_memory(arguments, folder, daemon, imaging):
         took = run_import(daemon, imaging, bucket, store)
         peak = max(peak, peak_kib(daemon.process.pid))
         print(f"memory: {len(files[begin:begin + 5000])} small files in {took:.1f} s")
-    print(f"memory: peak {peak / 1024:.0f} MiB (the largest of daemon and workers)")
+    print(f"memory: peak {peak / 1024:.0f} MiB (daemon and workers together)")
+    target("MiB while importing", peak / 1024, 256, at_least=False)
 
 
 def bench_frames(arguments, daemon, imaging, store, signer):
@@ -201,7 +240,11 @@ def bench_frames(arguments, daemon, imaging, store, signer):
     print(f"frames: made at first read {len(requests) / took:,.0f}/s, p99 "
           f"{percentile(times, 0.99) * 1000:.1f} ms")
     many = (requests * (arguments.reads // len(requests) + 1))[:arguments.reads]
+    used = cpu_seconds(daemon.process.pid)
     times, took = drive(signer.host, many, arguments.connections)
+    used = cpu_seconds(daemon.process.pid) - used
+    print(f"frames: {used / len(many) * 1000:.2f} ms of processor time a read of the cache")
+    target("frames from the cache a second", len(many) / took, 1000)
     print(f"frames: from the cache {len(many) / took:,.0f}/s, p99 "
           f"{percentile(times, 0.99) * 1000:.1f} ms")
 
@@ -272,12 +315,16 @@ def bench_qido(arguments, folder, daemon, imaging):
         "instances of a series": lambda n: f"/studies/2.25.9.{n}/series/2.25.9.{n}.1/instances",
         "instance by UID": lambda n: f"/instances?SOPInstanceUID=2.25.9.{n}.1.3",
     }
+    slowest = 0
     for name, question in questions.items():
         requests = [signer.signed("GET", f"/datastore/{store}" + question(n * 7919 % studies))
                     for n in range(200)]
         times, took = drive(signer.host, requests, arguments.connections)
         print(f"qido: {name}: p50 {statistics.median(times) * 1000:.1f} ms, p99 "
               f"{percentile(times, 0.99) * 1000:.1f} ms, {len(times) / took:,.0f}/s")
+        slowest = max(slowest, percentile(times, 0.99) * 1000)
+    target(f"p99 in ms of the slowest kind of query, {arguments.instances:,} instances", slowest, 50,
+           at_least=False)
 
 
 def main():

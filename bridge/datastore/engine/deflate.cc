@@ -7,13 +7,22 @@
 namespace isthmus::datastore {
 
 Bytes deflate_text(std::string_view text) {
-  uLongf size = compressBound(static_cast<uLong>(text.size()));
-  Bytes compressed(size);
-  const int code =
-      compress2(reinterpret_cast<Bytef*>(compressed.data()), &size,
-                reinterpret_cast<const Bytef*>(text.data()), static_cast<uLong>(text.size()), 6);
-  ASSERT(code == Z_OK);
-  compressed.resize(size);
+  // Tables for 32 KiB of text are 256 KiB: for a document of a few KiB, making them would take
+  // longer than compressing it.
+  int window_bits = 9;
+  while (window_bits < 15 && (std::size_t{1} << window_bits) < text.size()) ++window_bits;
+  z_stream stream{};
+  ASSERT(deflateInit2(&stream, 6, Z_DEFLATED, window_bits, window_bits - 7, Z_DEFAULT_STRATEGY) ==
+         Z_OK);
+  Bytes compressed(deflateBound(&stream, static_cast<uLong>(text.size())));
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  stream.avail_in = static_cast<uInt>(text.size());
+  stream.next_out = reinterpret_cast<Bytef*>(compressed.data());
+  stream.avail_out = static_cast<uInt>(compressed.size());
+  const int code = deflate(&stream, Z_FINISH);
+  ASSERT(code == Z_STREAM_END);
+  compressed.resize(compressed.size() - stream.avail_out);
+  deflateEnd(&stream);
   return compressed;
 }
 

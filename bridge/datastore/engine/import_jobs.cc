@@ -74,6 +74,37 @@ Result<void> keep_overrides(sql::Database& database, const std::string& job,
   return {};
 }
 
+Result<void> record_refusal(sql::Database& database, const std::string& job,
+                            const ExaminedFile& file) {
+  TRY(database.run(
+      "UPDATE import_files SET state = 'failed', failure_type = ?,"
+      " failure_message = ? WHERE job = ? AND ordinal = ? AND state = 'pending'",
+      {file.examination.failure_type, file.examination.failure_message, job, file.ordinal}));
+  return {};
+}
+
+Result<void> record_examination(sql::Database& database, const std::string& job,
+                                const ExaminedFile& file) {
+  const Examination& examination = file.examination;
+  TRY(database.run(
+      "UPDATE import_files SET state = 'examined', warnings = ?,"
+      " sop_instance_uid = ?, series_instance_uid = ?, grouping = ?,"
+      " attributes = ?, examination = ?"
+      " WHERE job = ? AND ordinal = ? AND state = 'pending'",
+      {examination.warnings, examination.sop_instance_uid, examination.series_instance_uid,
+       examination.grouping, examination.attributes, examination.document, job, file.ordinal}));
+  if (examination.pixel_records.empty()) return {};
+  TRY(
+      database.run("INSERT OR REPLACE INTO pixel_data"
+                   " (blob, dataset_offset, description, frame_count, frames)"
+                   " SELECT blob, ?, ?, ?, ? FROM import_files WHERE job = ? AND ordinal = ?"
+                   " AND blob IS NOT NULL",
+                   {examination.dataset_offset, examination.pixel_description,
+                    examination.pixel_records.size() / kFrameRecordBytes, examination.pixel_records,
+                    job, file.ordinal}));
+  return {};
+}
+
 // What an operation of Google's keeps of its job's files: counters, and a log entry of each that
 // was refused. Nothing for a job that has none.
 Result<void> end_operation(sql::Database& database, const std::string& job,
@@ -303,36 +334,16 @@ Result<std::vector<PendingFile>> ImportJobs::pending(const std::string& job) {
   });
 }
 
-Result<void> ImportJobs::record(const std::string& job, std::int64_t ordinal,
-                                const Examination& examination) {
+Result<void> ImportJobs::record(const std::string& job, const std::vector<ExaminedFile>& files) {
   const Result<void> written = catalogue_.write([&](sql::Database& database) -> Result<void> {
-    if (examination.refused()) {
-      TRY(
-          database.run("UPDATE import_files SET state = 'failed', failure_type = ?,"
-                       " failure_message = ? WHERE job = ? AND ordinal = ? AND state = 'pending'",
-                       {examination.failure_type, examination.failure_message, job, ordinal}));
-      return {};
+    for (const ExaminedFile& file : files) {
+      TRY(file.examination.refused() ? record_refusal(database, job, file)
+                                     : record_examination(database, job, file));
     }
-    TRY(database.run(
-        "UPDATE import_files SET state = 'examined', warnings = ?,"
-        " sop_instance_uid = ?, series_instance_uid = ?, grouping = ?,"
-        " attributes = ?, examination = ?"
-        " WHERE job = ? AND ordinal = ? AND state = 'pending'",
-        {examination.warnings, examination.sop_instance_uid, examination.series_instance_uid,
-         examination.grouping, examination.attributes, examination.document, job, ordinal}));
-    if (examination.pixel_records.empty()) return {};
-    TRY(
-        database.run("INSERT OR REPLACE INTO pixel_data"
-                     " (blob, dataset_offset, description, frame_count, frames)"
-                     " SELECT blob, ?, ?, ?, ? FROM import_files WHERE job = ? AND ordinal = ?"
-                     " AND blob IS NOT NULL",
-                     {examination.dataset_offset, examination.pixel_description,
-                      examination.pixel_records.size() / kFrameRecordBytes,
-                      examination.pixel_records, job, ordinal}));
     return {};
   });
   TRY(written);
-  FAILPOINT(datastore_file_examined);
+  for (std::size_t i = 0; i < files.size(); ++i) FAILPOINT(datastore_file_examined);
   return {};
 }
 

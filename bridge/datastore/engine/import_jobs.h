@@ -39,6 +39,11 @@ struct PendingFile {
   Digest blob;
 };
 
+struct ExaminedFile {
+  std::int64_t ordinal = 0;
+  Examination examination;
+};
+
 // A file of a published job.
 struct ImportedFile {
   std::int64_t ordinal = 0;
@@ -100,7 +105,8 @@ class ImportJobs {
   Result<bool> cancelled(const std::string& job);
   Result<std::vector<OverrideText>> overrides(const std::string& job);
   Result<std::vector<PendingFile>> pending(const std::string& job);
-  Result<void> record(const std::string& job, std::int64_t ordinal, const Examination& examination);
+  // All of these in one transaction.
+  Result<void> record(const std::string& job, const std::vector<ExaminedFile>& files);
   // Makes the image sets of all examined files visible, all at once. Once per job.
   Result<void> publish(const ImportJobRecord& job);
   // Files behind `after` (-1: from the first), in order.

@@ -12,6 +12,9 @@ namespace {
 constexpr Milliseconds kLookAgain{1'000};
 constexpr Milliseconds kAfterTrouble{2'000};
 constexpr std::size_t kJobsAtOnce = 4;
+constexpr std::size_t kMostFilesAtOnce = 32;  // written down in one transaction, or fewer:
+constexpr std::size_t kMostBytesAtOnce = 1 * MiB;
+constexpr Milliseconds kLongestUnwritten{500};
 constexpr std::uint64_t kMostOverrideBytes = 1 * MiB;
 constexpr int kRpcCancelled = 1, kRpcNotFound = 5, kRpcInternal = 13;  // google.rpc.Code
 constexpr int kWorkerStarts = 3;  // in a row without success, then the job fails
@@ -184,25 +187,60 @@ Result<void> ImportRunner::examine_pending(const ImportJobRecord& job) {
   std::atomic<std::size_t> next{0};
   std::mutex mutex;
   Result<void> outcome;
-  const auto examine_some = [&] {
-    while (true) {
-      const std::size_t at = next++;
-      if (at >= files.size()) return;
-      Result<void> examined = may_go_on(job);
-      if (examined) examined = examine_one(job, files[at], overrides);
-      if (examined) continue;
-      next = files.size();
-      const std::lock_guard lock(mutex);
-      outcome = std::move(examined);
-      return;
-    }
+  const auto work_off = [&] {
+    Result<void> examined = examine_some(job, files, overrides, next);
+    if (examined) return;
+    next = files.size();
+    const std::lock_guard lock(mutex);
+    outcome = std::move(examined);
   };
   std::vector<Thread> threads;
   for (std::size_t i = 0; i < std::min(workers_, files.size()); ++i) {
-    threads.emplace_back(env_, "ds-examine", examine_some);
+    threads.emplace_back(env_, "ds-examine", work_off);
   }
   for (Thread& thread : threads) thread.join();
   return outcome;
+}
+
+// A sync for each file would be most of the time of an import. What is not written down when the
+// process dies is examined again. The first ones come one by one, so that something is known early.
+Result<void> ImportRunner::examine_some(const ImportJobRecord& job,
+                                        const std::vector<PendingFile>& files,
+                                        const ImportOverrides& overrides,
+                                        std::atomic<std::size_t>& next) {
+  std::vector<ExaminedFile> found;
+  std::size_t at_once = 1, bytes = 0;
+  SteadyTime since = env_.clock.steady_now();
+  const auto write_down = [&]() -> Result<void> {
+    if (found.empty()) return {};
+    TRY(jobs_.record(job.id, found));
+    found.clear();
+    bytes = 0;
+    at_once = std::min(at_once * 2, kMostFilesAtOnce);
+    since = env_.clock.steady_now();
+    return {};
+  };
+  while (true) {
+    const std::size_t at = next++;
+    if (at >= files.size()) return write_down();
+    Result<void> examined = may_go_on(job);
+    if (examined) {
+      Result<ExaminedFile> file = examine_one(job, files[at], overrides);
+      if (file) {
+        bytes += file->examination.document.size() + file->examination.pixel_records.size();
+        found.push_back(std::move(*file));
+      } else {
+        examined = file.error();
+      }
+    }
+    if (!examined) {
+      TRY(write_down());
+      return examined;
+    }
+    const bool due = found.size() >= at_once || bytes >= kMostBytesAtOnce ||
+                     env_.clock.steady_now() - since >= kLongestUnwritten;
+    if (due) TRY(write_down());
+  }
 }
 
 Result<void> ImportRunner::may_go_on(const ImportJobRecord& job) {
@@ -213,15 +251,15 @@ Result<void> ImportRunner::may_go_on(const ImportJobRecord& job) {
   return {};
 }
 
-Result<void> ImportRunner::examine_one(const ImportJobRecord& job, const PendingFile& file,
-                                       const ImportOverrides& overrides) {
+Result<ExaminedFile> ImportRunner::examine_one(const ImportJobRecord& job, const PendingFile& file,
+                                               const ImportOverrides& overrides) {
   Result<Examination> examination = [&] {
     const FairShare::Slot slot(share_, job.id);
     return examiner_.examine(blobs_.path_of(file.blob));
   }();
   if (!examination) return examination.error();
   TRY(overrides.apply(*examination));
-  return jobs_.record(job.id, file.ordinal, *examination);
+  return ExaminedFile{file.ordinal, std::move(*examination)};
 }
 
 Result<void> ImportRunner::settle(const ImportJobRecord& job, Error error,

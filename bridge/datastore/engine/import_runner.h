@@ -48,8 +48,11 @@ class ImportRunner {
   // "datastore.stopping", "datastore.cancelled".
   Result<void> may_go_on(const ImportJobRecord& job);
   Result<void> examine_pending(const ImportJobRecord& job);
-  Result<void> examine_one(const ImportJobRecord& job, const PendingFile& file,
-                           const ImportOverrides& overrides);
+  // Takes files until none is left, and writes down what it found, several at a time.
+  Result<void> examine_some(const ImportJobRecord& job, const std::vector<PendingFile>& files,
+                            const ImportOverrides& overrides, std::atomic<std::size_t>& next);
+  Result<ExaminedFile> examine_one(const ImportJobRecord& job, const PendingFile& file,
+                                   const ImportOverrides& overrides);
   // The texts that the job's importConfiguration names, checked; their keys go to `beside`.
   Result<std::vector<OverrideText>> read_overrides(const ImportJobRecord& job,
                                                    std::vector<std::string>& beside);

@@ -1,6 +1,7 @@
 #include "datastore/engine/pixels/codecs.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
 
@@ -103,19 +104,28 @@ void interleave(const PixelDescription& d, ByteSpan bytes, DecodedFrame& frame) 
   }
 }
 
-// By the type of a sample: this loop sees every pixel of every import.
+// By the type of a sample: this loop sees every pixel of every import. Blocks of fixed size are
+// what the compiler makes vector instructions of.
 template <typename Sample>
 SampleRange range_as(ByteSpan pixels) {
   if (pixels.size() < sizeof(Sample)) return {};
-  Sample smallest = std::numeric_limits<Sample>::max();
-  Sample largest = std::numeric_limits<Sample>::lowest();
-  for (std::size_t at = 0; at + sizeof(Sample) <= pixels.size(); at += sizeof(Sample)) {
+  constexpr std::size_t kBlock = 64;
+  std::array<Sample, kBlock> smallest, largest, block;
+  smallest.fill(std::numeric_limits<Sample>::max());
+  largest.fill(std::numeric_limits<Sample>::lowest());
+  std::size_t at = 0;
+  for (; at + sizeof(block) <= pixels.size(); at += sizeof(block)) {
+    std::memcpy(block.data(), pixels.data() + at, sizeof(block));
+    for (std::size_t i = 0; i < kBlock; ++i) smallest[i] = std::min(smallest[i], block[i]);
+    for (std::size_t i = 0; i < kBlock; ++i) largest[i] = std::max(largest[i], block[i]);
+  }
+  for (; at + sizeof(Sample) <= pixels.size(); at += sizeof(Sample)) {
     Sample value;
     std::memcpy(&value, pixels.data() + at, sizeof(Sample));
-    smallest = std::min(smallest, value);
-    largest = std::max(largest, value);
+    smallest[0] = std::min(smallest[0], value);
+    largest[0] = std::max(largest[0], value);
   }
-  return {smallest, largest};
+  return {*std::ranges::min_element(smallest), *std::ranges::max_element(largest)};
 }
 
 SampleRange range_of(ByteSpan pixels, std::uint32_t bytes_per_sample, bool is_signed) {
