@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "datastore/api/native_xml.h"
+#include "datastore/api/stow_assembly.h"
 #include "datastore/engine/levels.h"
 #include "wire/healthimaging.h"
 
@@ -154,11 +155,14 @@ class StowExchange : public http::Exchange, private wire::PartSink {
     }
     const auto boundary = wire::boundary_of(*media);
     const std::string_view type = media->parameter("type", "application/dicom");
-    if (media->type != "multipart/related" || !boundary || type != "application/dicom") {
+    const bool metadata = order_.google && type == "application/dicom+json";
+    if (media->type != "multipart/related" || !boundary ||
+        (type != "application/dicom" && !metadata)) {
       problem_ = Result<void>(unsupported());
       return;
     }
-    wire::PartSink& sink = *this;
+    if (metadata) assembly_.emplace(stow_.parts_.blobs);
+    wire::PartSink& sink = metadata ? static_cast<wire::PartSink&>(*assembly_) : *this;
     reader_.emplace(*boundary, sink, wire::MultipartLimits{.parts = kMostParts});
   }
 
@@ -209,6 +213,7 @@ class StowExchange : public http::Exchange, private wire::PartSink {
     } else if (const Result<void> whole = reader_->finish(); !whole) {
       return invalid(whole.error().message);
     }
+    if (assembly_) TRY(take_assembled());
     if (parts_.empty()) return invalid("The body has no instance.");
     return stow_.store(order_, parts_);
   }
@@ -222,8 +227,22 @@ class StowExchange : public http::Exchange, private wire::PartSink {
   Result<void> part_bytes(ByteSpan bytes) override { return writer_->append(bytes); }
   Result<void> end_part() override {
     TRY_ASSIGN(BlobPin pin, writer_->finish());
-    parts_.push_back(std::move(pin));
+    parts_.push_back({std::move(pin), {}});
     writer_.reset();
+    return {};
+  }
+
+  Result<void> take_assembled() {
+    TRY_ASSIGN(std::vector<AssembledInstance> instances, assembly_->instances());
+    for (AssembledInstance& instance : instances) {
+      Stow::Incoming& incoming = parts_.emplace_back();
+      incoming.file = std::move(instance.file);
+      if (incoming.file) continue;
+      incoming.refused.failure = kProcessingFailure;
+      incoming.refused.detail = std::move(instance.refusal);
+      incoming.refused.sop_class_uid = std::move(instance.sop_class_uid);
+      incoming.refused.sop_instance_uid = std::move(instance.sop_instance_uid);
+    }
     return {};
   }
 
@@ -236,7 +255,8 @@ class StowExchange : public http::Exchange, private wire::PartSink {
   std::optional<wire::MultipartReader> reader_;
   std::optional<Result<void>> problem_;
   std::unique_ptr<BlobWriter> writer_;
-  std::vector<BlobPin> parts_;
+  std::vector<Stow::Incoming> parts_;
+  std::optional<StowAssembly> assembly_;
   Sha256 hash_;
   std::uint64_t size_ = 0;
   std::string gathered_;
@@ -266,7 +286,7 @@ Result<void> Stow::sweep() {
 }
 
 // The server has few threads, and others want answers meanwhile.
-Result<http::Response> Stow::store(const Order& order, std::vector<BlobPin>& parts) {
+Result<http::Response> Stow::store(const Order& order, std::vector<Incoming>& parts) {
   const std::size_t before = storing_.fetch_add(1);
   Result<http::Response> answer =
       before < parts_.at_once
@@ -276,14 +296,19 @@ Result<http::Response> Stow::store(const Order& order, std::vector<BlobPin>& par
   return answer;
 }
 
-Result<http::Response> Stow::store_now(const Order& order, std::vector<BlobPin>& parts) {
+Result<http::Response> Stow::store_now(const Order& order, std::vector<Incoming>& parts) {
   const Result<void> made = parts_.objects.create_bucket(kBucket);
   if (!made && made.error().code != "datastore.bucket_exists") return made.error();
   const std::string folder = make_id_text(env_);
   std::vector<Outcome> outcomes;
   std::vector<std::size_t> imported;
   std::vector<std::string> keys;
-  for (const BlobPin& part : parts) {
+  for (const Incoming& incoming : parts) {
+    if (!incoming.file) {
+      outcomes.push_back(incoming.refused);
+      continue;
+    }
+    const BlobPin& part = *incoming.file;
     TRY_ASSIGN(const Examination examination,
                parts_.examiner.examine(parts_.blobs.path_of(part.digest())));
     TRY_ASSIGN(Outcome outcome, outcome_of(examination, order.study));

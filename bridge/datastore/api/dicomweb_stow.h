@@ -63,10 +63,15 @@ class Stow {
     int failure = 0;  // 0: stored
     std::string detail;
   };
+  // A part of the request: a file, or what is to be said of one that could not be made.
+  struct Incoming {
+    std::optional<BlobPin> file;
+    Outcome refused;
+  };
   enum class There { nothing, same, other };
   // "ThrottlingException" when too many wait already.
-  Result<http::Response> store(const Order& order, std::vector<BlobPin>& parts);
-  Result<http::Response> store_now(const Order& order, std::vector<BlobPin>& parts);
+  Result<http::Response> store(const Order& order, std::vector<Incoming>& parts);
+  Result<http::Response> store_now(const Order& order, std::vector<Incoming>& parts);
   http::Response answer(const Order& order, const std::vector<Outcome>& outcomes) const;
   static Result<Outcome> outcome_of(const Examination& examination,
                                     const std::string& wanted_study);
