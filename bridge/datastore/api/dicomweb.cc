@@ -3,15 +3,12 @@
 #include <algorithm>
 #include <set>
 
+#include "datastore/api/dicomweb_parts.h"
 #include "datastore/api/dicomweb_query.h"
-#include "datastore/api/media_types.h"
 #include "datastore/engine/levels.h"
-#include "wire/healthimaging.h"
 #include "wire/multipart.h"
 
 namespace isthmus::datastore {
-
-namespace hi = wire::healthimaging;
 
 namespace {
 
@@ -19,40 +16,10 @@ using nlohmann::json;
 
 constexpr std::size_t kMostInstances = 100'000;  // of one retrieval
 constexpr std::size_t kMostDescribed = 10'000;   // of one metadata answer
-constexpr std::size_t kMostFramesAtOnce = 1'000;
-constexpr std::size_t kMostHeadBytes = 256 * MiB;  // of changed files, while an answer is sent
-constexpr std::string_view kExplicitLittle = "1.2.840.10008.1.2.1";
-
-Error invalid(std::string message) {
-  return permanent_error("ValidationException", std::move(message));
-}
-Error not_acceptable() {
-  return permanent_error("NotAcceptableException", "None of the types in Accept can be given.");
-}
-Error not_found() {
-  return permanent_error("ResourceNotFoundException", "There is no such resource.");
-}
 
 http::Response json_response(const json& value) {
   return http::text_response(200, "application/dicom+json",
                              value.dump(-1, ' ', false, json::error_handler_t::replace));
-}
-
-const json& member(const json& object, const char* name) {
-  static const json none = json::object();
-  const auto found = object.find(name);
-  return found != object.end() && found->is_object() ? *found : none;
-}
-
-std::string parameter(const http::PathParameters& path, const char* name) {
-  const auto found = path.find(name);
-  return found == path.end() ? "" : found->second;
-}
-
-std::vector<wire::AcceptedType> accepted_types(const http::Head& head) {
-  std::vector<wire::AcceptedType> accepted = wire::parse_accept(head.headers.get("Accept", "*/*"));
-  std::erase_if(accepted, [](const wire::AcceptedType& one) { return one.quality == 0; });
-  return accepted;
 }
 
 enum class DescribedAs { dicom_json, native_xml };
@@ -82,23 +49,6 @@ void keywords_in(const json& attributes, std::set<std::string>& keywords) {
   }
 }
 
-// "1", "1,3,4".
-Result<std::vector<std::uint32_t>> frame_numbers(const std::string& text) {
-  std::vector<std::uint32_t> indices;
-  std::size_t begin = 0;
-  while (begin <= text.size()) {
-    const std::size_t end = std::min(text.find(',', begin), text.size());
-    const std::string number = text.substr(begin, end - begin);
-    const bool digits = !number.empty() && number.size() <= 9 &&
-                        std::ranges::all_of(number, [](char c) { return c >= '0' && c <= '9'; });
-    if (!digits || number == "0") return invalid("Frames are numbers from 1, with commas.");
-    indices.push_back(static_cast<std::uint32_t>(std::stoul(number)) - 1);
-    begin = end + 1;
-  }
-  if (indices.size() > kMostFramesAtOnce) return invalid("Too many frames in one request.");
-  return indices;
-}
-
 // Frames that are made anew come colour by pixel, filled up to three samples, and without the
 // colour transform of a code stream: whoever reads the metadata to show them is told so (PS3.3
 // section C.7.6.3.1.2; PS3.18 section 10.4.1.1.2 has metadata describe what is retrieved).
@@ -115,66 +65,13 @@ void describe_frames(const std::string& pixel_description, json& instance) {
   if (description->planar) instance["00280006"] = {{"vr", "US"}, {"Value", {0}}};
 }
 
-// One source behind the other.
-class JoinedSource : public ByteSource {
- public:
-  JoinedSource(std::unique_ptr<ByteSource> first, std::unique_ptr<ByteSource> second)
-      : first_(std::move(first)), second_(std::move(second)) {}
-  std::uint64_t size() const override { return first_->size() + second_->size(); }
-  Result<std::size_t> read(MutableByteSpan into) override {
-    TRY_ASSIGN(const std::size_t count, first_->read(into));
-    if (count > 0) return count;
-    return second_->read(into);
-  }
-  Result<void> rewind() override {
-    TRY(first_->rewind());
-    return second_->rewind();
-  }
-
- private:
-  const std::unique_ptr<ByteSource> first_, second_;
-};
-
-// How a frame is given: its bytes as they are stored, or plain pixels.
-struct FramePresentation {
-  bool plain = false;
-  bool multipart = true;
-};
-
-// Whether a frame whose stored form is this can be given as that type.
-std::optional<bool> given_as_plain(const wire::MediaType& wanted, const std::string& stored) {
-  const std::string_view syntax = wanted.parameter("transfer-syntax", "");
-  const std::string_view type = frame_media_type(stored);
-  if (wanted.type == "application/octet-stream") {
-    if (syntax == "*" || syntax == stored) return stored == kExplicitLittle;
-    if (syntax.empty() || syntax == kExplicitLittle) return true;
-    return std::nullopt;
-  }
-  if (wanted.type == "*/*") return stored == kExplicitLittle;
-  const bool same_family = wanted.type == type ||
-                           (wanted.type == "image/jphc" && type == "image/jph") ||
-                           (wanted.type == "image/jp2" && type == "image/j2c");
-  if (same_family && (syntax.empty() || syntax == "*" || syntax == stored)) return false;
-  return std::nullopt;
-}
-
-Result<FramePresentation> choose_form(const http::Head& head, const std::string& stored,
-                                      std::size_t count) {
-  for (const wire::AcceptedType& one : accepted_types(head)) {
-    const bool related = one.media.type == "multipart/related";
-    if (!related && count > 1 && one.media.type != "*/*") continue;
-    wire::MediaType wanted = one.media;
-    if (related) wanted.type = std::string(one.media.parameter("type", "application/octet-stream"));
-    const std::optional<bool> plain = given_as_plain(wanted, stored);
-    if (plain) return FramePresentation{*plain, related || one.media.type == "*/*"};
-  }
-  return not_acceptable();
-}
-
 }  // namespace
 
 DicomWebApi::DicomWebApi(Env& env, const DicomWebFace& face, Parts parts)
-    : env_(env), face_(face), parts_(parts) {
+    : env_(env),
+      face_(face),
+      parts_(parts),
+      transcoder_(parts.examiner, parts.blobs, parts.frames) {
   for (const std::string& root : face.roots()) {
     const std::string study = root + "/studies/{study}", series = study + "/series/{series}";
     const std::string one = series + "/instances/{instance}";
@@ -191,6 +88,7 @@ DicomWebApi::DicomWebApi(Env& env, const DicomWebFace& face, Parts parts)
     route(one, &DicomWebApi::retrieve);
     route(one + "/metadata", &DicomWebApi::metadata);
     route(one + "/frames/{frames}", &DicomWebApi::frames);
+    route(one + "/bulkdata/value/{element}", &DicomWebApi::bulkdata);
     for (const std::string& where : {root + "/studies", study}) {
       router_.add("POST", where, [this](const http::Head& head, const http::PathParameters& path) {
         return store(head, path);
@@ -294,95 +192,6 @@ std::string DicomWebApi::boundary() {
   return "isthmus-" + make_id_text(env_) + make_id_text(env_);
 }
 
-Result<DicomWebApi::Outgoing> DicomWebApi::outgoing(const ServedInstance& instance) {
-  TRY_ASSIGN(const json document, parse_document(instance.document));
-  Outgoing file{document.value("transferSyntaxUID", ""), instance.size_bytes, std::nullopt, false};
-  TRY_ASSIGN(const std::optional<Levels> changed,
-             parts_.catalogue.read([&](sql::Database& database) {
-               return changed_levels(database, instance.image_set, instance.version);
-             }));
-  if (!changed) return file;
-  const json& metadata = member(document, "metadata");
-  auto rewritten = parts_.examiner.rewrite(parts_.blobs.path_of(instance.blob),
-                                           {{"patient", changed->patient},
-                                            {"study", changed->study},
-                                            {"series", changed->series},
-                                            {"instance", member(metadata, "instance")},
-                                            {"DICOMVRs", member(metadata, "DICOMVRs")}});
-  if (!rewritten && rewritten.error().code == "rewrite.unsupported") {
-    file.stale = true;
-    return file;
-  }
-  if (!rewritten) return rewritten.error();
-  file.rewritten = std::move(*rewritten);
-  if (!file.rewritten) return file;
-  if (file.rewritten->tail > instance.size_bytes) {
-    return permanent_error("datastore.worker_answer", "The new file cannot be read.");
-  }
-  file.size_bytes = file.rewritten->head.size() + instance.size_bytes - file.rewritten->tail;
-  return file;
-}
-
-Result<std::unique_ptr<ByteSource>> DicomWebApi::open_file(
-    const ServedInstance& instance, const std::optional<RewrittenFile>& rewritten) {
-  if (!rewritten) return parts_.blobs.read(instance.blob, 0, instance.size_bytes);
-  TRY_ASSIGN(auto tail, parts_.blobs.read(instance.blob, rewritten->tail,
-                                          instance.size_bytes - rewritten->tail));
-  return std::unique_ptr<ByteSource>(
-      std::make_unique<JoinedSource>(source_of(rewritten->head), std::move(tail)));
-}
-
-// Whatever the files' transfer syntax, unless another is insisted on.
-DicomWebApi::Answer DicomWebApi::retrieve(const http::Head& head,
-                                          const http::PathParameters& path) {
-  TRY_ASSIGN(const std::vector<ServedInstance> instances, found(path));
-  bool multipart = true;
-  std::string_view syntax;
-  const auto fits = [&](const wire::AcceptedType& one) {
-    const bool related = one.media.type == "multipart/related";
-    const std::string_view type = related ? one.media.parameter("type", "application/dicom")
-                                          : std::string_view(one.media.type);
-    multipart = related || instances.size() > 1;
-    syntax = one.media.parameter("transfer-syntax", "*");
-    const bool any = type == "*/*" || type == "application/*" || type == "application/dicom";
-    return any && (related || instances.size() == 1 || one.media.type == "*/*");
-  };
-  const std::vector<wire::AcceptedType> accepted = accepted_types(head);
-  if (std::ranges::none_of(accepted, fits)) return not_acceptable();
-  std::vector<wire::OutgoingPart> parts;
-  std::size_t heads = 0;
-  bool stale = false;
-  for (const ServedInstance& instance : instances) {
-    TRY_ASSIGN(Outgoing file, outgoing(instance));
-    if (syntax != "*" && syntax != file.transfer_syntax_uid) return not_acceptable();
-    heads += file.rewritten ? file.rewritten->head.size() : 0;
-    if (heads > kMostHeadBytes) {
-      return invalid("Too many changed instances for one answer: ask for each series.");
-    }
-    stale = stale || file.stale;
-    const std::string type = "application/dicom; transfer-syntax=" + file.transfer_syntax_uid;
-    parts.push_back({{{"Content-Type", type}},
-                     file.size_bytes,
-                     [this, instance, rewritten = std::move(file.rewritten)] {
-                       return open_file(instance, rewritten);
-                     }});
-  }
-  http::Response response;
-  if (stale) {
-    response.headers.add("Warning", "299 isthmus \"Updates of metadata are not in every file\"");
-  }
-  if (!multipart) {
-    TRY_ASSIGN(response.body, parts.front().open());
-    response.headers.set("Content-Type", std::string(parts.front().headers.get("Content-Type")));
-    return response;
-  }
-  const std::string mark = boundary();
-  response.headers.set("Content-Type",
-                       "multipart/related; type=\"application/dicom\"; boundary=" + mark);
-  response.body = wire::multipart_body(mark, std::move(parts));
-  return response;
-}
-
 std::optional<wire::DicomElement> DicomWebApi::element_of(std::string_view keyword) {
   const std::lock_guard lock(mutex_);
   const auto found = elements_.find(keyword);
@@ -424,7 +233,8 @@ Result<void> DicomWebApi::learn(const json& attributes) {
   return {};
 }
 
-Result<void> DicomWebApi::add_metadata(const std::vector<ServedInstance>& instances, json& list) {
+Result<void> DicomWebApi::add_metadata(const std::vector<ServedInstance>& instances,
+                                       const std::string& base_url, json& list) {
   std::string image_set;
   Levels levels;
   const wire::ElementLookup look_up = [this](std::string_view name) { return element_of(name); };
@@ -450,6 +260,7 @@ Result<void> DicomWebApi::add_metadata(const std::vector<ServedInstance>& instan
     one["00083002"] = {{"vr", "UI"},
                        {"Value", {document.value("transferSyntaxUID", std::string())}}};
     describe_frames(instance.pixel_description, one);
+    add_bulk_data(instance, document, base_url, one);
     list.push_back(std::move(one));
   }
   return {};
@@ -463,7 +274,7 @@ DicomWebApi::Answer DicomWebApi::metadata(const http::Head& head,
     return invalid("Too many instances for one answer: ask for the metadata of each series.");
   }
   json list = json::array();
-  TRY(add_metadata(instances, list));
+  TRY(add_metadata(instances, parameter(path, "base"), list));
   return described(head, list, [this](std::string_view tag) { return keyword_of(tag); });
 }
 
@@ -484,44 +295,6 @@ DicomWebApi::Answer DicomWebApi::described(const http::Head& head, const json& l
   const std::string mark = boundary();
   response.headers.set("Content-Type",
                        "multipart/related; type=\"application/dicom+xml\"; boundary=" + mark);
-  response.body = wire::multipart_body(mark, std::move(parts));
-  return response;
-}
-
-DicomWebApi::Answer DicomWebApi::frames(const http::Head& head, const http::PathParameters& path) {
-  TRY_ASSIGN(const std::vector<std::uint32_t> indices, frame_numbers(parameter(path, "frames")));
-  TRY_ASSIGN(const DataStoreRecord store, parts_.data_stores.find(parameter(path, "store")));
-  TRY_ASSIGN(const std::vector<ServedInstance> instances, found(path));
-  TRY_ASSIGN(const std::vector<StoredFrame> wanted,
-             parts_.frames.frames_of(instances.front().blob, indices));
-  const std::string stored =
-      stored_syntax(wanted.front().description, store.lossless_storage_format);
-  TRY_ASSIGN(const FramePresentation form, choose_form(head, stored, wanted.size()));
-  const std::string syntax = form.plain ? std::string(kExplicitLittle) : stored;
-  const std::string type(frame_media_type(syntax));
-  std::vector<wire::OutgoingPart> parts;
-  for (const StoredFrame& frame : wanted) {
-    // Made here, not when its turn comes: a frame that cannot be made is an answer of its own.
-    TRY_ASSIGN(auto body, form.plain ? parts_.frames.plain(frame)
-                                     : parts_.frames.stored(frame, store.lossless_storage_format));
-    const std::uint64_t size = body->size();
-    auto kept = std::make_shared<std::unique_ptr<ByteSource>>(std::move(body));
-    parts.push_back({{{"Content-Type", type + "; transfer-syntax=" + syntax}},
-                     size,
-                     [kept]() -> Result<std::unique_ptr<ByteSource>> {
-                       if (*kept) return std::move(*kept);
-                       return permanent_error("http.not_rewindable", "The frame was read.");
-                     }});
-  }
-  http::Response response;
-  if (!form.multipart) {
-    TRY_ASSIGN(response.body, parts.front().open());
-    response.headers = parts.front().headers;
-    return response;
-  }
-  const std::string mark = boundary();
-  response.headers.set("Content-Type",
-                       "multipart/related; type=\"" + type + "\"; boundary=" + mark);
   response.body = wire::multipart_body(mark, std::move(parts));
   return response;
 }

@@ -27,6 +27,8 @@ class DicomWebFace {
   // What addresses of studies begin with.
   virtual std::string base_url(const http::Head& head, const http::PathParameters& path) const = 0;
   virtual QueryLimits limits(QueryLevel level) const = 0;
+  // The transfer syntax of retrieved files when the client names none; "*": as they are.
+  virtual std::string retrieved_syntax() const = 0;
   // The order of a store transaction whose body has not come.
   virtual Result<Stow::Order> order(const http::Head& head,
                                     const http::PathParameters& path) const = 0;
@@ -48,6 +50,7 @@ class HealthImagingWeb : public DicomWebFace {
                                 const std::string& body_hash) const override;
   std::string base_url(const http::Head& head, const http::PathParameters& path) const override;
   QueryLimits limits(QueryLevel level) const override;
+  std::string retrieved_syntax() const override { return "*"; }
   Result<Stow::Order> order(const http::Head& head,
                             const http::PathParameters& path) const override;
   http::Response refusal(const Error& error) const override;
@@ -75,6 +78,8 @@ class GoogleWeb : public DicomWebFace {
                                 const std::string& body_hash) const override;
   std::string base_url(const http::Head& head, const http::PathParameters& path) const override;
   QueryLimits limits(QueryLevel level) const override;
+  // contracts/google-healthcare section 6: transcoded, unless the client says otherwise.
+  std::string retrieved_syntax() const override { return "1.2.840.10008.1.2.1"; }
   Result<Stow::Order> order(const http::Head& head,
                             const http::PathParameters& path) const override;
   http::Response refusal(const Error& error) const override;

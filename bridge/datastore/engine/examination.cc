@@ -49,7 +49,7 @@ Digest grouping_of(const json& grouping) {
 Bytes document_of(const json& answer) {
   json document = json::object();
   for (const char* name :
-       {"metadata", "transferSyntaxUID", "frames", "rows", "columns", "datasetOffset"}) {
+       {"metadata", "transferSyntaxUID", "frames", "rows", "columns", "datasetOffset", "bulk"}) {
     if (const auto found = answer.find(name); found != answer.end()) document[name] = *found;
   }
   return deflate_text(dumped(document));

@@ -328,6 +328,20 @@ json pixels_json(const PixelLayout& pixels) {
   return {{"description", to_json(pixels.description)}, {"records", to_base64(records)}};
 }
 
+// Values that are not in the metadata, and can be given as they lie in the file.
+json bulk_json(const File& file) {
+  json list = json::array();
+  for (const dicom::Omission& omission : file.skeleton.omitted) {
+    if (omission.encapsulated || omission.vr == "SQ" || omission.value_begin > omission.end)
+      continue;
+    list.push_back({{"tag", omission.tag},
+                    {"vr", omission.vr},
+                    {"begin", omission.value_begin},
+                    {"size", omission.end - omission.value_begin}});
+  }
+  return list;
+}
+
 json metadata_json(Metadata&& m) {
   return {{"patient", std::move(m.patient)},
           {"study", std::move(m.study)},
@@ -369,6 +383,7 @@ json acceptance(File& file) {
                  {"datasetOffset", file.meta.dataset_offset_bytes},
                  {"warnings", warnings.take()},
                  {"metadata", metadata_json(std::move(metadata))}};
+  if (json bulk = bulk_json(file); !bulk.empty()) answer["bulk"] = std::move(bulk);
   if (!file.pixels.frames.empty()) answer["pixelData"] = pixels_json(file.pixels);
   return answer;
 }

@@ -56,6 +56,9 @@
 //    "pixelData":{"description":{…},"records":"base64"},   absent without frames: pixel_layout.h
 //    "datasetOffset":1024,                        of the data set in the file: behind group 0002
 //    "metadata":{"patient":{…},"study":{…},"series":{…},"instance":{…},"DICOMVRs":{…}},
+//    "bulk":[{"tag":4325393,"vr":"OB","begin":2048,"size":5000000}],   absent when empty: values
+//                                                 that metadata have not, native pixel data, too;
+//                                                 `begin` in the (inflated) data set
 //    "warnings":[{"code":45330,"type":"INVALID_OFFSET_TABLE","message":"…"}]}
 //
 // metadata's members are what HealthImaging calls "DICOM" at each level, and "DICOMVRs" of the

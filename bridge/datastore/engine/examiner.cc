@@ -71,13 +71,11 @@ Result<Bytes> ProcessExaminer::render(const FileSystem::Path& file, const FrameO
   return std::move(*bytes);
 }
 
-Result<std::optional<RewrittenFile>> ProcessExaminer::rewrite(const FileSystem::Path& file,
-                                                              const nlohmann::json& metadata) {
+Result<nlohmann::json> ProcessExaminer::ask_for_file(const nlohmann::json& request) {
   using nlohmann::json;
-  const json request = {{"path", file.string()}, {"rewrite", metadata}};
   TRY_ASSIGN(const std::string line,
              ask_once(request.dump(-1, ' ', false, json::error_handler_t::replace)));
-  const json answer = json::parse(line, nullptr, false);
+  json answer = json::parse(line, nullptr, false);
   if (!answer.is_object()) {
     return transient_error("datastore.worker_answer", "The worker's answer cannot be read.");
   }
@@ -85,6 +83,40 @@ Result<std::optional<RewrittenFile>> ProcessExaminer::rewrite(const FileSystem::
     return permanent_error(answer.value("code", "rewrite.unsupported"),
                            answer.value("message", ""));
   }
+  return answer;
+}
+
+Result<TranscodedFile> ProcessExaminer::transcode(const FileSystem::Path& file,
+                                                  const nlohmann::json& metadata,
+                                                  const std::string& transfer_syntax_uid) {
+  using nlohmann::json;
+  const json request = {
+      {"path", file.string()}, {"rewrite", metadata}, {"transferSyntax", transfer_syntax_uid}};
+  TRY_ASSIGN(const json answer, ask_for_file(request));
+  std::optional<Bytes> head = from_base64(answer.value("head", ""));
+  std::optional<Bytes> behind = from_base64(answer.value("behind", ""));
+  if (!head || !behind) {
+    return transient_error("datastore.worker_answer", "The new file cannot be read.");
+  }
+  TranscodedFile made{std::move(*head), std::move(*behind), std::nullopt};
+  const auto pixels = answer.find("pixels");
+  if (pixels == answer.end()) return made;
+  made.pixels = {pixels->value("tag", std::uint32_t{0}), pixels->value("vr", "OW"), std::nullopt};
+  if (pixels->contains("begin")) {
+    made.pixels->range = {pixels->value("begin", std::uint64_t{0}),
+                          pixels->value("end", std::uint64_t{0})};
+    if (made.pixels->range->first > made.pixels->range->second) {
+      return permanent_error("datastore.worker_answer", "The new file cannot be read.");
+    }
+  }
+  return made;
+}
+
+Result<std::optional<RewrittenFile>> ProcessExaminer::rewrite(const FileSystem::Path& file,
+                                                              const nlohmann::json& metadata) {
+  using nlohmann::json;
+  const json request = {{"path", file.string()}, {"rewrite", metadata}};
+  TRY_ASSIGN(const json answer, ask_for_file(request));
   if (answer.value("same", false)) return std::optional<RewrittenFile>();
   std::optional<Bytes> head = from_base64(answer.value("head", ""));
   if (!head) return transient_error("datastore.worker_answer", "The new file cannot be read.");

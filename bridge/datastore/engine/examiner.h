@@ -20,6 +20,18 @@ struct RewrittenFile {
   std::uint64_t tail = 0;
 };
 
+// A file in another transfer syntax: `head`, the pixel data element, and `behind`.
+struct TranscodedFile {
+  struct Pixels {
+    std::uint32_t tag = 0;
+    std::string vr;
+    // Where the value lies in the file; nothing when it is made of decoded frames.
+    std::optional<std::pair<std::uint64_t, std::uint64_t>> range;
+  };
+  Bytes head, behind;
+  std::optional<Pixels> pixels;
+};
+
 class Examiner {
  public:
   virtual ~Examiner() = default;
@@ -33,6 +45,11 @@ class Examiner {
   // own. "rewrite.unsupported" (permanent) when it cannot be made. Any thread.
   virtual Result<std::optional<RewrittenFile>> rewrite(const FileSystem::Path& file,
                                                        const nlohmann::json& metadata) = 0;
+  // The file with these metadata (null: its own) for another transfer syntax: Explicit VR Little
+  // Endian, or one with fragments. "rewrite.unsupported" (permanent) as above. Any thread.
+  virtual Result<TranscodedFile> transcode(const FileSystem::Path& file,
+                                           const nlohmann::json& metadata,
+                                           const std::string& transfer_syntax_uid) = 0;
 };
 
 struct ProcessExaminerOptions {
@@ -52,12 +69,16 @@ class ProcessExaminer : public Examiner, public FrameRenderer {
   Result<Dictionary> look_up(const std::vector<std::string>& keywords) override;
   Result<std::optional<RewrittenFile>> rewrite(const FileSystem::Path& file,
                                                const nlohmann::json& metadata) override;
+  Result<TranscodedFile> transcode(const FileSystem::Path& file, const nlohmann::json& metadata,
+                                   const std::string& transfer_syntax_uid) override;
   Result<Bytes> render(const FileSystem::Path& file, const FrameOrder& order) override;
 
  private:
   Result<std::unique_ptr<WorkerProcess>> lease();
   void give_back(std::unique_ptr<WorkerProcess> process);
   Result<std::string> ask_once(const std::string& request);
+  // An answer that says "ok"; a refusal is an error.
+  Result<nlohmann::json> ask_for_file(const nlohmann::json& request);
 
   Env& env_;
   const ProcessExaminerOptions options_;

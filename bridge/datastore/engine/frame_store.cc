@@ -196,6 +196,11 @@ Result<std::unique_ptr<ByteSource>> FrameStore::plain(const StoredFrame& frame) 
   return rendered(frame, "native");
 }
 
+Result<std::unique_ptr<ByteSource>> FrameStore::encoded(const StoredFrame& frame,
+                                                        const std::string& lossless_format) {
+  return rendered(frame, lossless_format);
+}
+
 Result<std::unique_ptr<ByteSource>> FrameStore::rendered(const StoredFrame& frame,
                                                          const std::string& form) {
   const std::string mark = form == "HTJ2K" ? "h" : form == "native" ? "n" : "j";

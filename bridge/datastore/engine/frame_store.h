@@ -79,6 +79,9 @@ class FrameStore {
                                              const std::string& lossless_format);
   // Plain pixels, little endian, colour by pixel.
   Result<std::unique_ptr<ByteSource>> plain(const StoredFrame& frame);
+  // Its pixels as a lossless code stream, however it is stored.
+  Result<std::unique_ptr<ByteSource>> encoded(const StoredFrame& frame,
+                                              const std::string& lossless_format);
   // The bytes of its fragments, or its pixels, as they are in the file; those of a frame that can
   // be read in place only (reads_in_place).
   Result<std::unique_ptr<ByteSource>> as_it_came(const StoredFrame& frame);

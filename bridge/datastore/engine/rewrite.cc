@@ -22,6 +22,7 @@ using nlohmann::json;
 constexpr std::uint32_t kPixels = 0x7FE00000;
 constexpr std::uint32_t kPixelData = 0x7FE00010;
 constexpr std::size_t kSlack = 64 * KiB;
+constexpr std::uint64_t kLongestValue = 64 * MiB;  // that is carried over into a file written anew
 constexpr std::string_view kPart10 = "DICM";
 constexpr std::size_t kPreambleBytes = 128;
 
@@ -234,38 +235,154 @@ void drop_behind_pixels(DcmDataset& dataset) {
   for (const DcmTagKey& tag : behind) dataset.findAndDeleteElement(tag);
 }
 
+// True when these metadata were any change.
+Result<bool> apply_metadata(DicomFile& file, const json& wanted) {
+  Metadata current;
+  add_file_meta(file.file_meta, current);
+  add_dataset(file.dataset, current);
+  json all = current.instance;
+  for (const json* level : {&current.patient, &current.study, &current.series}) all.update(*level);
+  json vrs = current.vrs;
+  if (wanted.contains("DICOMVRs")) vrs.update(wanted["DICOMVRs"]);
+  return Editor(file.dataset, vrs).apply(all, flat(wanted));
+}
+
+std::string part10_head(const DicomFile& file, const std::string& meta,
+                        const std::string& dataset) {
+  std::string head(as_text(file.head).substr(0, kPreambleBytes));
+  head += kPart10;
+  head += meta;
+  head += dataset;
+  return head;
+}
+
 Result<json> rewritten(ByteSource& source, const json& wanted) {
   const auto file = std::make_unique<DicomFile>();
   TRY(read_dicom_file(source, {}, *file));
   if (file->syntax->deflated) return unsupported("The data set is deflated.");
   TRY_ASSIGN(const std::optional<std::uint64_t> pixels, pixels_begin(*file));
-  Metadata current;
-  add_file_meta(file->file_meta, current);
-  add_dataset(file->dataset, current);
-  json all = current.instance;
-  for (const json* level : {&current.patient, &current.study, &current.series}) all.update(*level);
-  json vrs = current.vrs;
-  if (wanted.contains("DICOMVRs")) vrs.update(wanted["DICOMVRs"]);
-  TRY_ASSIGN(const bool changed, Editor(file->dataset, vrs).apply(all, flat(wanted)));
+  TRY_ASSIGN(const bool changed, apply_metadata(*file, wanted));
   if (!changed) return json{{"ok", true}, {"same", true}};
 
   if (pixels) drop_behind_pixels(file->dataset);
   TRY_ASSIGN(const std::string dataset, print(file->dataset, dcmtk_syntax(*file->syntax)));
   TRY_ASSIGN(const std::string meta, print_file_meta(file->file_meta, file->dataset));
-  std::string head(as_text(file->head).substr(0, kPreambleBytes));
-  head += kPart10;
-  head += meta;
-  head += dataset;
+  const std::string head = part10_head(*file, meta, dataset);
   const std::uint64_t tail = pixels ? file->meta.dataset_offset_bytes + *pixels : source.size();
   return json{{"ok", true}, {"head", to_base64(as_bytes(head))}, {"tail", tail}};
+}
+
+// The pixel data element of a file that is written anew.
+struct NewPixels {
+  const dicom::Omission* there = nullptr;
+  bool as_they_lie = false;  // their bytes are the new value
+};
+
+Result<NewPixels> new_pixels(const DicomFile& file, bool native) {
+  NewPixels pixels;
+  for (const dicom::Omission& omission : file.skeleton.omitted) {
+    if (omission.tag < kPixels) return unsupported("The file has values that are too long.");
+    if (pixels.there != nullptr) return unsupported("The file has pixel data of two kinds.");
+    pixels.there = &omission;
+  }
+  const dicom::TransferSyntax& from = *file.syntax;
+  pixels.as_they_lie = native && !from.encapsulated && !from.deflated && !from.big_endian;
+  const bool floats = pixels.there != nullptr && pixels.there->tag != kPixelData;
+  if (floats && !pixels.as_they_lie) return unsupported("Such pixel data are not encoded.");
+  return pixels;
+}
+
+// Decoded frames are colour by pixel, filled up to three samples, and RGB where a code stream's
+// transform had made something else of it. The lossless encoders turn RGB to YBR_RCT again (PS3.5
+// section 8.2.4); what is not RGB they would turn, too, and nobody could be told.
+Result<void> describe_pixels(DcmDataset& dataset, bool native) {
+  Uint16 samples = 1, allocated = 0;
+  dataset.findAndGetUint16(DCM_SamplesPerPixel, samples).good();
+  dataset.findAndGetUint16(DCM_BitsAllocated, allocated).good();
+  if (allocated < 8) return unsupported("One-bit pixels are given as they are.");
+  if (samples < 3) return {};
+  OFString photometric;
+  if (dataset.findAndGetOFString(DCM_PhotometricInterpretation, photometric).bad()) {
+    return unsupported("The file does not say what its colours are.");
+  }
+  dataset.putAndInsertUint16(DCM_PlanarConfiguration, 0);
+  const bool rgb = photometric == "RGB" || photometric == "YBR_RCT" || photometric == "YBR_ICT";
+  if (!native && !rgb) return unsupported("Colours other than RGB are not encoded anew.");
+  const bool subsampled = photometric == "YBR_FULL_422" || photometric == "YBR_FULL";
+  if (!rgb && !subsampled) return unsupported("Its colours have no plain form.");
+  const char* now = !rgb ? "YBR_FULL" : native ? "RGB" : "YBR_RCT";
+  dataset.putAndInsertString(DCM_PhotometricInterpretation, now);
+  return {};
+}
+
+// Takes out what stands behind the pixel data, in Explicit VR Little Endian.
+Result<std::string> cut_behind(DcmDataset& dataset) {
+  DcmDataset behind;
+  std::vector<DcmTagKey> tags;
+  DcmObject* next = nullptr;
+  while ((next = dataset.nextInContainer(next)) != nullptr) {
+    if (number_of(next->getTag()) >= kPixels) tags.push_back(next->getTag());
+  }
+  for (const DcmTagKey& tag : tags) {
+    std::unique_ptr<DcmElement> element(dataset.remove(tag));
+    // Tables of where the frames were, and how long, are of the old pixel data.
+    if (number_of(tag) < kPixelData || !element) continue;
+    if (behind.insert(element.get()).bad()) return unsupported("The data set cannot be written.");
+    static_cast<void>(element.release());
+  }
+  if (!behind.canWriteXfer(EXS_LittleEndianExplicit)) {
+    return unsupported("The data set cannot be written in Explicit VR.");
+  }
+  return print(behind, EXS_LittleEndianExplicit);
+}
+
+Result<json> transcoded(ByteSource& source, const json& wanted, const std::string& syntax) {
+  const bool native = syntax == "1.2.840.10008.1.2.1";
+  const auto file = std::make_unique<DicomFile>();
+  TRY(read_dicom_file(source, {.value_bytes = kLongestValue}, *file));
+  TRY_ASSIGN(const NewPixels pixels, new_pixels(*file, native));
+  if (wanted.is_object()) TRY(apply_metadata(*file, wanted));
+  if (pixels.there != nullptr && !pixels.as_they_lie) TRY(describe_pixels(file->dataset, native));
+  TRY_ASSIGN(const std::string behind, cut_behind(file->dataset));
+  if (!file->dataset.canWriteXfer(EXS_LittleEndianExplicit)) {
+    return unsupported("The data set cannot be written in Explicit VR.");
+  }
+  TRY_ASSIGN(const std::string dataset, print(file->dataset, EXS_LittleEndianExplicit));
+  file->file_meta.putAndInsertString(DCM_TransferSyntaxUID, syntax.c_str());
+  TRY_ASSIGN(const std::string meta, print_file_meta(file->file_meta, file->dataset));
+  const std::string head = part10_head(*file, meta, dataset);
+  json answer = {
+      {"ok", true}, {"head", to_base64(as_bytes(head))}, {"behind", to_base64(as_bytes(behind))}};
+  if (pixels.there == nullptr) return answer;
+  Uint16 allocated = 0;
+  file->dataset.findAndGetUint16(DCM_BitsAllocated, allocated).good();
+  const std::string vr = !native                                           ? "OB"
+                         : pixels.as_they_lie && !pixels.there->vr.empty() ? pixels.there->vr
+                         : pixels.there->tag != kPixelData                 ? "OF"
+                         : allocated > 8 || pixels.as_they_lie             ? "OW"
+                                                                           : "OB";
+  answer["pixels"] = {{"tag", pixels.there->tag}, {"vr", vr}};
+  if (pixels.as_they_lie) {
+    const std::uint64_t offset = file->meta.dataset_offset_bytes;
+    answer["pixels"]["begin"] = offset + pixels.there->value_begin;
+    answer["pixels"]["end"] = offset + pixels.there->end;
+  }
+  return answer;
+}
+
+json answer_of(const Result<json>& answer) {
+  if (answer) return *answer;
+  return {{"ok", false}, {"code", answer.error().code}, {"message", answer.error().message}};
 }
 
 }  // namespace
 
 json rewrite_file(ByteSource& file, const json& metadata) {
-  const Result<json> answer = rewritten(file, metadata);
-  if (answer) return *answer;
-  return {{"ok", false}, {"code", answer.error().code}, {"message", answer.error().message}};
+  return answer_of(rewritten(file, metadata));
+}
+
+json transcode_file(ByteSource& file, const json& metadata, const std::string& syntax) {
+  return answer_of(transcoded(file, metadata, syntax));
 }
 
 }  // namespace isthmus::datastore

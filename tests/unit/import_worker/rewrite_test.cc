@@ -142,5 +142,71 @@ TEST(Rewrite, ChangesOneThingInRealFilesAndNothingElse) {
   EXPECT_GT(tried, 20);
 }
 
+// The file that is put together of an answer, where its own bytes are the pixels' value.
+std::string put_together(const json& answer, const std::string& file) {
+  const auto head = from_base64(answer.value("head", ""));
+  const auto behind = from_base64(answer.value("behind", ""));
+  EXPECT_TRUE(head && behind);
+  const json& pixels = answer["pixels"];
+  const std::size_t begin = pixels["begin"].get<std::size_t>();
+  const std::size_t size = pixels["end"].get<std::size_t>() - begin;
+  DicomWriter element;
+  element.element(pixels["tag"].get<std::uint32_t>(), pixels["vr"].get<std::string>(),
+                  file.substr(begin, size));
+  return std::string(as_text(*head)) + element.bytes() + std::string(as_text(*behind));
+}
+
+TEST(Transcode, WritesLittleEndianFilesInExplicitVrAroundTheirOwnPixels) {
+  for (const std::string_view from : {test::kImplicitLittle, test::kExplicitLittle}) {
+    SCOPED_TRACE(from);
+    DicomRecipe recipe;
+    recipe.transfer_syntax_uid = from;
+    recipe.more = [](DicomWriter& w) { w.element(0x00091001, "LO", "private "); };
+    const std::string file = test::make_part10(recipe);
+    const json before = examined(file);
+
+    const json answer =
+        transcode_file(*source_of(file), nullptr, std::string(test::kExplicitLittle));
+
+    ASSERT_TRUE(answer.value("ok", false)) << answer;
+    const json after = examined(put_together(answer, file));
+    ASSERT_TRUE(after.value("ok", false)) << after;
+    EXPECT_EQ(after["transferSyntaxUID"], test::kExplicitLittle);
+    EXPECT_EQ(after["identity"], before["identity"]);
+    EXPECT_EQ(after["metadata"]["patient"], before["metadata"]["patient"]);
+    EXPECT_EQ(after["tags"], before["tags"]);
+    EXPECT_EQ(after["frames"], before["frames"]);
+  }
+}
+
+TEST(Transcode, AsksForFramesWhereTheBytesAreOthers) {
+  for (const std::string_view from :
+       {test::kExplicitBig, test::kDeflated, test::kRle, test::kHtj2kLossless}) {
+    SCOPED_TRACE(from);
+    DicomRecipe recipe;
+    recipe.transfer_syntax_uid = from;
+    const json answer = transcode_file(*source_of(test::make_part10(recipe)), nullptr,
+                                       std::string(test::kExplicitLittle));
+
+    ASSERT_TRUE(answer.value("ok", false)) << answer;
+    EXPECT_EQ(answer["pixels"]["tag"], 0x7FE00010);
+    EXPECT_FALSE(answer["pixels"].contains("begin")) << answer["pixels"];
+  }
+  const json encoded =
+      transcode_file(*source_of(test::make_part10({})), nullptr, std::string(test::kHtj2kLossless));
+  EXPECT_EQ(encoded["pixels"], json({{"tag", 0x7FE00010}, {"vr", "OB"}}));
+}
+
+TEST(Transcode, WritesTheMetadataThatItIsGiven) {
+  const std::string file = test::make_part10({});
+  json wanted = examined(file)["metadata"];
+  wanted["patient"]["PatientName"] = "OTHER^NAME";
+
+  const json answer = transcode_file(*source_of(file), wanted, std::string(test::kExplicitLittle));
+
+  const json after = examined(put_together(answer, file));
+  EXPECT_EQ(after["metadata"]["patient"]["PatientName"], "OTHER^NAME");
+}
+
 }  // namespace
 }  // namespace isthmus::datastore
