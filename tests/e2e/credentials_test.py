@@ -169,6 +169,94 @@ def container(cloud, folder):
     print("credentials: a pod's agent", flush=True)
 
 
+class Metadata(http.server.BaseHTTPRequestHandler):
+    """Instance metadata, version 2 only: a token is asked for first, by PUT with its lifetime, and every
+    question shows it; nobody comes by a proxy."""
+
+    ROLE = "/latest/meta-data/iam/security-credentials/"
+    key, asked = None, []
+
+    def log_message(self, *_):
+        pass
+
+    def answer(self, status, text=""):
+        type(self).asked.append((self.command, self.path, status))
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def do_PUT(self):
+        lifetime = self.headers.get("X-aws-ec2-metadata-token-ttl-seconds", "")
+        if "X-Forwarded-For" in self.headers:
+            return self.answer(403)
+        if self.path != "/latest/api/token" or not lifetime.isdigit() or not 1 <= int(lifetime) <= 21600:
+            return self.answer(400)
+        return self.answer(200, "the-token-of-this-machine")
+
+    def do_GET(self):
+        if self.headers.get("X-aws-ec2-metadata-token") != "the-token-of-this-machine":
+            return self.answer(401)
+        if self.path == self.ROLE:
+            return self.answer(200, "gateway-role")
+        if self.path != self.ROLE + "gateway-role":
+            return self.answer(404)
+        return self.answer(200, json.dumps({
+            "Code": "Success", "Type": "AWS-HMAC", "LastUpdated": "2026-01-01T00:00:00Z",
+            "AccessKeyId": self.key[0], "SecretAccessKey": self.key[1], "Token": "session-901",
+            "Expiration": "2099-01-01T00:00:00Z"}))
+
+
+def instance_metadata(cloud, folder):
+    Metadata.key = cloud.pair()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Metadata)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with cloud.gateway(folder / "machine", {
+            "AWS_EC2_METADATA_DISABLED": "false",
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{server.server_port}"}) as daemon:
+        deliver(daemon, folder, 2, 407)
+        no_secret(daemon, "the-token-of-this-machine", cloud.pair()[1])
+    if Metadata.asked[0] != ("PUT", "/latest/api/token", 200) or any(s != 200 for _, _, s in Metadata.asked):
+        fail(f"not by version 2: {Metadata.asked}")
+    server.shutdown()
+    print("credentials: instance metadata", flush=True)
+
+
+def profiles(cloud, folder):
+    """A profile assumes a role with the keys of another, which a program gives."""
+    sts = Sts({"AKIDSITE": "the-sites-secret"}, given=cloud.pair(), external_id="the-external-id")
+    program = folder / "give keys"
+    program.write_text("#!/bin/sh\n[ \"$1\" = 'of the site' ] || exit 3\n"
+                       "echo '{\"Version\": 1, \"AccessKeyId\": \"AKIDSITE\", "
+                       "\"SecretAccessKey\": \"the-sites-secret\"}'\n")
+    program.chmod(0o700)
+    config = folder / "aws-config"
+    config.write_text("[profile gateway]\nrole_arn = arn:aws:iam::123456789012:role/gateway\n"
+                      "external_id = the-external-id\nsource_profile = site\n\n"
+                      f"[profile site]\ncredential_process = \"{program}\" \"of the site\"\n")
+    with cloud.gateway(folder / "profile", {"AWS_CONFIG_FILE": str(config)}, profile="gateway",
+                       sts_endpoint=sts.url) as daemon:
+        deliver(daemon, folder, 2, 408)
+        no_secret(daemon, "the-sites-secret", "the-external-id")
+    if sts.asked != ["AssumeRole"]:
+        fail(f"{sts.asked}")
+
+    program.write_text("#!/bin/sh\necho 'the vault is locked' >&2\nexit 1\n")
+    make_study(folder / "waits3", series=1, instances=1, seed=409)
+    with cloud.gateway(folder / "locked", {"AWS_CONFIG_FILE": str(config)}, profile="gateway",
+                       sts_endpoint=sts.url) as daemon:
+        dcmsend(daemon.dimse_port, folder / "waits3")
+        deadline = time.monotonic() + 60
+        while "auth.no_credentials" not in reasons(daemon):
+            if time.monotonic() > deadline:
+                fail(f"nobody says it: {reasons(daemon)}")
+            time.sleep(0.2)
+        if daemon.totals()["imported"]:
+            fail("something was imported")
+    sts.close()
+    print("credentials: a profile, its source, its program; and a program that fails", flush=True)
+
+
 def renewed_under_way(cloud, folder):
     """Sessions of some seconds, the old ones refused: what is under way goes on with the next."""
     sts = Sts({"AKIDSITE": "the-sites-secret"}, given=cloud.pair(), lifetime_s=6)
@@ -200,6 +288,8 @@ def run(folder):
         assumed_role(cloud, folder)
         web_identity(cloud, folder)
         container(cloud, folder)
+        instance_metadata(cloud, folder)
+        profiles(cloud, folder)
         renewed_under_way(cloud, folder)
     finally:
         cloud.daemon.kill()
