@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 
 #include "wire/text.h"
 
@@ -10,6 +11,9 @@ namespace {
 
 // RFC 2046 section 5.1.1 has 70; Orthanc 1.10 sends 73 (two UUIDs).
 constexpr std::size_t kMostBoundaryBytes = 200;
+
+// What is not plain body is gathered in pieces of this size, so that moving the rest stays cheap.
+constexpr std::size_t kPieceBytes = 8 * KiB;
 
 Error malformed(const char* what) {
   return permanent_error("multipart.malformed",
@@ -138,22 +142,49 @@ MultipartReader::MultipartReader(std::string_view boundary, PartSink& sink, Mult
       buffer_("\r\n") {}  // the first delimiter may stand at the very beginning
 
 Result<void> MultipartReader::feed(ByteSpan bytes) {
-  // A body is cut into pieces here, so that what is moved to the front stays small.
   while (!bytes.empty()) {
-    const ByteSpan piece = bytes.first(std::min<std::size_t>(bytes.size(), 64 * KiB));
+    if (state_ == State::body && buffer_.empty()) {
+      TRY_ASSIGN(const std::size_t passed, pass_body(as_text(bytes)));
+      bytes = bytes.subspan(passed);
+    }
+    const ByteSpan piece = bytes.first(std::min(bytes.size(), kPieceBytes));
     bytes = bytes.subspan(piece.size());
-    if (state_ == State::epilogue) {
-      skipped_ += piece.size();
-      if (skipped_ > limits_.preamble_bytes) return too_large("too much behind its last part");
-      continue;
-    }
-    buffer_ += as_text(piece);
-    while (true) {
-      TRY_ASSIGN(const bool more, step());
-      if (!more) break;
-    }
+    TRY(feed_buffered(piece));
   }
   return {};
+}
+
+Result<void> MultipartReader::feed_buffered(ByteSpan piece) {
+  if (state_ == State::epilogue) {
+    skipped_ += piece.size();
+    if (skipped_ > limits_.preamble_bytes) return too_large("too much behind its last part");
+    return {};
+  }
+  buffer_ += as_text(piece);
+  while (true) {
+    TRY_ASSIGN(const bool more, step());
+    if (!more) return {};
+  }
+}
+
+// A part's bytes go on from where they came, up to what is, or may become, a delimiter.
+Result<std::size_t> MultipartReader::pass_body(std::string_view bytes) {
+  bool found = false;
+  const std::size_t count = clear_of_delimiter(bytes, found);
+  if (count > 0) TRY(sink_.part_bytes(as_bytes(bytes.substr(0, count))));
+  return count;
+}
+
+// How many bytes in front are certainly none of a delimiter; `found`: one stands behind them.
+std::size_t MultipartReader::clear_of_delimiter(std::string_view bytes, bool& found) const {
+  const void* const at = ::memmem(bytes.data(), bytes.size(), delimiter_.data(), delimiter_.size());
+  found = at != nullptr;
+  if (found) return static_cast<std::size_t>(static_cast<const char*>(at) - bytes.data());
+  std::size_t kept = std::min(bytes.size(), delimiter_.size() - 1);
+  while (kept > 0 && !std::string_view(delimiter_).starts_with(bytes.substr(bytes.size() - kept))) {
+    --kept;
+  }
+  return bytes.size() - kept;
 }
 
 Result<void> MultipartReader::finish() {
@@ -281,20 +312,11 @@ Result<bool> MultipartReader::take_body() {
     buffer_.erase(0, 2);
     borrowed_ = false;
   }
-  const std::size_t at = buffer_.find(delimiter_);
-  if (at != std::string::npos) {
-    TRY(emit(at));
-    state_ = State::delimiter;
-    return true;
-  }
-  // What may be the beginning of a delimiter stays.
-  std::size_t kept = std::min(buffer_.size(), delimiter_.size() - 1);
-  while (kept > 0 && !std::string_view(delimiter_)
-                          .starts_with(std::string_view(buffer_).substr(buffer_.size() - kept))) {
-    --kept;
-  }
-  TRY(emit(buffer_.size() - kept));
-  return false;
+  bool found = false;
+  const std::size_t count = clear_of_delimiter(buffer_, found);
+  TRY(emit(count));
+  if (found) state_ = State::delimiter;
+  return found;
 }
 
 Result<void> MultipartReader::emit(std::size_t count) {

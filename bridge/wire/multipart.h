@@ -72,6 +72,9 @@ class MultipartReader {
  private:
   enum class State { preamble, delimiter, head, body, epilogue };
 
+  Result<void> feed_buffered(ByteSpan piece);
+  Result<std::size_t> pass_body(std::string_view bytes);
+  std::size_t clear_of_delimiter(std::string_view bytes, bool& found) const;
   Result<bool> step();
   Result<bool> skip_preamble();
   Result<bool> after_delimiter();
