@@ -17,6 +17,7 @@ constexpr std::size_t kUidBytes = 64;             // PS3.5 section 9.1
 constexpr std::size_t kPatientIdBytes = 1 * KiB;  // LO has 64 characters; longer ones occur
 constexpr std::size_t kModalityBytes = 16;        // CS
 constexpr std::size_t kFreeTextBytes = 256;       // LO: 64 characters of up to 4 bytes
+constexpr std::size_t kAccessionBytes = 256;      // SH has 16 characters; longer ones occur
 
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && (text.back() == '\0' || text.back() == ' ')) text.remove_suffix(1);
@@ -115,6 +116,8 @@ class StreamProbe final : public Probe, private WalkVisitor {
     if (UidField* uid = uid_field(head.tag)) return wish_for(*uid, head);
     if (head.tag == kPatientId && !patient_id_) return {.keep_bytes = kPatientIdBytes};
     // One byte more than the padding needs tells that it is too long.
+    if (head.tag == kAccessionNumber && !accession_number_)
+      return {.keep_bytes = kAccessionBytes + 2};
     if (head.tag == kModality && !modality_) return {.keep_bytes = kModalityBytes + 2};
     if (free_text(head.tag) != nullptr && !head.opens_sequence) {
       return {.keep_bytes = kFreeTextBytes};
@@ -151,6 +154,8 @@ class StreamProbe final : public Probe, private WalkVisitor {
       uid->seen = true;
     } else if (head.tag == kPatientId) {
       patient_id_ = text;
+    } else if (head.tag == kAccessionNumber) {
+      accession_number_ = text.size() <= kAccessionBytes ? text : std::string_view();
     } else if (head.tag == kModality) {
       modality_ = modality_of(text);
     } else if (std::string* kept = free_text(head.tag); kept != nullptr && kept->empty()) {
@@ -193,7 +198,8 @@ class StreamProbe final : public Probe, private WalkVisitor {
                     .series_instance_uid = parsed[3],
                     .study_instance_uid = parsed[2],
                     .patient_id = patient_id_.value_or(""),
-                    .modality = modality_.value_or("")};
+                    .modality = modality_.value_or(""),
+                    .accession_number = accession_number_.value_or("")};
   }
 
   const ProbeLimits limits_;
@@ -203,6 +209,7 @@ class StreamProbe final : public Probe, private WalkVisitor {
                                  {kSeriesInstanceUid, "SeriesInstanceUID"}}};
   std::optional<std::string> patient_id_;
   std::optional<std::string> modality_;
+  std::optional<std::string> accession_number_;
   std::string study_description_;
   std::string institution_name_;
   Tag last_ = 0;

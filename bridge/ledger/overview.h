@@ -29,8 +29,11 @@ struct InstanceFilter {
   std::string destination = {};
   std::optional<DeliveryState> state = {};
   std::optional<std::string> patient_id = {};  // compared by its keyed hash
-  std::optional<WallTime> since = {};          // received then or later
-  std::optional<WallTime> until = {};          // received before
+  std::optional<std::string> accession_number =
+      {};                              // likewise; not of what came before it was kept
+  std::string accession_hash = {};     // as an Instance has it
+  std::optional<WallTime> since = {};  // received then or later
+  std::optional<WallTime> until = {};  // received before
 };
 
 struct StudyView {
@@ -41,6 +44,7 @@ struct StudyView {
   WallTime first_received_at;
   WallTime last_received_at;
   std::string last_sender;
+  std::vector<std::string> accession_hashes;  // different ones, ten at most
   std::vector<StudySummary> destinations;
 };
 

@@ -28,8 +28,8 @@ struct Origin {
   bool operator==(const Origin&) const = default;
 };
 
-// What the head of the data set says. patient_id is only held in memory: the ledger keeps a keyed
-// hash.
+// What the head of the data set says. patient_id and accession_number are only held in memory and
+// in the spool, beside the data set: the ledger keeps keyed hashes.
 struct Identity {
   Uid sop_class_uid;
   Uid sop_instance_uid;
@@ -37,6 +37,7 @@ struct Identity {
   Uid study_instance_uid;
   std::string patient_id;
   std::string modality;
+  std::string accession_number = {};  // empty: none
 };
 
 // What the spool tells the ledger when the bytes of an instance are complete.
@@ -79,6 +80,7 @@ struct Instance {
   std::optional<InstanceId> conflicts_with;  // the first instance with this UID and other bytes
   bool identity_conflict = false;    // … and another patient or study: a patient-safety event
   std::optional<WallTime> freed_at;  // its spool bytes were given back
+  std::string accession_hash = {};   // keyed; empty: none, or received before it was kept
 };
 
 // The answer of a commit. `known` means: same identity and same bytes were stored before; `id` is

@@ -173,6 +173,13 @@ def nobody_is_answered_without_permission(folder):
                 assert (status == 403) != may, f"{method} {path} by {scope}: {status} {text}"
                 assert status != 401, f"{method} {path} by {scope}: {status}"
                 checked += 1
+        # What is a patient's takes read-phi even to ask for; the hash of it does not.
+        for path in ["/v1/studies", "/v1/instances"]:
+            for query, least in [("patient_id=P", "read-phi"), ("accession_number=A", "read-phi"),
+                                 (f"accession_hash={'0' * 64}", "read")]:
+                for scope in ["read", "read-phi"]:
+                    status, _, text = call(daemon, "GET", f"{path}?{query}", tokens[scope])
+                    assert status == (200 if scope in (least, "read-phi") else 403), (path, query, scope, text)
         for method in ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"]:
             for path in ["/", "/v1", "/nothing", "/v1/studies/../../healthz", "/healthz/", "//healthz",
                          "/%68ealthz", "/v1/studies/1/2/3"]:
@@ -378,6 +385,12 @@ def callers_of_other_hosts_talk_tls(folder):
             time.sleep(0.05)
 
 
+def accession_number_of(path):
+    data = path.read_bytes()
+    at = data.index(b"\x08\x00\x50\x00SH")
+    return data[at + 8:at + 8 + data[at + 6]].decode().strip()
+
+
 def a_study_is_followed_by_the_api(folder):
     make_study(folder / "study", series=2, instances=3)
     with Daemon(folder, batch__quiet_s=2) as daemon:  # one batch, however slow the sender is
@@ -408,6 +421,17 @@ def a_study_is_followed_by_the_api(folder):
                              ("?since=2020-01-01T00:00:00.000Z", 6), ("?destination=main", 6),
                              ("?patient_id=nobody", 0)]:
             assert len(ask(daemon, "/v1/instances", query)["items"]) == count, query
+        # By accession number: the value is the patient's and audited, its hash under the gateway's key is not.
+        hash_of = one["accession_hash"]
+        assert study["accession_hashes"] == [hash_of] and len(hash_of) == 64, study
+        number = accession_number_of(next((folder / "study").rglob("*.dcm")))
+        for query, count in [(f"?accession_number={number}", 6), (f"?accession_hash={hash_of}", 6),
+                             (f"?accession_number={number}&accession_hash={hash_of}", 6),
+                             (f"?accession_number={number}X", 0), (f"?accession_hash={'0' * 64}", 0),
+                             (f"?accession_hash={hash_of}&state=waiting", 0)]:
+            assert len(ask(daemon, "/v1/instances", query)["items"]) == count, query
+            assert len(ask(daemon, "/v1/studies", query)["items"]) == min(count, 1), query
+        assert ask(daemon, "/v1/instances", "?accession_hash=A1", expected=400)["code"] == "api.bad_query"
         for query in ["?state=odd", "?cursor=x", "?limit=0", "?limit=501", "?nothing=1", "?study=a",
                       "?since=yesterday", "?limit=1&limit=2"]:
             assert ask(daemon, "/v1/instances", query, expected=400)["code"] == "api.bad_query"
@@ -455,6 +479,9 @@ def a_study_is_followed_by_the_api(folder):
         assert {entry["caller"] for entry in audited} == {"local"}, audited
         looked = [entry for entry in audited if entry["action"] == "GET /v1/instances?patient_id"]
         assert len(looked) == 1 and "nobody" not in json.dumps(looked), looked
+        by_accession = [entry for entry in audited if entry["action"].endswith("?accession_number")]
+        assert len(by_accession) == 6 and f'"{number}' not in json.dumps(by_accession), by_accession
+        assert not [entry for entry in audited if "accession_hash" in entry["action"]]
 
 
 def a_paused_destination_begins_nothing(folder):

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import shutil
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ import urllib.request
 
 from dicomfile import dataset_of
 from harness import ROOT, Daemon, fail, in_temp_folder, make_study, shared_or_none
-from stow_client import RELATED, post, related, uids_of
+from stow_client import BOUNDARY, RELATED, post, related, uids_of
 from truth import body, bucket_objects, imported_exactly_once, rows
 
 CLIENTS = ROOT / "build/clients"
@@ -194,6 +195,90 @@ def every_valid_file(folder):
         connection.close()
 
 
+def raw(daemon, head, content, close=False):
+    """What comes back, whole, for a request that no client library would send."""
+    with socket.create_connection(("127.0.0.1", daemon.http_port), timeout=60) as peer:
+        try:
+            peer.sendall(f"POST /dicom-web/studies HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+                         f"Content-Type: {RELATED}\r\n{head}\r\n".encode() + content)
+            if close:
+                peer.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass  # it was refused before its end
+        text = b""
+        try:
+            while piece := peer.recv(65536):
+                text += piece
+        except OSError:
+            pass
+        return text.decode("latin-1")
+
+
+def odd_bodies(folder):
+    """Bodies that are not whole, lie about their length, look like their own end, or are bad in part."""
+    files = make_study(folder / "study", series=1, instances=120, rows=32, cols=32)
+    data = [path.read_bytes() for path in files]
+    with Daemon(folder, **KEPT) as daemon:
+        def known():
+            return rows(daemon, "SELECT count(*) FROM instance")[0][0]
+
+        # Whoever lies about the body, or leaves before its end, is never told of a success.
+        content = related(data[:2])
+        length = len(content)
+        lies = {"too long": f"Content-Length: {length + 10}\r\n", "too short": f"Content-Length: {length - 60}\r\n",
+                "both": f"Content-Length: {length}\r\nTransfer-Encoding: chunked\r\n",
+                "twice": f"Content-Length: {length}\r\nContent-Length: {length - 1}\r\n",
+                "overflowing": f"Content-Length: {2 ** 64 + length}\r\n", "negative": "Content-Length: -1\r\n",
+                "chunks without end": "Transfer-Encoding: chunked\r\n", "none": ""}
+        for what, head in lies.items():
+            sent = content if "chunks" not in what else f"{length:x}\r\n".encode() + content + b"\r\n"
+            answer = raw(daemon, head, sent, close=True)
+            assert answer.startswith("HTTP/1.1 400"), (what, answer[:200])
+        for what, chunks in {"no number": b"zz\r\n", "negative": b"-5\r\n", "overflowing": b"1" + b"0" * 16 + b"\r\n",
+                             "longer than said": f"{length - 9:x}\r\n".encode()}.items():
+            answer = raw(daemon, "Transfer-Encoding: chunked\r\n", chunks + content + b"\r\n0\r\n\r\n")
+            assert answer.startswith("HTTP/1.1 400"), (what, answer[:200])
+        answer = raw(daemon, "Transfer-Encoding: chunked\r\n",
+                     f"{length:x};a=b\r\n".encode() + content + b"\r\n0;c\r\nTrailer: d\r\n\r\n")
+        assert answer.startswith("HTTP/1.1 200"), answer[:200]
+        assert raw(daemon, "X: " + "x" * 64_000_000 + "\r\n", b"")[:12] == "HTTP/1.1 431"
+
+        # Cut in its second part: the first is kept, and the answer says so.
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.http_port, timeout=60)
+        cut = related(data[2:4])
+        connection.request("POST", "/dicom-web/studies", cut[:-len(data[3]) // 2],
+                           {"Content-Type": RELATED, "Accept": "application/dicom+json"})
+        answer = connection.getresponse()
+        assert answer.status == 400, answer.status
+        assert len(uids_of(json.loads(answer.read()))) == 1
+        connection.close()
+
+        connection = http.client.HTTPConnection("127.0.0.1", daemon.http_port, timeout=60)
+        # The delimiter's text in pixel data, without the line end in front or with more behind it.
+        shapes = [f"x--{BOUNDARY}--\r\n", f"\n--{BOUNDARY}\r\n", f"\r\n-{BOUNDARY}", f"\r\n--{BOUNDARY}x", "\r\n\r\n--"]
+        noise = "".join(shapes * 100).encode()[:1500]
+        for at in (4, 5):
+            data[at] = data[at][:-2000] + noise + data[at][-500:]
+            files[at].write_bytes(data[at])
+        status, answer = post(connection, related(data[4:6]))
+        assert status == 200 and len(uids_of(answer)) == 2, (status, answer)
+
+        # A hundred parts, five of them bad.
+        parts = list(data[6:106])
+        for at in range(7, 100, 20):
+            parts[at] = b"this is no instance"
+        status, answer = post(connection, related(parts))
+        assert status == 202 and len(uids_of(answer)) == 95, (status, len(uids_of(answer)))
+        assert [item["00081197"]["Value"] for item in answer["0008119A"]["Value"]] == [[0xC000]] * 5, answer
+        connection.close()
+        deadline = time.monotonic() + 60
+        while known() != 2 + 1 + 2 + 95:  # rows may follow their promises, and those of nothing else
+            assert time.monotonic() < deadline, known()
+            time.sleep(0.05)
+        held_byte_for_byte(daemon, [*files[:3], *files[4:6], *(files[6 + at] for at in range(100) if at % 20 != 7)])
+        assert hashlib.sha256(data[3]).hexdigest() not in in_bucket(daemon), "half an instance"
+
+
 def kill_while_uploading(folder):
     files = make_study(folder / "study", series=3, instances=20, rows=256, cols=256)
     for kind in ("files", "segments"):
@@ -228,6 +313,8 @@ def kill_while_uploading(folder):
         connection.close()
         daemon.wait_settled(120)
         imported_exactly_once(daemon, acknowledged | set(uids_of(answer)), home)
+        # Rows that a start made of promises know as much as others.
+        assert rows(daemon, "SELECT count(*) FROM instance WHERE length(accession_hash) <> 64") == [(0,)]
         print(f"{kind}: {len(acknowledged)} answered before the death, all imported")
         assert daemon.stop() == 0, daemon.log_tail()
 
@@ -313,7 +400,7 @@ def metadata_and_bulk_data(folder):
         assert not list((folder / "data/spool/stow").iterdir())
 
 
-TESTS = (by_curl, metadata_and_bulk_data, by_dicomweb_client, by_orthanc, every_valid_file, kill_while_uploading,
+TESTS = (by_curl, metadata_and_bulk_data, by_dicomweb_client, by_orthanc, every_valid_file, odd_bodies, kill_while_uploading,
          a_stranger_is_refused_and_remembered, a_caller_with_a_long_name_is_admitted,
          a_broken_multipart_body_ends_its_request_and_not_the_connection)
 for test in TESTS:

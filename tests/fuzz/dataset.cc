@@ -95,9 +95,11 @@ void check_same_identity(const Result<Identity>& left, const Result<Identity>& r
     return;
   }
   check(std::tuple(left->sop_class_uid, left->sop_instance_uid, left->series_instance_uid,
-                   left->study_instance_uid, left->patient_id, left->modality) ==
+                   left->study_instance_uid, left->patient_id, left->modality,
+                   left->accession_number) ==
             std::tuple(right->sop_class_uid, right->sop_instance_uid, right->series_instance_uid,
-                       right->study_instance_uid, right->patient_id, right->modality),
+                       right->study_instance_uid, right->patient_id, right->modality,
+                       right->accession_number),
         "nor does the identity");
 }
 

@@ -70,6 +70,7 @@ json instance_json(const InstanceView& view) {
             {"identity_conflict", instance.identity_conflict},
             {"deliveries", json::array()}};
   if (!instance.file_digest.empty()) body["file_digest"] = instance.file_digest.hex();
+  if (!instance.accession_hash.empty()) body["accession_hash"] = instance.accession_hash;
   if (instance.conflicts_with) body["conflicts_with"] = instance.conflicts_with->text();
   for (const Delivery& delivery : view.deliveries) {
     body["deliveries"].push_back(delivery_json(delivery));
@@ -85,6 +86,7 @@ json study_json(const StudyView& view) {
             {"first_received_at", to_rfc3339(view.first_received_at)},
             {"last_received_at", to_rfc3339(view.last_received_at)},
             {"last_sender", view.last_sender},
+            {"accession_hashes", view.accession_hashes},
             {"destinations", json::array()}};
   for (const StudySummary& summary : view.destinations) {
     body["destinations"].push_back(summary_json(summary));

@@ -13,6 +13,7 @@ constexpr std::size_t kReceiptMost = 100'000;
 struct Asked {
   InstanceFilter filter;
   PageAsked page;
+  std::string of_patients;  // names of the parameters that were given and are a patient's
   std::optional<Error> error;
 };
 
@@ -36,8 +37,26 @@ void read_time(const Query& query, const char* name, std::optional<WallTime>& in
   }
 }
 
-// The filters of studies and instances. A patient's id is a value of a patient: it takes read-phi,
-// though only its hash is compared.
+// Parameters whose value is a patient's: they take read-phi, though only hashes are compared.
+constexpr std::array kOfPatients{"patient_id", "accession_number"};
+
+std::optional<std::string> asked_of_patients(const Query& query) {
+  std::string names;
+  for (const char* const name : kOfPatients) {
+    if (query.text(name)) names += (names.empty() ? "" : ",") + std::string(name);
+  }
+  return names.empty() ? std::nullopt : std::optional(names);
+}
+
+void read_accession_hash(const Query& query, Asked& asked) {
+  const auto text = query.text("accession_hash");
+  if (!text) return;
+  const auto digest = Digest::from_hex(*text);
+  if (!digest) asked.error = bad_query("accession_hash is 64 hexadecimal digits, as in answers.");
+  asked.filter.accession_hash = digest.value_or(Digest()).hex();
+}
+
+// The filters of studies and instances.
 Asked asked_of(const Call& call) {
   const Query query(call.head);
   Asked asked;
@@ -55,33 +74,39 @@ Asked asked_of(const Call& call) {
   read_time(query, "since", filter.since, asked);
   read_time(query, "until", filter.until, asked);
   filter.patient_id = query.text("patient_id");
+  filter.accession_number = query.text("accession_number");
+  read_accession_hash(query, asked);
   asked.page = page_asked(query);
   if (auto bad = query.problem({"study", "series", "sop", "sender", "receiver", "destination",
-                                "state", "since", "until", "patient_id", "cursor", "limit"})) {
+                                "state", "since", "until", "patient_id", "accession_number",
+                                "accession_hash", "cursor", "limit"})) {
     asked.error = std::move(bad);
   }
-  if (!asked.error && filter.patient_id && !call.caller.scopes.has(Scope::read_phi)) {
-    asked.error = permanent_error("api.forbidden", "patient_id needs the scope read-phi.");
+  asked.of_patients = asked_of_patients(query).value_or("");
+  if (!asked.error && !asked.of_patients.empty() && !call.caller.scopes.has(Scope::read_phi)) {
+    asked.error =
+        permanent_error("api.forbidden", asked.of_patients + " needs the scope read-phi.");
   }
   return asked;
 }
 
 // Whoever looks for a patient is in the audit log, before the answer; the value is not.
-Result<void> note_lookup(const RestParts& parts, const Call& call) {
+Result<void> note_lookup(const RestParts& parts, const Call& call, const std::string& names) {
   AuditEntry entry;
   entry.at = parts.env.clock.wall_now();
   entry.call_id = make_id_text(parts.env);
   entry.caller = call.caller.name;
   entry.authentication = to_string(call.caller.how);
   entry.address = call.caller.address;
-  entry.action = "GET " + std::string(call.head.path()) + "?patient_id";
+  entry.action = "GET " + std::string(call.head.path()) + "?" + names;
   return parts.ledger.access_rows().append(entry);
 }
 
 Asked checked(const RestParts& parts, const Call& call) {
   Asked asked = asked_of(call);
-  if (asked.error || !asked.filter.patient_id) return asked;
-  if (auto noted = note_lookup(parts, call); !noted.ok()) asked.error = noted.error();
+  if (asked.error || asked.of_patients.empty()) return asked;
+  auto noted = note_lookup(parts, call, asked.of_patients);
+  if (!noted.ok()) asked.error = noted.error();
   return asked;
 }
 

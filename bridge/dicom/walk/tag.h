@@ -21,6 +21,7 @@ constexpr Tag kSequenceEnd = make_tag(0xFFFE, 0xE0DD);
 
 constexpr Tag kSopClassUid = make_tag(0x0008, 0x0016);
 constexpr Tag kSopInstanceUid = make_tag(0x0008, 0x0018);
+constexpr Tag kAccessionNumber = make_tag(0x0008, 0x0050);
 constexpr Tag kInstitutionName = make_tag(0x0008, 0x0080);
 constexpr Tag kStudyDescription = make_tag(0x0008, 0x1030);
 constexpr Tag kModality = make_tag(0x0008, 0x0060);

@@ -113,18 +113,22 @@ std::string SqliteLedger::hash_of_patient_id(std::string_view patient_id) const 
   return hmac_sha256(patient_key_, as_bytes(patient_id)).hex();
 }
 
-std::string SqliteLedger::hash_of_patient(const Arrival& arrival) const {
-  return hash_of_patient_id(arrival.identity.patient_id);
+KeyedHashes SqliteLedger::hashes_of(const Identity& identity) const {
+  KeyedHashes hashes{hash_of_patient_id(identity.patient_id), ""};
+  if (!identity.accession_number.empty()) {
+    hashes.accession = accession_hash_of(patient_key_, identity.accession_number);
+  }
+  return hashes;
 }
 
 Result<Receipt> SqliteLedger::record(const Arrival& arrival, Durable* bytes) {
-  const std::string patient_hash = hash_of_patient(arrival);
+  const KeyedHashes hashes = hashes_of(arrival.identity);
   Receipt receipt;
   Commit commit;
   commit.is_intake = true;
   commit.bytes = bytes;
   commit.body = [&](Write& write) -> Result<void> {
-    TRY_ASSIGN(receipt, record_one(write, arrival, patient_hash));
+    TRY_ASSIGN(receipt, record_one(write, arrival, hashes));
     return {};
   };
   TRY(hand_over(commit));
@@ -153,11 +157,11 @@ Result<void> SqliteLedger::add_delivery(Write& write, const InstanceId& instance
 }
 
 Result<Receipt> SqliteLedger::record_one(Write& write, const Arrival& arrival,
-                                         const std::string& patient_hash) {
-  TRY_ASSIGN(const Known known, look_up(write.db, arrival, patient_hash));
+                                         const KeyedHashes& hashes) {
+  TRY_ASSIGN(const Known known, look_up(write.db, arrival, hashes.patient));
   if (known.same) return receive_again(write, arrival, *known.same);
   const Clash clash{known.first.has_value(), known.other_identity};
-  TRY(insert_instance(write, arrival, patient_hash, known.first, known.other_identity));
+  TRY(insert_instance(write, arrival, hashes, known.first, known.other_identity));
   for (const std::string& destination : destinations_of(arrival, options_.destinations)) {
     TRY(add_delivery(write, arrival.id, destination, clash));
   }

@@ -33,8 +33,15 @@ struct Walk {
   std::string_view of;  // bound first; empty: the statement takes no such
 };
 
+// What a filter says of a patient, as the ledger holds it.
+struct KeyedFilter {
+  std::optional<std::string> patient;
+  std::string accession;  // empty: any
+  bool contradicts = false;
+};
+
 // By the narrowest name that was given.
-Walk walk_of(const InstanceFilter& filter) {
+Walk walk_of(const InstanceFilter& filter, const KeyedFilter& keyed) {
   if (!filter.id.empty()) return {statement::overview_of_id, filter.id};
   if (!filter.sop_instance_uid.empty()) {
     return {statement::overview_of_sop, filter.sop_instance_uid};
@@ -45,6 +52,7 @@ Walk walk_of(const InstanceFilter& filter) {
   if (!filter.study_instance_uid.empty()) {
     return {statement::overview_of_study, filter.study_instance_uid};
   }
+  if (!keyed.accession.empty()) return {statement::overview_of_accession, keyed.accession};
   return {statement::overview_of_all, {}};
 }
 
@@ -58,8 +66,7 @@ bool is_or_any(const std::string& wanted, const std::string& value) {
   return wanted.empty() || wanted == value;
 }
 
-bool takes(const InstanceFilter& filter, const std::optional<std::string>& patient_hash,
-           const Candidate& one) {
+bool takes(const InstanceFilter& filter, const KeyedFilter& keyed, const Candidate& one) {
   const Instance& instance = one.instance;
   return is_or_any(filter.id, instance.id.text()) &&
          is_or_any(filter.sop_instance_uid, instance.sop_instance_uid.text()) &&
@@ -69,7 +76,8 @@ bool takes(const InstanceFilter& filter, const std::optional<std::string>& patie
          is_or_any(filter.receiver, instance.origin.receiver) &&
          (!filter.since || instance.received_at >= *filter.since) &&
          (!filter.until || instance.received_at < *filter.until) &&
-         (!patient_hash || *patient_hash == one.patient_hash);
+         (!keyed.patient || *keyed.patient == one.patient_hash) &&
+         is_or_any(keyed.accession, instance.accession_hash);
 }
 
 bool takes(const InstanceFilter& filter, const std::vector<Delivery>& deliveries) {
@@ -110,9 +118,8 @@ class SqliteOverview : public Overview {
                     const std::string& study = one.instance.study_instance_uid.text();
                     if (!seen.insert(study).second) return true;
                     // One that has a newer instance was listed there, or is not taken.
-                    TRY_ASSIGN(const auto newest,
-                               db.query_integer(statement::overview_newest_of_study, {study}));
-                    if (newest.value_or(0) != one.row) return true;
+                    TRY_ASSIGN(const std::int64_t newest, newest_of(db, study, filter, one));
+                    if (newest != one.row) return true;
                     TRY_ASSIGN(const bool stands, study_stands(db, study, filter));
                     if (!stands) return true;
                     TRY_ASSIGN(StudyView view, study_view(db, study));
@@ -221,8 +228,20 @@ class SqliteOverview : public Overview {
     return found.has_value();
   }
   static Result<StudyView> study_view(sql::Database& db, const std::string& study);
-  static Result<std::optional<std::string>> patient_hash_of(sql::Database& db,
-                                                            const InstanceFilter& filter);
+  // The row by which a study is listed: its newest, or the newest with the accession number asked
+  // for, because a study may have instances without one.
+  static Result<std::int64_t> newest_of(sql::Database& db, const std::string& study,
+                                        const InstanceFilter& filter, const Candidate& one) {
+    if (!filter.accession_number && filter.accession_hash.empty()) {
+      TRY_ASSIGN(const auto newest, db.query_integer(statement::overview_newest_of_study, {study}));
+      return newest.value_or(0);
+    }
+    TRY_ASSIGN(const auto newest,
+               db.query_integer(statement::overview_newest_of_study_and_accession,
+                                {study, one.instance.accession_hash}));
+    return newest.value_or(0);
+  }
+  static Result<KeyedFilter> keyed_of(sql::Database& db, const InstanceFilter& filter);
 
   Readers readers_;
 };
@@ -230,8 +249,9 @@ class SqliteOverview : public Overview {
 template <typename T, typename Take>
 Result<Page<T>> SqliteOverview::walk(sql::Database& db, const InstanceFilter& filter,
                                      const Cursor& before, Page<T>& page, Take take) {
-  TRY_ASSIGN(const auto patient_hash, patient_hash_of(db, filter));
-  const Walk by = walk_of(filter);
+  TRY_ASSIGN(const KeyedFilter keyed, keyed_of(db, filter));
+  if (keyed.contradicts) return std::move(page);
+  const Walk by = walk_of(filter, keyed);
   TRY_ASSIGN(sql::Statement rows, by.of.empty() ? db.query(by.statement, {below(before)})
                                                 : db.query(by.statement, {below(before), by.of}));
   for (std::size_t walked = 0;; ++walked) {
@@ -249,7 +269,7 @@ Result<Page<T>> SqliteOverview::walk(sql::Database& db, const InstanceFilter& fi
     if (filter.since && one.instance.received_at + kOutOfOrder < *filter.since) {
       return std::move(page);
     }
-    if (!takes(filter, patient_hash, one)) continue;
+    if (!takes(filter, keyed, one)) continue;
     TRY_ASSIGN(auto deliveries,
                collect(db.query(statement::deliveries_of, {one.instance.id}), delivery_of));
     if (!takes(filter, deliveries)) continue;
@@ -281,13 +301,22 @@ Result<Page<T>> SqliteOverview::page_of(std::string_view text, const Cursor& bef
   });
 }
 
-Result<std::optional<std::string>> SqliteOverview::patient_hash_of(sql::Database& db,
-                                                                   const InstanceFilter& filter) {
-  if (!filter.patient_id) return std::optional<std::string>();
+Result<KeyedFilter> SqliteOverview::keyed_of(sql::Database& db, const InstanceFilter& filter) {
+  KeyedFilter keyed;
+  keyed.accession = filter.accession_hash;
+  if (!filter.patient_id && !filter.accession_number) return keyed;
   TRY_ASSIGN(const auto keys, collect(db.query(statement::patient_key),
                                       [](sql::Columns columns) { return columns.blob(); }));
   if (keys.empty()) return not_known();
-  return std::optional(hmac_sha256(keys.front(), as_bytes(*filter.patient_id)).hex());
+  if (filter.patient_id) {
+    keyed.patient = hmac_sha256(keys.front(), as_bytes(*filter.patient_id)).hex();
+  }
+  if (filter.accession_number) {
+    const std::string hash = accession_hash_of(keys.front(), *filter.accession_number);
+    keyed.contradicts = !keyed.accession.empty() && keyed.accession != hash;
+    keyed.accession = hash;
+  }
+  return keyed;
 }
 
 Result<StudyView> SqliteOverview::study_view(sql::Database& db, const std::string& study) {
@@ -307,6 +336,9 @@ Result<StudyView> SqliteOverview::study_view(sql::Database& db, const std::strin
   TRY_ASSIGN(const auto senders, collect(db.query(statement::overview_last_sender, {study}),
                                          [](sql::Columns columns) { return columns.text(); }));
   if (!senders.empty()) view.last_sender = senders.front();
+  TRY_ASSIGN(view.accession_hashes,
+             collect(db.query(statement::overview_accessions_of_study, {study}),
+                     [](sql::Columns columns) { return columns.text(); }));
   TRY_ASSIGN(view.destinations, summaries_of(db, study));
   return view;
 }

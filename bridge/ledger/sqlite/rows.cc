@@ -119,7 +119,12 @@ Result<ImportJob> load_import_job(sql::Database& db, const ImportJobId& id) {
   return rows.front();
 }
 
-Result<void> insert_instance(Write& write, const Arrival& arrival, const std::string& patient_hash,
+// Not the hash of a patient identifier that is spelled the same.
+std::string accession_hash_of(ByteSpan key, std::string_view accession_number) {
+  return hmac_sha256(key, as_bytes("accession number:" + std::string(accession_number))).hex();
+}
+
+Result<void> insert_instance(Write& write, const Arrival& arrival, const KeyedHashes& hashes,
                              const std::optional<InstanceId>& conflicts_with,
                              bool identity_conflict) {
   const Identity& identity = arrival.identity;
@@ -129,7 +134,7 @@ Result<void> insert_instance(Write& write, const Arrival& arrival, const std::st
                                                 identity.sop_instance_uid,
                                                 identity.series_instance_uid,
                                                 identity.study_instance_uid,
-                                                patient_hash,
+                                                hashes.patient,
                                                 identity.modality,
                                                 origin.receiver,
                                                 origin.calling_ae_title,
@@ -144,7 +149,8 @@ Result<void> insert_instance(Write& write, const Arrival& arrival, const std::st
                                                 arrival.spool_ref.text,
                                                 arrival.received_at,
                                                 conflicts_with,
-                                                identity_conflict}));
+                                                identity_conflict,
+                                                hashes.accession}));
   return note(write, "instance", arrival.id.text(), "received", "", "received");
 }
 
@@ -280,6 +286,7 @@ Instance instance_of(sql::Columns columns) {
   instance.conflicts_with = optional_id_from<InstanceId>(columns.optional_text());
   instance.identity_conflict = columns.boolean();
   instance.freed_at = columns.optional_time();
+  instance.accession_hash = columns.text();
   return instance;
 }
 

@@ -59,9 +59,17 @@ Result<DeliveryRow> load_delivery(sql::Database& db, const DeliveryId& id);
 Result<BatchRow> load_batch(sql::Database& db, const BatchId& id);
 Result<ImportJob> load_import_job(sql::Database& db, const ImportJobId& id);
 
+// What the ledger keeps of identifiers that are a patient's: HMACs under a key that never leaves
+// it.
+struct KeyedHashes {
+  std::string patient;
+  std::string accession;  // empty: no accession number
+};
+std::string accession_hash_of(ByteSpan key, std::string_view accession_number);
+
 // New rows, in their first state, with their first line of history (a delivery has none: its
 // instance's "received" says it).
-Result<void> insert_instance(Write& write, const Arrival& arrival, const std::string& patient_hash,
+Result<void> insert_instance(Write& write, const Arrival& arrival, const KeyedHashes& hashes,
                              const std::optional<InstanceId>& conflicts_with,
                              bool identity_conflict);
 Result<DeliveryRow> insert_delivery(Write& write, const InstanceId& instance,

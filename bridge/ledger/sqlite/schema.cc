@@ -360,6 +360,7 @@ std::vector<sql::Migration> ledger_migrations(Env& env) {
       {bytes_again_migration(), {}},
       {commitment_lookup_migration(), {}},
       {discard_migration(), deliveries_can_be_discarded},
+      {accession_migration(), {}},
   };
 }
 

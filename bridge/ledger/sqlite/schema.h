@@ -25,6 +25,9 @@ std::string bytes_again_migration();
 std::string discard_migration();
 Result<void> deliveries_can_be_discarded(sql::Database& database);
 
+// Keeps a keyed hash of the accession number (migration_accession.cc).
+std::string accession_migration();
+
 // Version 1's script. STRICT tables; states, their CHECKs and the triggers that refuse a change of
 // state come from model/transitions.h.
 std::string ledger_schema_v1();

@@ -42,13 +42,14 @@ Result<SpoolPosition> SqliteSpoolRows::position() {
 
 Result<std::vector<Receipt>> SqliteSpoolRows::follow(std::span<const Arrival> arrivals,
                                                      const SpoolPosition& reached) {
-  std::vector<std::string> patient_hashes;
-  patient_hashes.reserve(arrivals.size());
+  std::vector<KeyedHashes> hashes;
+  hashes.reserve(arrivals.size());
   for (std::size_t i = 0; i < arrivals.size(); ++i) {
-    // What comes together is mostly of one patient.
-    const bool same =
-        i > 0 && arrivals[i].identity.patient_id == arrivals[i - 1].identity.patient_id;
-    patient_hashes.push_back(same ? patient_hashes.back() : ledger_.hash_of_patient(arrivals[i]));
+    // What comes together is mostly of one study.
+    const Identity& identity = arrivals[i].identity;
+    const bool same = i > 0 && identity.patient_id == arrivals[i - 1].identity.patient_id &&
+                      identity.accession_number == arrivals[i - 1].identity.accession_number;
+    hashes.push_back(same ? hashes.back() : ledger_.hashes_of(identity));
   }
   const std::string position = to_text(reached);
   std::vector<Receipt> receipts;
@@ -57,7 +58,7 @@ Result<std::vector<Receipt>> SqliteSpoolRows::follow(std::span<const Arrival> ar
   commit.body = [&](Write& write) -> Result<void> {
     receipts.clear();
     for (std::size_t i = 0; i < arrivals.size(); ++i) {
-      TRY_ASSIGN(const Receipt receipt, ledger_.record_one(write, arrivals[i], patient_hashes[i]));
+      TRY_ASSIGN(const Receipt receipt, ledger_.record_one(write, arrivals[i], hashes[i]));
       // Its own row, seen again at a start: nothing was known before it.
       const bool is_own = receipt.id == arrivals[i].id;
       receipts.push_back(is_own ? Receipt{receipt.id, false} : receipt);

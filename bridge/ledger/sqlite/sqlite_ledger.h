@@ -143,11 +143,11 @@ class SqliteLedger final : public Ledger {
   Result<std::int64_t> in_portions(
       const std::vector<std::string>& ids,
       const std::function<Result<bool>(Write&, const DeliveryId&)>& move_one);
-  Result<Receipt> record_one(Write& write, const Arrival& arrival, const std::string& patient_hash);
+  Result<Receipt> record_one(Write& write, const Arrival& arrival, const KeyedHashes& hashes);
   Result<Receipt> receive_again(Write& write, const Arrival& arrival, const InstanceId& known);
   Result<void> add_delivery(Write& write, const InstanceId& instance,
                             const std::string& destination, const Clash& clash);
-  std::string hash_of_patient(const Arrival& arrival) const;
+  KeyedHashes hashes_of(const Identity& identity) const;
   std::string hash_of_patient_id(std::string_view patient_id) const;
 
   Env& env_;

@@ -157,6 +157,7 @@ Bytes write_record(const Record& record, const SegmentHeader& segment) {
   writer.number(record.head_checksum);
   write_arrival(writer, record.arrival);
   write_destinations(writer, record.arrival);
+  writer.text(record.arrival.identity.accession_number);
   return std::move(writer.bytes());
 }
 
@@ -237,6 +238,8 @@ std::optional<Record> decode_record(ByteSpan bytes, const SegmentHeader& segment
   record.head_checksum = reader.number<std::uint32_t>();
   record.arrival = read_arrival(reader);
   read_destinations(reader, record.arrival);
+  // Records made before this was kept have zeros here: none.
+  record.arrival.identity.accession_number = reader.text();
   reader.expect(record.arrival.size_bytes <= segment.size_bytes &&
                 offset + record_bytes(record.arrival.size_bytes) <= segment.size_bytes);
   if (!reader.good()) return std::nullopt;

@@ -99,6 +99,53 @@ TEST_F(OverviewTest, FiltersBySenderPatientAndDate) {
   EXPECT_THAT(ids({.until = between}), ElementsAre(first));
 }
 
+TEST_F(OverviewTest, FindsByAccessionNumberOrItsHash) {
+  Arrival with = arrival(1, 1), other = arrival(2, 2);
+  with.identity.accession_number = "A1";
+  other.identity.accession_number = "A2";
+  const InstanceId one = ledger_->record(with, nullptr).value().id;
+  const InstanceId two = ledger_->record(other, nullptr).value().id;
+  const InstanceId without = receive(3, 3);
+  const auto hash_of = [&](const InstanceId& id) {
+    return ledger_->instance(id).value()->accession_hash;
+  };
+
+  EXPECT_THAT(ids({.accession_number = "A1"}), ElementsAre(one));
+  EXPECT_THAT(ids({.accession_number = "A"}), IsEmpty());
+  EXPECT_THAT(ids({.accession_hash = hash_of(two)}), ElementsAre(two));
+  EXPECT_THAT(ids({.accession_number = "A2", .accession_hash = hash_of(two)}), ElementsAre(two));
+  EXPECT_THAT(ids({.accession_number = "A1", .accession_hash = hash_of(two)}), IsEmpty());
+  EXPECT_EQ(hash_of(one).size(), 64u);
+  EXPECT_NE(hash_of(one), hash_of(two));
+  EXPECT_EQ(hash_of(without), "");
+}
+
+TEST_F(OverviewTest, AnAccessionNumberIsNotFoundByThePatientOfTheSameSpelling) {
+  Arrival sent = arrival(1);
+  sent.identity.patient_id = "X";
+  sent.identity.accession_number = "Y";
+  const InstanceId id = ledger_->record(sent, nullptr).value().id;
+
+  EXPECT_THAT(ids({.patient_id = "X", .accession_number = "Y"}), ElementsAre(id));
+  EXPECT_THAT(ids({.patient_id = "Y"}), IsEmpty());
+  EXPECT_THAT(ids({.accession_number = "X"}), IsEmpty());
+}
+
+TEST_F(OverviewTest, AStudyIsFoundByAnAccessionNumberThatItsNewestInstanceLacks) {
+  Arrival image = arrival(1, 1);
+  image.identity.accession_number = "A1";
+  const Uid study = study_uid(ledger_->record(image, nullptr).value().id);
+  Arrival second = arrival(2, 1);
+  second.identity.accession_number = "A1";
+  ignore(ledger_->record(second, nullptr), "one of two with it");
+  receive(3, 1);
+  receive(4, 2);
+
+  EXPECT_THAT(studies({.accession_number = "A1"}), ElementsAre(study));
+  EXPECT_THAT(studies({.accession_number = "A2"}), IsEmpty());
+  EXPECT_THAT(overview_->study(study)->accession_hashes, SizeIs(1));
+}
+
 TEST_F(OverviewTest, FiltersByStateAtADestination) {
   const Filled imported = batch_in(BatchState::reconciled);
   const InstanceId waiting = receive(1);
@@ -207,13 +254,14 @@ TEST_F(OverviewTest, AWalkIsBoundedAndSaysWhereToGoOn) {
   const InstanceId wanted = receive_from(1, 1, "RARE");
   // More rows than one page may walk, made by the file itself.
   ASSERT_THAT(
-      db.run("INSERT INTO instance SELECT printf('%032x', n.value), i.sop_class_uid, "
-             "'1.9.' || n.value, i.series_instance_uid, i.study_instance_uid, i.patient_hash, "
-             "i.modality, i.receiver, 'COMMON', i.called_ae_title, i.peer_address, "
-             "i.association_id, i.transfer_syntax_uid, i.size_bytes, i.dataset_offset_bytes, "
-             "i.dataset_digest, i.file_digest, i.spool_ref, i.received_at, NULL, 0, NULL, NULL, "
-             "NULL FROM instance i, (WITH RECURSIVE c(value) AS (SELECT 1 UNION ALL SELECT value "
-             "+ 1 FROM c WHERE value < 12000) SELECT value FROM c) n"),
+      db.run(
+          "INSERT INTO instance SELECT printf('%032x', n.value), i.sop_class_uid, "
+          "'1.9.' || n.value, i.series_instance_uid, i.study_instance_uid, i.patient_hash, "
+          "i.modality, i.receiver, 'COMMON', i.called_ae_title, i.peer_address, "
+          "i.association_id, i.transfer_syntax_uid, i.size_bytes, i.dataset_offset_bytes, "
+          "i.dataset_digest, i.file_digest, i.spool_ref, i.received_at, NULL, 0, NULL, NULL, "
+          "NULL, '' FROM instance i, (WITH RECURSIVE c(value) AS (SELECT 1 UNION ALL SELECT value "
+          "+ 1 FROM c WHERE value < 12000) SELECT value FROM c) n"),
       IsOk());
 
   ASSERT_OK_AND_ASSIGN(const auto first, overview_->instances({.sender = "RARE"}, {}, 10));

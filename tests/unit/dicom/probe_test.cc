@@ -70,6 +70,7 @@ TEST(Probe, ReadsTheIdentityInEverySyntax) {
     EXPECT_EQ(identity.study_instance_uid.text(), recipe.study_instance_uid) << syntax;
     EXPECT_EQ(identity.patient_id, recipe.patient_id) << syntax;
     EXPECT_EQ(identity.modality, recipe.modality) << syntax;
+    EXPECT_EQ(identity.accession_number, recipe.accession_number) << syntax;
   }
 }
 
@@ -271,6 +272,20 @@ TEST(Probe, KeepsNoModalityThatIsNone) {
 
   EXPECT_EQ(identity.modality, "");
   EXPECT_EQ(identity.patient_id, "");
+}
+
+TEST(Probe, ReadsAnAccessionNumberWithoutItsPaddingAndNoneThatIsNone) {
+  for (const auto& [value, read] : {std::pair(std::string(" A 17 "), std::string("A 17")),
+                                    std::pair(std::string(256, 'A'), std::string(256, 'A')),
+                                    std::pair(std::string(258, 'A'), std::string())}) {
+    DicomWriter w;
+    put_head(w).element(0x00080050, "SH", value);
+    w.element(0x0020000D, "UI", "2.25.1").element(0x0020000E, "UI", "2.25.2");
+
+    ASSERT_OK_AND_ASSIGN(const Identity identity, probe(w.bytes(), kExplicitLittle));
+
+    EXPECT_EQ(identity.accession_number, read);
+  }
 }
 
 TEST(Probe, StopsAtItsLimits) {

@@ -36,7 +36,7 @@ class LedgerSchema : public testing::Test {
     ASSERT_THAT(sql::migrate(db_, ledger_migrations(env_)), IsOk());
     const std::string digest(64, 'd');
     ASSERT_THAT(db_.run("INSERT INTO instance VALUES (?,'1','1.2','1.3','1.4',?,'CT','','','','',''"
-                        ",'1.5',1,0,?,?,'ref',0,NULL,0,NULL,NULL,NULL)",
+                        ",'1.5',1,0,?,?,'ref',0,NULL,0,NULL,NULL,NULL,'')",
                         {kInstance, digest, digest, digest}),
                 IsOk());
     ASSERT_THAT(db_.run("INSERT INTO batch VALUES "
@@ -172,6 +172,29 @@ TEST_F(LedgerSchema, DiscardingCameAsItWasReleased) {
   EXPECT_EQ(golden("discard.sql"),
             "-- Made by discard_migration() (bridge/ledger/sqlite/migration_discard.cc).\n" +
                 discard_migration());
+}
+
+TEST_F(LedgerSchema, AccessionNumbersCameAsTheyWereReleased) {
+  EXPECT_EQ(golden("accession.sql"),
+            "-- Made by accession_migration() (bridge/ledger/sqlite/migration_accession.cc).\n" +
+                accession_migration());
+}
+
+TEST_F(LedgerSchema, ARowThatWasThereHasNoAccessionNumberAndMayNotGetOne) {
+  sql::Database older = sql::Database::open_in_memory("test").value();
+  std::vector<sql::Migration> before = ledger_migrations(env_);
+  before.resize(10);
+  ASSERT_THAT(sql::migrate(older, before), IsOk());
+  const std::string digest(64, 'd');
+  ASSERT_THAT(older.run("INSERT INTO instance VALUES (?,'1','1.2','1.3','1.4',?,'CT','','','','',''"
+                        ",'1.5',1,0,?,?,'ref',0,NULL,0,NULL,NULL,NULL)",
+                        {kInstance, digest, digest, digest}),
+              IsOk());
+
+  ASSERT_THAT(sql::migrate(older, ledger_migrations(env_)), IsOk());
+
+  EXPECT_EQ(older.query_text("SELECT accession_hash FROM instance").value(), "");
+  EXPECT_THAT(older.run("UPDATE instance SET accession_hash = 'x'"), FailsWith("test.constraint"));
 }
 
 TEST_F(LedgerSchema, ADeliverysStatesAreThoseOfTheTableWhateverTheFileWasMadeBy) {

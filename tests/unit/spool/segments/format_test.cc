@@ -25,6 +25,7 @@ Record record_of(const Sent& sent) {
   Arrival& arrival = record.arrival;
   arrival.id = *InstanceId::parse("0123456789abcdef0123456789abcdef");
   arrival.identity = sent.identified.identity;
+  arrival.identity.accession_number = "ACC-1";
   arrival.origin = {"dimse", "CT1", "ISTHMUS", "192.0.2.7", "0123"};
   arrival.transfer_syntax_uid = sent.identified.transfer_syntax_uid;
   arrival.size_bytes = sent.whole().size();
@@ -89,6 +90,7 @@ TEST(SegmentFormat, ARecordIsReadBack) {
   EXPECT_EQ(read->arrival.identity.study_instance_uid, record.arrival.identity.study_instance_uid);
   EXPECT_EQ(read->arrival.identity.patient_id, "SYNTHETIC");
   EXPECT_EQ(read->arrival.identity.modality, "CT");
+  EXPECT_EQ(read->arrival.identity.accession_number, "ACC-1");
   EXPECT_EQ(read->arrival.origin, record.arrival.origin);
   EXPECT_EQ(read->arrival.transfer_syntax_uid, record.arrival.transfer_syntax_uid);
   EXPECT_EQ(read->arrival.size_bytes, record.arrival.size_bytes);
@@ -99,6 +101,22 @@ TEST(SegmentFormat, ARecordIsReadBack) {
   EXPECT_TRUE(read->arrival.file_digest.empty());
   const Place place{7, 42, 16 * KiB, sent.whole().size()};
   EXPECT_EQ(place_of(read->arrival.spool_ref), place);
+}
+
+// What a program wrote that did not keep accession numbers ends after the destinations, in zeros:
+// as a record without one does, but for the four zeros of its length.
+TEST(SegmentFormat, ARecordWithoutAnAccessionNumberReadsAsNone) {
+  Record record = record_of(make_sent(1, 5000));
+  const auto with = encode(record, segment_header());
+  record.arrival.identity.accession_number.clear();
+  const auto without = encode(record, segment_header());
+
+  const auto read = decode_record(*without, segment_header(), 16 * KiB);
+
+  ASSERT_TRUE(read);
+  EXPECT_EQ(read->arrival.identity.accession_number, "");
+  EXPECT_EQ(read->arrival.destinations, record.arrival.destinations);
+  EXPECT_NE(*with, *without);
 }
 
 TEST(SegmentFormat, AllDestinationsAndNoneAreToldApart) {
