@@ -5,6 +5,7 @@
 
 #include "api/stow.h"
 #include "api/stow/plan.h"
+#include "base/thread.h"
 #include "senders/shares.h"
 
 namespace isthmus::api::stow {
@@ -19,6 +20,7 @@ struct Core {
   SenderShares shares;
   Gauge& open;
   Histogram& seconds;
+  WorkerPool commits;  // of parts whose request goes on
 };
 
 struct Asking {

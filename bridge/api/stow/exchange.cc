@@ -52,7 +52,7 @@ bool StowExchange::feed(ByteSpan piece) {
   const Result<void> taken =
       gzip_ ? gzip_->feed(piece, [this](ByteSpan plain) { return take(plain); }) : take(piece);
   if (!taken.ok()) stop(taken.error());
-  for (; paced_instances_ < instances_.outcomes().size(); ++paced_instances_) {
+  for (; paced_instances_ < instances_.concluded(); ++paced_instances_) {
     to_wait_ += place_.pace_instance();
   }
   return !stop_;
@@ -99,6 +99,7 @@ http::Response StowExchange::finish() {
   if (!stop_) {
     if (auto whole = conclude_body(); !whole.ok()) stop(std::move(whole).error());
   }
+  instances_.settle();
   FAILPOINT(stow_before_answer);
   http::Response response = answer();
   const auto took = core_.env.clock.steady_now() - began_;

@@ -8,8 +8,9 @@
 
 namespace isthmus::api::stow {
 
-// Parts are committed as they end: what came before a body broke off is kept, and a client that
-// sends it again is told that it is stored. One thread at a time.
+// Parts are committed while the next one comes, the last one before the answer: what came before a
+// body broke off is kept, and a client that sends it again is told that it is stored. One thread at
+// a time.
 class StowExchange : public http::Exchange {
  public:
   // `place` is this request's among all that are worked on.

@@ -11,7 +11,7 @@ class FileParts : public Parts {
     const auto media = wire::parse_media_type(headers.get("Content-Type", "application/dicom"));
     skipped_bytes_ = 0;
     if (!media || media->type != "application/dicom") return {};
-    intake_.emplace(instances_.begin());
+    intake_ = instances_.begin_next();
     intake_->file_follows();
     return {};
   }
@@ -25,7 +25,7 @@ class FileParts : public Parts {
   }
   Result<void> end_part() override {
     if (intake_) {
-      instances_.conclude(*intake_);
+      instances_.conclude_later(std::move(intake_));
     } else {
       instances_.refuse(permanent_error("stow.part_media_type", "A part is no application/dicom."),
                         skipped_bytes_);
@@ -37,7 +37,7 @@ class FileParts : public Parts {
 
  private:
   Instances& instances_;
-  std::optional<InstanceIntake> intake_;
+  std::unique_ptr<InstanceIntake> intake_;
   std::uint64_t skipped_bytes_ = 0;
 };
 

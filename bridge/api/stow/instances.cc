@@ -10,6 +10,9 @@
 namespace isthmus::api::stow {
 namespace {
 
+// A smaller one is committed sooner than another thread has woken up for it.
+constexpr std::uint64_t kLeastAhead = 128 * KiB;
+
 bool takes_class(const StowOptions& options, const std::string& uid) {
   switch (dicom::sop_class_kind(uid)) {
     case dicom::SopClassKind::storage:
@@ -37,6 +40,30 @@ InstanceIntake Instances::begin() const {
   return InstanceIntake(core_.spool, asking_.origin, core_.options.max_instance_bytes);
 }
 
+std::unique_ptr<InstanceIntake> Instances::begin_next() {
+  if (later_ && later_->commit.intake().received_bytes() >= kLeastAhead) {
+    later_->commit.begin(core_.commits);
+  } else {
+    settle();
+  }
+  return std::make_unique<InstanceIntake>(begin());
+}
+
+void Instances::conclude_later(std::unique_ptr<InstanceIntake> intake) {
+  settle();
+  auto outcome = examine(*intake);
+  if (!outcome.ok()) return conclude(std::move(outcome), *intake);
+  later_.reset(new Later{std::move(outcome).value(), {std::move(intake), route()}});
+}
+
+void Instances::settle() {
+  if (!later_) return;
+  const auto receipt = later_->commit.result();
+  const std::unique_ptr<Later> later = std::move(later_);
+  if (receipt.ok()) return conclude(std::move(later->outcome), later->commit.intake());
+  conclude(receipt.error(), later->commit.intake());
+}
+
 Result<void> Instances::judge(const InstanceIntake& intake, const Identity& identity) const {
   if (!asking_.plan.study.empty() && identity.study_instance_uid.text() != asking_.plan.study) {
     return permanent_error("dicom.other_study", "The instance is not of the study in the path.");
@@ -54,7 +81,7 @@ Result<void> Instances::judge(const InstanceIntake& intake, const Identity& iden
   return {};
 }
 
-Result<Outcome> Instances::store(InstanceIntake& intake) {
+Result<Outcome> Instances::examine(InstanceIntake& intake) const {
   TRY_ASSIGN(const Identity* identity, intake.identify());
   TRY(judge(intake, *identity));
   Outcome outcome;
@@ -67,28 +94,47 @@ Result<Outcome> Instances::store(InstanceIntake& intake) {
       differs(head.media_storage_sop_instance_uid, identity->sop_instance_uid)) {
     outcome.warning = kHeadDiffers;
   }
-  const RouteInstance route = [this](RouteAttributes attributes) {
+  return outcome;
+}
+
+RouteInstance Instances::route() const {
+  return [this](RouteAttributes attributes) {
     attributes.sender = asking_.sender.name;
     attributes.calling_ae_title = asking_.origin.calling_ae_title;
     return core_.senders.route(asking_.sender, attributes).destinations;
   };
-  TRY(intake.commit(route));
+}
+
+Result<Outcome> Instances::store(InstanceIntake& intake) {
+  TRY_ASSIGN(Outcome outcome, examine(intake));
+  TRY(intake.commit(route()));
   return outcome;
 }
 
 void Instances::conclude(InstanceIntake& intake, std::optional<std::uint16_t> warning) {
+  settle();
   auto outcome = store(intake);
+  if (outcome.ok() && warning) outcome->warning = warning;
+  conclude(std::move(outcome), intake);
+}
+
+void Instances::conclude(Result<Outcome> outcome, const InstanceIntake& intake) {
   if (outcome.ok()) {
     ++stored_;
-    if (warning) outcome->warning = warning;
     return add(std::move(outcome).value());
   }
-  refuse(outcome.error(), intake.received_bytes(), intake.seen_sop_class_uid(),
-         intake.seen_sop_instance_uid());
+  add_refused(outcome.error(), intake.received_bytes(), intake.seen_sop_class_uid(),
+              intake.seen_sop_instance_uid());
 }
 
 void Instances::refuse(const Error& error, std::uint64_t received_bytes,
                        std::string_view sop_class_uid, std::string_view sop_instance_uid) {
+  settle();
+  add_refused(error, received_bytes, sop_class_uid, sop_instance_uid);
+}
+
+void Instances::add_refused(const Error& error, std::uint64_t received_bytes,
+                            std::string_view sop_class_uid, std::string_view sop_instance_uid) {
   note(error, received_bytes);
   Outcome failed = Outcome::failed(error);
   failed.sop_class_uid = uid_or_nothing(sop_class_uid);

@@ -2,6 +2,7 @@
 
 #include "api/problem.h"
 #include "api/stow.h"
+#include "api/stow/commit_ahead.h"
 #include "api/stow/exchange.h"
 #include "api/stow/scratch.h"
 #include "base/log_limit.h"
@@ -20,15 +21,13 @@ int status_for(const Error& error) {
 class Receiver : public StowReceiver {
  public:
   Receiver(Env& env, Spool& spool, Admission& admission, Senders& senders, StowOptions options)
-      : core_{env,
-              spool,
-              admission,
-              senders,
-              options,
+      : core_{env, spool, admission, senders, options,
               SenderShares(env, senders, options.requests, options.counts),
               env.metrics.gauge("stow_requests_open", "Store requests being worked on."),
               env.metrics.histogram("stow_request_seconds",
-                                    "From the head of a Store request to its answer.")} {}
+                                    "From the head of a Store request to its answer."),
+              // A commit that finds no thread is its request's own work.
+              WorkerPool(env, "stow", kCommitThreads, kCommitThreads)} {}
 
   Result<void> recover() override {
     return Scratch::sweep(core_.env, core_.options.scratch_directory);

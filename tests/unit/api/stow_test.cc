@@ -428,6 +428,62 @@ TEST_F(Stow, WhatIsNotFinishedLeavesNothing) {
   EXPECT_EQ(spool_.under_way(), 0U);
 }
 
+// --- parts are committed while the next one comes (decision 0021)
+
+class StowAhead : public Stow {
+ protected:
+  // Large enough to be worth another thread.
+  static std::string large(int number) {
+    DicomRecipe recipe = instance(number);
+    recipe.rows = recipe.columns = 400;
+    return file(recipe);
+  }
+};
+
+TEST_F(StowAhead, APartIsCommittedWhileTheNextOneComes) {
+  const std::string body = related({{large(1)}, {large(2)}, {large(3)}});
+  const std::size_t in_second_part = body.find(uid(2));
+  spool_.close_gate();
+  const auto exchange = router_->open(head_of_a_request());
+
+  EXPECT_TRUE(exchange->feed(as_bytes(body.substr(0, in_second_part))));
+
+  spool_.wait_for_commits_at_gate(1);  // and this thread is not the one that waits there
+  EXPECT_TRUE(spool_.instances().empty());
+  spool_.open_gate();
+  EXPECT_TRUE(exchange->feed(as_bytes(body.substr(in_second_part))));
+  const StowAnswer answer = StowAnswer::of(exchange->finish());
+  EXPECT_EQ(answer.status, 200);
+  EXPECT_THAT(answer.stored, ElementsAre(Pair(uid(1), 0), Pair(uid(2), 0), Pair(uid(3), 0)));
+}
+
+TEST_F(StowAhead, NoPartIsCalledStoredWhoseCommitFailed) {
+  spool_.fail_commit(transient_error("spool.full", "full"));
+
+  const StowAnswer answer = post(related({{large(1)}, {large(2)}, {large(3)}}));
+
+  EXPECT_EQ(answer.status, 503);
+  EXPECT_TRUE(answer.stored.empty());
+  EXPECT_THAT(answer.failed,
+              ElementsAre(Pair(uid(1), 0xA700), Pair(uid(2), 0xA700), Pair(uid(3), 0xA700)));
+  EXPECT_EQ(spool_.under_way(), 0U);
+}
+
+TEST_F(StowAhead, ARequestThatGoesAwayWaitsForItsCommitAndLeavesTheRest) {
+  const std::string body = related({{large(1)}, {large(2)}});
+  const std::size_t in_second_part = body.find(uid(2));
+  spool_.close_gate();
+  auto exchange = router_->open(head_of_a_request());
+  EXPECT_TRUE(exchange->feed(as_bytes(body.substr(0, in_second_part))));
+  spool_.wait_for_commits_at_gate(1);
+  spool_.open_gate();
+
+  exchange.reset();
+
+  EXPECT_EQ(spool_.under_way(), 0U);
+  EXPECT_EQ(spool_.instances().size(), 1U);
+}
+
 TEST_F(Stow, LogsAndMetricsSayWhatHappenedWithoutTheDataSet) {
   DicomRecipe recipe = instance(1);
   recipe.patient_name = "SECRETNAME";
