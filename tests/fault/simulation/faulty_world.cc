@@ -2,10 +2,21 @@
 
 namespace isthmus::test {
 
+std::optional<int> Storm::strikes(Dice& dice, double chance) {
+  if (chance <= 0) return std::nullopt;
+  if (left_ == 0 && dice.chance(chance)) left_ = dice.between(3, 25);
+  if (left_ == 0) return std::nullopt;
+  --left_;
+  return dice.between(0, 2);
+}
+
 // --- bucket
 // ----------------------------------------------------------------------------------------
 
 std::optional<Error> FaultyStore::refusal() {
+  if (const auto answer = storm_.strikes(dice_, faults_.storm)) {
+    return *answer == 0 ? MemoryObjectStore::unavailable() : MemoryObjectStore::slow_down();
+  }
   if (!dice_.chance(faults_.refuse)) return std::nullopt;
   return dice_.chance(0.5) ? MemoryObjectStore::slow_down() : MemoryObjectStore::unavailable();
 }
@@ -13,9 +24,18 @@ std::optional<Error> FaultyStore::refusal() {
 Result<StoredObject> FaultyStore::put(const ObjectKey& key, std::shared_ptr<ByteSource> bytes,
                                       const Digest& expected) {
   if (auto error = refusal()) return *error;
+  if (faults_.cut > 0 && dice_.chance(faults_.cut)) {
+    TRY(bytes->rewind());
+    Bytes half(static_cast<std::size_t>(bytes->size() / 2));
+    TRY(bytes->read(half));
+    return transient_error("http.closed", "The connection was cut.");
+  }
   if (dice_.chance(faults_.repeat)) ignore(inner_.put(key, bytes, expected), "arrives twice");
   TRY_ASSIGN(const StoredObject stored, inner_.put(key, bytes, expected));
   if (const auto instance = layout::instance_of(key)) keys_of_[*instance].insert(key);
+  if (faults_.wrong_checksum > 0 && dice_.chance(faults_.wrong_checksum)) {
+    return permanent_error("store.protocol", "The bucket stored it under another checksum.");
+  }
   if (dice_.chance(faults_.lose_answer)) return MemoryObjectStore::unavailable();
   return stored;
 }
@@ -23,7 +43,22 @@ Result<StoredObject> FaultyStore::put(const ObjectKey& key, std::shared_ptr<Byte
 Result<void> FaultyStore::list(std::string_view prefix,
                                const std::function<bool(const StoredObject&)>& each) {
   if (auto error = refusal()) return *error;
-  return inner_.list(prefix, each);
+  const auto known = listings_.find(prefix);
+  const bool stale = faults_.stale_listing > 0 && dice_.chance(faults_.stale_listing);
+  std::vector<StoredObject> listing;
+  if (stale && known != listings_.end()) {
+    listing = known->second;
+  } else {
+    TRY(inner_.list(prefix, [&](const StoredObject& object) {
+      listing.push_back(object);
+      return true;
+    }));
+    listings_[std::string(prefix)] = listing;
+  }
+  for (const StoredObject& object : listing) {
+    if (!each(object)) break;
+  }
+  return {};
 }
 
 Result<void> FaultyStore::remove(const ObjectKey& key) {
@@ -38,6 +73,9 @@ Result<void> FaultyStore::remove(const ObjectKey& key) {
 // --------------------------------------------------------------------------------
 
 std::optional<Error> FaultyService::refusal() {
+  if (const auto answer = storm_.strikes(dice_, faults_.storm)) {
+    return *answer == 2 ? MemoryImportService::throttled() : MemoryImportService::unavailable();
+  }
   if (!dice_.chance(faults_.refuse)) return std::nullopt;
   return dice_.chance(0.3) ? MemoryImportService::throttled() : MemoryImportService::unavailable();
 }

@@ -46,10 +46,14 @@ class SettableClock : public Clock {
 
 // How likely what is, per call or per object. Nothing by default.
 struct Faults {
-  double refuse = 0;        // a call to bucket, service, spool or ledger fails and does nothing
-  double lose_answer = 0;   // it happens, and the answer does not come
-  double repeat = 0;        // it arrives twice
-  double start_denied = 0;  // a start is refused for good
+  double refuse = 0;       // a call to bucket, service, spool or ledger fails and does nothing
+  double lose_answer = 0;  // it happens, and the answer does not come
+  double repeat = 0;       // it arrives twice
+  double storm = 0;        // per call: from here on, many calls in a row are answered 500, 503, 429
+  double cut = 0;          // an upload is cut off in the middle of its body
+  double wrong_checksum = 0;  // the bucket holds the object, and tells of another checksum
+  double stale_listing = 0;   // a listing is the one of the time before
+  double start_denied = 0;    // a start is refused for good
   double job_fails = 0;
   double not_found_yet = 0;     // a job is asked for and not known, though it runs
   double job_is_forgotten = 0;  // a running job is not known any more, and never imported anything
@@ -63,7 +67,17 @@ struct Faults {
   double clock_set = 0;    // per round
 };
 
-// The fake bucket, with calls that arrive twice or whose answer is lost.
+// Many calls in a row that are refused, as a cloud in trouble does.
+class Storm {
+ public:
+  // Which of the three answers this call gets: 0, 1 or 2; nothing in calm weather.
+  std::optional<int> strikes(Dice& dice, double chance);
+
+ private:
+  int left_ = 0;
+};
+
+// The fake bucket, with calls that arrive twice, whose answer is lost or not true.
 class FaultyStore : public ObjectStore {
  public:
   FaultyStore(Dice& dice, const Faults& faults, MemoryObjectStore& inner)
@@ -86,7 +100,9 @@ class FaultyStore : public ObjectStore {
   Dice& dice_;
   const Faults& faults_;
   MemoryObjectStore& inner_;
+  Storm storm_;
   std::map<InstanceId, std::set<ObjectKey>> keys_of_;
+  std::map<std::string, std::vector<StoredObject>, std::less<>> listings_;  // the last, by prefix
 };
 
 // The fake service, likewise; it also draws what becomes of each job and each object.
@@ -121,6 +137,7 @@ class FaultyService : public ImportService {
   Dice& dice_;
   const Faults& faults_;
   MemoryImportService& inner_;
+  Storm storm_;
   std::vector<ImportIntent> seen_;
   std::set<ImportJobId> asked_;
   std::set<ImportJobId> known_;  // have a job that the service knows

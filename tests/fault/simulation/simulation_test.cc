@@ -32,6 +32,10 @@ Faults draw_faults(std::uint64_t seed) {
   faults.damaged = some(0.1);
   faults.death = some(0.3);
   faults.clock_set = some(0.05);
+  faults.storm = some(0.02);
+  faults.cut = some(0.3);
+  faults.wrong_checksum = some(0.2);
+  faults.stale_listing = some(0.5);
   return faults;
 }
 
@@ -106,6 +110,28 @@ TEST(Simulation, WhatComesAgainForOtherDestinationsGoesThereToo) {
 
 TEST(Simulation, EveryInstanceEndsImportedOnceOrWithAReason) {
   run_seeds(200, memory_house, 1);
+}
+
+// One kind of trouble at a time, so that each is seen to be survived by itself.
+TEST(Simulation, SurvivesEachTroubleOfTheNetworkAlone) {
+  const std::vector<std::pair<const char*, double Faults::*>> troubles{
+      {"storm", &Faults::storm},
+      {"cut", &Faults::cut},
+      {"wrong checksum", &Faults::wrong_checksum},
+      {"stale listing", &Faults::stale_listing},
+      {"answers twice", &Faults::repeat},
+      {"refused", &Faults::refuse},
+      {"answer lost", &Faults::lose_answer}};
+  for (const auto& [name, trouble] : troubles) {
+    for (std::uint64_t seed = 1; seed <= 10; ++seed) {
+      SCOPED_TRACE(name);
+      Simulation::Plan plan;
+      plan.seed = seed;
+      plan.destinations = seed % 2 == 0 ? 2 : 1;
+      plan.faults.*trouble = trouble == &Faults::storm ? 0.05 : 0.4;
+      ASSERT_TRUE(converges(plan, memory_house));
+    }
+  }
 }
 
 TEST(Simulation, SurvivesDeathAtEveryFailpointOfThePipeline) {
