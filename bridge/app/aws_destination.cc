@@ -125,10 +125,6 @@ std::vector<std::string> destination_problems(const Settings& settings) {
   return problems;
 }
 
-FileSystem::Path upload_notes_directory(const Settings& settings, const std::string& name) {
-  return FileSystem::Path(settings.text("data_dir")) / "uploads" / name;
-}
-
 Result<AwsEndpoints> aws_endpoints(const Settings& settings, const std::string& name) {
   const Entry entry(settings, name);
   AwsEndpoints endpoints;
@@ -144,10 +140,9 @@ Result<AwsEndpoints> aws_endpoints(const Settings& settings, const std::string& 
   return endpoints;
 }
 
-Result<std::unique_ptr<ConfiguredDestination>> make_aws_destination(Env& env,
-                                                                    const Settings& settings,
-                                                                    const std::string& name,
-                                                                    const FileSystem::Path& notes) {
+Result<std::unique_ptr<ConfiguredDestination>> make_aws_destination(
+    Env& env, const Settings& settings, const std::string& name,
+    std::unique_ptr<UploadSessions> uploads) {
   const Entry entry(settings, name);
   auto made = std::make_unique<ConfiguredDestination>();
   made->datastore_id = entry.text("datastore_id");
@@ -161,10 +156,8 @@ Result<std::unique_ptr<ConfiguredDestination>> make_aws_destination(Env& env,
   s3.region = entry.text("region");
   s3.bucket = entry.text("bucket");
   describe_objects(entry, s3);
-  if (!notes.empty()) {
-    TRY_ASSIGN(made->notes, open_upload_notes(env, notes));
-    s3.notes = made->notes.get();
-  }
+  made->sessions = std::move(uploads);
+  s3.sessions = made->sessions.get();
   // Buckets with dots have no certificate as hosts, and private endpoints seldom have bucket hosts.
   s3.path_style = !entry.text("s3_endpoint").empty() || s3.bucket.find('.') != std::string::npos;
   made->store = make_s3_store(env, *made->transport, *made->credentials, s3);

@@ -12,9 +12,6 @@ namespace isthmus::app {
 // Sentences about what is missing or does not fit in destinations.*, each naming its setting.
 std::vector<std::string> destination_problems(const Settings& settings);
 
-// Where a destination's cut-off uploads are noted.
-FileSystem::Path upload_notes_directory(const Settings& settings, const std::string& name);
-
 // Which hosts a destination speaks to. "config.endpoint" (permanent).
 struct AwsEndpoints {
   std::string s3;
@@ -24,11 +21,11 @@ struct AwsEndpoints {
 Result<AwsEndpoints> aws_endpoints(const Settings& settings, const std::string& name);
 
 // The clients of one destination. Nothing is sent before the first delivery is due: a cloud that
-// cannot be reached does not keep the gateway from taking instances. Uploads that were cut off are
-// noted in `notes`, which is made; empty: nowhere. "config.endpoint" (permanent).
-Result<std::unique_ptr<ConfiguredDestination>> make_aws_destination(Env& env,
-                                                                    const Settings& settings,
-                                                                    const std::string& name,
-                                                                    const FileSystem::Path& notes);
+// cannot be reached does not keep the gateway from taking instances. Without `uploads` (null), as
+// for looking at the destination alone, no upload outlives the process. "config.endpoint"
+// (permanent).
+Result<std::unique_ptr<ConfiguredDestination>> make_aws_destination(
+    Env& env, const Settings& settings, const std::string& name,
+    std::unique_ptr<UploadSessions> uploads);
 
 }  // namespace isthmus::app

@@ -132,6 +132,11 @@ std::unique_ptr<Preflight> make_destination_preflight(const Settings& settings,
   return std::make_unique<DicomPreflight>(rules);
 }
 
+Result<std::unique_ptr<UploadSessions>> open_destination_uploads(Env& env, const Settings& settings,
+                                                                 const std::string& name) {
+  return open_upload_sessions(env, FileSystem::Path(settings.text("data_dir")) / "uploads" / name);
+}
+
 PreflightMode preflight_mode(const Settings& settings, const std::string& name) {
   const std::string word = settings.text("destinations." + name + ".preflight");
   return word == "quarantine" ? PreflightMode::quarantine
@@ -146,10 +151,12 @@ Result<std::unique_ptr<ConfiguredDestination>> make_destination(Env& env, const 
                                                                 Ledger& ledger) {
   const auto setting = [&](const char* last) { return "destinations." + name + "." + last; };
   if (settings.text(setting("kind")) == "aws") {
-    return make_aws_destination(env, settings, name, upload_notes_directory(settings, name));
+    TRY_ASSIGN(auto uploads, open_destination_uploads(env, settings, name));
+    return make_aws_destination(env, settings, name, std::move(uploads));
   }
   if (settings.text(setting("kind")) == "google") {
-    return make_google_destination(env, settings, name, &ledger);
+    TRY_ASSIGN(auto uploads, open_destination_uploads(env, settings, name));
+    return make_google_destination(env, settings, name, std::move(uploads), &ledger);
   }
   const std::string bucket = settings.text(setting("bucket"));
   const std::string region = settings.text("datastore.region");

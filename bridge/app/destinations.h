@@ -16,7 +16,6 @@
 #include "pipeline/scheduler.h"
 #include "pipeline/step.h"
 #include "storage/upload_sessions.h"
-#include "storage/upload_notes.h"
 
 namespace isthmus::app {
 
@@ -27,8 +26,7 @@ struct ConfiguredDestination {
   std::unique_ptr<CredentialsSource> credentials;
   std::unique_ptr<TokenSource> storage_tokens;  // kind=google, as the next two
   std::unique_ptr<TokenSource> tokens;          // none: those of the storage
-  std::unique_ptr<UploadSessions> sessions;
-  std::unique_ptr<UploadNotes> notes;  // none: embedded
+  std::unique_ptr<UploadSessions> sessions;     // none: embedded
   std::unique_ptr<ObjectStore> store;
   std::unique_ptr<ImportService> service;
   std::unique_ptr<MetadataService> metadata;
@@ -50,6 +48,10 @@ std::vector<std::string> scheduler_problems(const Settings& settings);
 // What its steps share.
 std::unique_ptr<Scheduler> make_destination_scheduler(Env& env, const Settings& settings,
                                                       const Destination& destination);
+
+// Where its uploads that were cut off are kept: "<data_dir>/uploads/<name>".
+Result<std::unique_ptr<UploadSessions>> open_destination_uploads(Env& env, const Settings& settings,
+                                                                 const std::string& name);
 
 // What its service would refuse, by the rules of its kind.
 std::unique_ptr<Preflight> make_destination_preflight(const Settings& settings,

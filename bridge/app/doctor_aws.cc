@@ -94,7 +94,7 @@ void examine_identity(const Patient& patient, const Result<Answer>& answer) {
 
 void examine_aws(const Patient& patient, bool import) {
   const auto endpoints = aws_endpoints(patient.settings, patient.name);
-  const auto made = make_aws_destination(patient.env, patient.settings, patient.name, {});
+  const auto made = make_aws_destination(patient.env, patient.settings, patient.name, nullptr);
   if (!endpoints.ok() || !made.ok()) {
     return patient.note("config", Verdict::bad,
                         (endpoints.ok() ? made.error() : endpoints.error()).message);

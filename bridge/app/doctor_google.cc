@@ -81,7 +81,8 @@ Result<void> search(ConfiguredDestination& made, const std::string& endpoint) {
 
 void examine_google(const Patient& patient, bool import) {
   const GoogleEndpoints endpoints = google_endpoints(patient.settings, patient.name);
-  const auto made = make_google_destination(patient.env, patient.settings, patient.name, nullptr);
+  const auto made =
+      make_google_destination(patient.env, patient.settings, patient.name, nullptr, nullptr);
   for (const std::string& url : std::set<std::string>{endpoints.storage, endpoints.healthcare}) {
     examine_server(patient.env, {url, patient.text("ca_file"), patient.text("proxy")},
                    patient.findings);

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 
-#include "app/upload_book.h"
 #include "auth/google.h"
 #include "base/command.h"
 #include "http/client.h"
@@ -145,9 +144,9 @@ Result<GoogleIdentity> google_identity(Env& env, const Settings& settings, const
   return read_google_identity(env, transport, credential_options(Entry(settings, name), local));
 }
 
-std::unique_ptr<ConfiguredDestination> make_google_destination(Env& env, const Settings& settings,
-                                                               const std::string& name,
-                                                               Ledger* ledger) {
+std::unique_ptr<ConfiguredDestination> make_google_destination(
+    Env& env, const Settings& settings, const std::string& name,
+    std::unique_ptr<UploadSessions> uploads, Ledger* ledger) {
   const Entry entry(settings, name);
   auto made = std::make_unique<ConfiguredDestination>();
   made->datastore_id = entry.text("dicom_store");
@@ -160,9 +159,7 @@ std::unique_ptr<ConfiguredDestination> make_google_destination(Env& env, const S
   if (!one_for_both) {
     made->tokens = tokens_of(env, *made->transport, *made->local_transport, entry, kHealthcare);
   }
-  if (ledger != nullptr) {
-    made->sessions = std::make_unique<UploadBook>(env, ledger->receiver_rows(), name);
-  }
+  made->sessions = std::move(uploads);
 
   GcsOptions gcs;
   gcs.endpoint = entry.text_or("storage_endpoint", kStorage);

@@ -28,10 +28,11 @@ Result<GoogleIdentity> google_identity(Env& env, const Settings& settings, const
                                        http::Transport& transport, http::Transport& local);
 
 // The clients of one destination. Nothing is sent before the first delivery is due: a cloud that
-// cannot be reached does not keep the gateway from taking instances. Without a ledger (null), as
-// for looking at the destination alone, no upload outlives the process and no instance is known.
-std::unique_ptr<ConfiguredDestination> make_google_destination(Env& env, const Settings& settings,
-                                                               const std::string& name,
-                                                               Ledger* ledger);
+// cannot be reached does not keep the gateway from taking instances. Without `uploads` and `ledger`
+// (null), as for looking at the destination alone, no upload outlives the process and no instance
+// is known.
+std::unique_ptr<ConfiguredDestination> make_google_destination(
+    Env& env, const Settings& settings, const std::string& name,
+    std::unique_ptr<UploadSessions> uploads, Ledger* ledger);
 
 }  // namespace isthmus::app

@@ -10,7 +10,7 @@
 #include "http/http.h"
 #include "http/retrying.h"
 #include "storage/object_store.h"
-#include "storage/upload_notes.h"
+#include "storage/upload_sessions.h"
 
 namespace isthmus {
 
@@ -35,7 +35,7 @@ struct S3Options {
   // Of every object we put: names and values.
   std::vector<std::pair<std::string, std::string>> object_tags = {};
   // Lets uploads that were cut off go on where they were; none: they begin anew.
-  UploadNotes* notes = nullptr;
+  UploadSessions* sessions = nullptr;
   http::RetryPolicy retry;
 };
 

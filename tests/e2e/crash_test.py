@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+from cloud_crash import dies_in_an_upload, imported_by_one_operation, replaced_nevertheless
 from commitment_scu import Closed, CommitmentScu, new_uid, references_of
 from commitment_scu import settings_for as commitment_settings_for
 from harness import ROOT, Daemon, fail, imaging_models, in_temp_folder, make_study, raw_send, shared_or_none
@@ -206,6 +207,11 @@ def updated_nevertheless(folder, point):
 for point in sys.argv[1:] or POINTS:
     if point == "stow.before_answer":
         in_temp_folder(dies_before_a_stow_answer)
+    elif point.startswith("upload."):
+        for kind in ("aws", "google"):
+            in_temp_folder(lambda folder: dies_in_an_upload(folder, point, kind))
+    elif point.startswith("replace."):
+        in_temp_folder(lambda folder: replaced_nevertheless(folder, point))
     elif point.startswith("datastore.change_"):
         dies_in_every_change(point, KINDS)
     elif point.startswith("datastore.deletion_"):
@@ -216,4 +222,6 @@ for point in sys.argv[1:] or POINTS:
         in_temp_folder(lambda folder: asked_and_told_nevertheless(folder, point))
     else:
         in_temp_folder(lambda folder: dies_there_and_goes_on(folder, point, 1))
+        if point.startswith(("submitter.", "watcher.", "reconciler.")):
+            in_temp_folder(lambda folder: imported_by_one_operation(folder, point))
     print("passed:", point, flush=True)

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "base/failpoint.h"
+
 namespace isthmus::gcs {
 namespace {
 
@@ -51,13 +53,12 @@ Result<wire_gcs::Object> ResumableUploads::put(const Upload& upload) {
     TRY_ASSIGN(const std::string session, session_of(upload, is_known));
     auto object = go_on(upload, session, is_known);
     if (object.ok()) {
-      TRY(forget(upload.key));
+      FAILPOINT(upload_completed);
+      uploads_.forget(upload.key);
       return object;
     }
     const std::string& code = object.error().code;
-    if (object.error().fate == Fate::permanent || code == kSessionOver) {
-      TRY(forget(upload.key));
-    }
+    if (object.error().fate == Fate::permanent || code == kSessionOver) uploads_.forget(upload.key);
     if (code != kSessionOver) return object;
     // A session lives for a week. One that was just made and is gone already is another trouble.
     if (sessions == 1) return transient_error("store.unavailable", "Uploads end by themselves.");
@@ -66,17 +67,26 @@ Result<wire_gcs::Object> ResumableUploads::put(const Upload& upload) {
 
 // One that an earlier try or an earlier process left, or a new one, kept before it is used.
 Result<std::string> ResumableUploads::session_of(const Upload& upload, bool& is_known) {
-  if (sessions_ != nullptr) {
-    TRY_ASSIGN(const auto kept, sessions_->find(upload.key));
-    is_known =
-        kept && kept->digest == upload.sums.sha256 && kept->size_bytes == upload.bytes->size();
-    if (is_known) return kept->token;
-  }
+  const std::optional<UploadSession> kept = uploads_.find(upload.key);
+  is_known = kept && kept->digest == upload.sums.sha256 && kept->size_bytes == upload.bytes->size();
+  if (is_known) return kept->token;
   TRY_ASSIGN(std::string session, begin(upload));
-  if (sessions_ != nullptr) {
-    TRY(sessions_->keep(upload.key, {session, upload.sums.sha256, upload.bytes->size()}));
-  }
+  FAILPOINT(upload_begun);
+  uploads_.keep(upload.key, {session, upload.sums.sha256, upload.bytes->size()});
+  FAILPOINT(upload_kept);
   return session;
+}
+
+// "DELETE of a session cancels it" (contracts/google-storage); what is not cancelled ends by itself
+// in a week.
+void ResumableUploads::end(const ObjectKey& key) {
+  const std::optional<UploadSession> kept = uploads_.find(key);
+  if (!kept) return;
+  http::Request request;
+  request.method = "DELETE";
+  request.url = url_of(kept->token);
+  ignore(once_.send(std::move(request)), "it ends by itself in a week");
+  uploads_.forget(key);
 }
 
 Result<std::string> ResumableUploads::begin(const Upload& upload) {
@@ -163,6 +173,7 @@ Result<ResumableUploads::Progress> ResumableUploads::send_piece(
   request.body = window_of(cursor, offset, length);
   request.timeout = timeout_for(length);
   TRY_ASSIGN(http::Response response, once_.send(std::move(request)));
+  FAILPOINT(upload_part_sent);
   return progress_of(std::move(response));
 }
 
@@ -188,10 +199,6 @@ Result<ResumableUploads::Progress> ResumableUploads::progress_of(http::Response 
   if (!object.ok()) return transient_error("store.unavailable", object.error().message);
   progress.object = std::move(*object);
   return progress;
-}
-
-Result<void> ResumableUploads::forget(const ObjectKey& key) {
-  return sessions_ == nullptr ? Result<void>() : sessions_->forget(key);
 }
 
 std::string ResumableUploads::url_of(const std::string& target) const {

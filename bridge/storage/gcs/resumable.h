@@ -26,11 +26,13 @@ class ResumableUploads {
   // `once` sends without retries of its own, `retrying` with; they and `sessions` must outlive it.
   ResumableUploads(Env& env, http::Transport& once, http::Transport& retrying,
                    UploadSessions* sessions, const GcsOptions& options)
-      : env_(env), once_(once), retrying_(retrying), sessions_(sessions), options_(options) {}
+      : env_(env), once_(once), retrying_(retrying), uploads_(env, sessions), options_(options) {}
 
   // The object as the store confirms it. kConditionFailed when another generation is there. An
   // error that may pass leaves the session where the next try finds it.
   Result<wire::gcs::Object> put(const Upload& upload);
+  // Ends the upload of a key that nobody will go on with.
+  void end(const ObjectKey& key);
 
  private:
   // How far a session has come: bytes, or the whole object.
@@ -46,13 +48,12 @@ class ResumableUploads {
   Result<Progress> send_piece(const Upload& upload, const std::string& session,
                               const std::shared_ptr<Cursor>& cursor, std::uint64_t offset);
   Result<Progress> progress_of(http::Response response);
-  Result<void> forget(const ObjectKey& key);
   std::string url_of(const std::string& target) const;
 
   Env& env_;
   http::Transport& once_;
   http::Transport& retrying_;
-  UploadSessions* const sessions_;
+  UploadsInProgress uploads_;
   const GcsOptions& options_;
 };
 

@@ -91,6 +91,7 @@ class GcsStore : public ObjectStore {
   }
 
   Result<void> remove(const ObjectKey& key) override {
+    resumable_.end(key);
     const auto gone = succeed(to("DELETE", object_target(key)), "store.not_found");
     if (!gone.ok() && gone.error().code != "store.not_found") return gone.error();
     return {};

@@ -8,6 +8,7 @@
 #include <charconv>
 #include <map>
 
+#include "base/failpoint.h"
 #include "storage/s3/answers.h"
 #include "wire/s3.h"
 #include "wire/sigv4.h"
@@ -73,6 +74,7 @@ class S3Store : public ObjectStore {
         credentials_(credentials),
         options_(std::move(options)),
         base_url_(base_url(options_)),
+        uploads_(env, options_.sessions),
         http_(env, transport, options_.retry,
               [this](http::Request& request) { return sign(request); }) {}
 
@@ -255,42 +257,37 @@ class S3Store : public ObjectStore {
                                     const Digest& expected) {
     TRY(bytes.rewind());
     Parts parts;
-    if (!resume(key, parts)) {
+    if (!resume(key, bytes, expected, parts)) {
       TRY_ASSIGN(parts.upload_id, initiate(key));
-      keep_note(key, parts.upload_id);
+      FAILPOINT(upload_begun);
+      uploads_.keep(key, {parts.upload_id, expected, bytes.size()});
+      FAILPOINT(upload_kept);
     }
     Result<StoredObject> stored = upload_and_complete(key, bytes, expected, parts);
-    // With a note the next try goes on with it; the bytes themselves being wrong, none may.
-    const bool goes_on = options_.notes != nullptr && !stored.ok() &&
-                         stored.error().fate == Fate::transient;
+    // The next try goes on with what is kept; the bytes themselves being wrong, none may.
+    const bool goes_on =
+        uploads_.outlive_the_process() && !stored.ok() && stored.error().fate == Fate::transient;
     if (goes_on) return stored;
     if (!stored.ok()) abort(key, parts.upload_id);
-    forget_note(key);
+    if (stored.ok()) FAILPOINT(upload_completed);
+    uploads_.forget(key);
     return stored;
   }
 
-  void keep_note(const ObjectKey& key, const std::string& upload_id) {
-    if (options_.notes == nullptr) return;
-    note_trouble(options_.notes->keep(key, upload_id));
-  }
-  void forget_note(const ObjectKey& key) {
-    if (options_.notes != nullptr) note_trouble(options_.notes->forget(key));
-  }
-  void note_trouble(const Result<void>& done) {
-    if (!done.ok()) env_.log.warn("store.upload_not_noted", {{"code", done.error().code}});
-  }
-
   // Whether an earlier upload of this key can be gone on with; then what the bucket has of it.
-  bool resume(const ObjectKey& key, Parts& parts) {
-    if (options_.notes == nullptr) return false;
-    const auto noted = options_.notes->find(key);
-    if (!noted.ok() || !noted->has_value()) return false;
-    const auto known = parts_of(key, **noted);
+  bool resume(const ObjectKey& key, const ByteSource& bytes, const Digest& expected, Parts& parts) {
+    const std::optional<UploadSession> kept = uploads_.find(key);
+    if (!kept) return false;
+    if (kept->digest != expected || kept->size_bytes != bytes.size()) {
+      abort(key, kept->token);
+      return false;
+    }
+    const auto known = parts_of(key, kept->token);
     if (!known.ok()) {
       env_.log.info("store.upload_not_resumed", {{"code", known.error().code}});
       return false;
     }
-    parts.upload_id = **noted;
+    parts.upload_id = kept->token;
     parts.known = *known;
     env_.log.info("store.upload_resumed", {{"parts", known->size()}});
     return true;
@@ -315,11 +312,10 @@ class S3Store : public ObjectStore {
 
   // Parts that nobody will go on with are not paid for.
   void end_unfinished(const ObjectKey& key) {
-    if (options_.notes == nullptr) return;
-    const auto noted = options_.notes->find(key);
-    if (!noted.ok() || !noted->has_value()) return;
-    abort(key, **noted);
-    forget_note(key);
+    const std::optional<UploadSession> kept = uploads_.find(key);
+    if (!kept) return;
+    abort(key, kept->token);
+    uploads_.forget(key);
   }
 
   std::uint64_t part_size_for(std::uint64_t size_bytes) const {
@@ -377,6 +373,7 @@ class S3Store : public ObjectStore {
     TRY_ASSIGN(const http::Response response, succeed(std::move(call)));
     std::string etag = wire_s3::from_etag_header(response.headers.get("ETag"));
     if (etag.empty()) return protocol_error("The bucket gave no ETag for a part.");
+    FAILPOINT(upload_part_sent);
     parts.uploaded.parts.push_back({number, std::move(etag), digest.base64()});
     parts.digests.push_back(digest);
     return {};
@@ -425,8 +422,8 @@ class S3Store : public ObjectStore {
       if (!raw || raw->size() != 16) break;  // an encrypting store's tags are no MD5s
       std::copy(raw->begin(), raw->end(), md5s.emplace_back().begin());
     }
-    const bool comparable = md5s.size() == parts.uploaded.parts.size() &&
-                            options_.encryption != S3Encryption::kms;
+    const bool comparable =
+        md5s.size() == parts.uploaded.parts.size() && options_.encryption != S3Encryption::kms;
     if (object.size_bytes != size || (comparable && object.etag != wire_s3::multipart_etag(md5s))) {
       return transient_error("store.unavailable", "Another object is under the key: once more.");
     }
@@ -452,6 +449,7 @@ class S3Store : public ObjectStore {
   CredentialsSource& credentials_;
   const S3Options options_;
   const std::string base_url_;
+  UploadsInProgress uploads_;
   http::RetryingTransport http_;
 };
 

@@ -249,6 +249,56 @@ TEST_F(GcsSession, IsForgottenWhenAnotherObjectIsThere) {
   EXPECT_TRUE(sessions.kept.empty());
 }
 
+TEST_F(GcsSession, GoesOnWithANewTokenWhenTheOldOneIsOverInTheMiddle) {
+  class Two : public TokenSource {
+   public:
+    Result<std::string> token() override { return std::string(renewed ? "second" : "first"); }
+    void refused(const std::string& token) override { renewed = token == "first"; }
+    bool renewed = false;
+  };
+  tokens = std::make_unique<Two>();
+  begins().answers(308, "", up_to(262'144)).answers(401, refusal("authError"));
+  network.answers(308, "", up_to(524'288)).answers(200, resource(large));
+
+  ASSERT_THAT(put(large), IsOk());
+
+  const auto& seen = network.seen();
+  ASSERT_EQ(seen.size(), 5U);
+  EXPECT_EQ(seen[2].headers.get("Authorization"), "Bearer first");
+  EXPECT_EQ(seen[3].headers.get("Authorization"), "Bearer second");
+  EXPECT_EQ(seen[3].headers.get("Content-Range"), "bytes 262144-524287/600000");
+  EXPECT_EQ(seen[3].body.size(), 262'144U);
+  EXPECT_EQ(sessions.begun, 1);
+}
+
+TEST_F(GcsSession, IsEndedWithItsObject) {
+  sessions.kept[ObjectKey{"k"}] = {"/upload/session?id=9", sha256(large), large.size()};
+  network.answers(499).answers(204);
+
+  ASSERT_THAT(store().remove(ObjectKey{"k"}), IsOk());
+
+  EXPECT_EQ(network.seen()[0].method, "DELETE");
+  EXPECT_EQ(network.seen()[0].url, "https://storage.googleapis.com/upload/session?id=9");
+  EXPECT_TRUE(sessions.kept.empty());
+}
+
+TEST_F(GcsSession, GoesUpThoughItCannotBeKept) {
+  class Broken : public UploadSessions {
+   public:
+    Result<std::optional<UploadSession>> find(const ObjectKey&) override { return full(); }
+    Result<void> keep(const ObjectKey&, const UploadSession&) override { return full(); }
+    Result<void> forget(const ObjectKey&) override { return full(); }
+
+   private:
+    static Error full() { return transient_error("disk.full", "No space is left."); }
+  } broken;
+  options.piece_bytes = 4 * wire::gcs::kPieceGranularity;
+  store_ = make_gcs_store(env, network, *tokens, &broken, options);
+  begins().answers(200, resource(large));
+
+  EXPECT_THAT(put(large), IsOk());
+}
+
 // --- windows
 
 TEST(GcsCursor, ReadsPartsThatFollowOneAnotherWithoutGoingBack) {

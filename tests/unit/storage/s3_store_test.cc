@@ -368,8 +368,8 @@ class S3Resumed : public S3Parts {
  protected:
   void SetUp() override {
     S3Parts::SetUp();
-    ASSERT_OK_AND_ASSIGN(notes_, open_upload_notes(env_, env_.folder() / "uploads"));
-    options_.notes = notes_.get();
+    ASSERT_OK_AND_ASSIGN(sessions_, open_upload_sessions(env_, env_.folder() / "uploads"));
+    options_.sessions = sessions_.get();
     remake();
   }
   std::string initiated() {
@@ -400,7 +400,7 @@ class S3Resumed : public S3Parts {
     return lines;
   }
 
-  std::unique_ptr<UploadNotes> notes_;
+  std::unique_ptr<UploadSessions> sessions_;
 };
 
 TEST_F(S3Resumed, GoesOnWhereItWas) {
@@ -413,14 +413,14 @@ TEST_F(S3Resumed, GoesOnWhereItWas) {
 
   ASSERT_THAT(put(bytes_), IsOk());
 
-  EXPECT_THAT(sent_since(before),
-              ElementsAre("GET?part-number-marker=0&uploadId=up%2F1",
-                          "PUT?partNumber=2&uploadId=up%2F1", "PUT?partNumber=3&uploadId=up%2F1",
-                          "POST?uploadId=up%2F1", "HEAD"));
+  EXPECT_THAT(
+      sent_since(before),
+      ElementsAre("GET?part-number-marker=0&uploadId=up%2F1", "PUT?partNumber=2&uploadId=up%2F1",
+                  "PUT?partNumber=3&uploadId=up%2F1", "POST?uploadId=up%2F1", "HEAD"));
   ASSERT_OK_AND_ASSIGN(const auto list,
                        wire::s3::parse_complete_request(transport_.seen()[before + 3].body));
   EXPECT_EQ(list.parts[0].etag, etags_[0]);
-  ASSERT_OK_AND_ASSIGN(const auto left, notes_->find(key_));
+  ASSERT_OK_AND_ASSIGN(const auto left, sessions_->find(key_));
   EXPECT_FALSE(left.has_value());
 }
 
@@ -451,6 +451,20 @@ TEST_F(S3Resumed, TakesNoPartWithOtherBytes) {
   EXPECT_EQ(sent()[before + 1], "PUT?partNumber=1&uploadId=up%2F1");
 }
 
+TEST_F(S3Resumed, IsEndedWhenTheBytesAreOthersByNow) {
+  cut_off();
+  const std::size_t before = sent().size();
+  ASSERT_THAT(sessions_->keep(key_, {"up/1", sha256("other"), bytes_.size()}), IsOk());
+  transport_.answers(204);
+  script_parts();
+  transport_.answers(200, completed()).answers(200, "", final_head());
+
+  ASSERT_THAT(put(bytes_), IsOk());
+
+  EXPECT_EQ(sent()[before], "DELETE?uploadId=up%2F1");
+  EXPECT_EQ(sent()[before + 1], "POST?uploads=");
+}
+
 TEST_F(S3Resumed, BeginsAnewWhenTheBucketKnowsNothingOfIt) {
   cut_off();
   const std::size_t before = sent().size();
@@ -471,7 +485,7 @@ TEST_F(S3Resumed, IsEndedWithItsObject) {
   ASSERT_THAT(store_->remove(key_), IsOk());
 
   EXPECT_THAT(sent_since(before), ElementsAre("DELETE?uploadId=up%2F1", "DELETE"));
-  ASSERT_OK_AND_ASSIGN(const auto left, notes_->find(key_));
+  ASSERT_OK_AND_ASSIGN(const auto left, sessions_->find(key_));
   EXPECT_FALSE(left.has_value());
 }
 
