@@ -4,6 +4,7 @@ faults that a test orders. Hosts stay as the client named them, so signatures ho
 import http.client
 import http.server
 import random
+import re
 import socket
 import threading
 import time
@@ -159,7 +160,9 @@ class Proxy:
             status, headers, answer = self.ask(handler, method, path, body)
         if fault == "lose_answer":
             return self.drop(handler)
-        if method == "GET" and "list-type=2" in path:
+        if fault == "wrong_checksum":  # what Cloud Storage says of an object
+            answer = re.sub(rb'("crc32c": ?)"[^"]*"', rb'\1"AAAAAA=="', answer)
+        if method == "GET" and ("list-type=2" in path or "/o?prefix=" in path):
             with self.lock:
                 if fault == "stale_listing" and path in self.listings:
                     status, headers, answer = self.listings[path]
@@ -170,6 +173,8 @@ class Proxy:
                 continue
             if fault == "wrong_checksum" and name.lower() == "x-amz-checksum-sha256":
                 value = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+            if fault == "wrong_checksum" and name.lower() == "x-goog-hash":
+                value = "crc32c=AAAAAA=="
             handler.send_header(name, value)
         told = dict((name.lower(), value) for name, value in headers).get("content-length")
         size = told if method == "HEAD" and told else str(len(answer))

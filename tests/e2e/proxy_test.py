@@ -6,6 +6,8 @@ import os
 import sys
 import time
 
+from cloud_crash import GoogleCloud
+from cloud_crash import gateway as gateway_to
 from harness import Daemon, dcmsend, fail, imaging_models, in_temp_folder, make_study, raw_send
 from proxy import Faults, Proxy
 
@@ -67,6 +69,38 @@ def storm(folder, name, seed, studies=4, **odds):
         proxy.close()
     finally:
         cloud.kill()
+
+
+def google_storm(folder, name, seed, studies=4, **odds):
+    """The same towards Google. Starts themselves arrive as they are sent: dicomStores.import takes no token, and one
+    that arrives twice is two operations, the second of which the service ignores."""
+    cloud = GoogleCloud(folder)
+    faults = Faults(seed=seed, matches=lambda method, path: ":import" not in path, **odds)
+    proxy = Proxy(cloud.daemon.datastore_port, faults)
+    try:
+        url = f"http://127.0.0.1:{proxy.port}"
+        with gateway_to(folder, **cloud.settings(proxy.port, storage_endpoint=url, starts_per_second=100),
+                        import__attempts=100, staging__attempts=100) as daemon:
+            for number in range(studies):
+                make_study(folder / f"study{number}", series=1, instances=5, seed=400 + number)
+                dcmsend(daemon.dimse_port, folder / f"study{number}")
+            daemon.wait_settled(timeout=180)
+            totals = daemon.totals()
+            if totals["imported"] != 5 * studies or totals["quarantined"] or totals["rejected"]:
+                fail(f"{name}: {totals} {daemon.log_tail()}")
+            batches = batches_of(daemon)
+        if len(cloud.instances()) != 5 * studies:
+            fail(f"{name}: the store has {len(cloud.instances())} instances")
+        imports = len(cloud.imports())
+        if imports != batches:
+            fail(f"{name}: {imports} imports for {batches} batches")
+        happened = {what: count for what, count in faults.done.items() if count}
+        if set(happened) != set(odds):
+            fail(f"{name}: only {happened} happened, the test proves too little")
+        print(f"{name}: {totals['imported']} imported by {imports} imports, through {happened}", flush=True)
+    finally:
+        proxy.close()
+        cloud.close()
 
 
 def one_call_a_batch(folder):
@@ -162,5 +196,9 @@ else:
     in_temp_folder(lambda folder: storm(folder, "refusals", 2, storm=.15, slow_down=.15))
     in_temp_folder(lambda folder: storm(folder, "lies", 3, twice=.2, wrong_checksum=.1,
                                         stale_listing=.5))
+    in_temp_folder(lambda folder: google_storm(folder, "Google: drops, cuts and lost answers", 4, drop=.1,
+                                               cut=.1, lose_answer=.1))
+    in_temp_folder(lambda folder: google_storm(folder, "Google: refusals and lies", 5, storm=.15, twice=.15,
+                                               wrong_checksum=.1, stale_listing=.3))
     in_temp_folder(one_call_a_batch)
     in_temp_folder(lambda folder: large(folder, 200 * 1024**2, 3))
