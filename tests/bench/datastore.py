@@ -113,7 +113,7 @@ def peak_kib(pid):
     return total
 
 
-def target(name, figure, wanted, at_least=True):
+def judge(name, figure, wanted, at_least=True):
     met = figure >= wanted if at_least else figure <= wanted
     print(f"target: {name}: {figure:,.1f}, wanted {'at least' if at_least else 'at most'} {wanted:,}: "
           f"{'ok' if met else 'below' if at_least else 'above'}")
@@ -172,7 +172,7 @@ def bench_import(arguments, folder, daemon, imaging):
     if theirs:
         print(f"Orthanc POST /instances: {theirs:,.0f} files/s; ratio {ours / theirs:.1f}, "
               f"with the upload {len(files) / (took + uploaded) / theirs:.1f}")
-        target("import, times Orthanc's POST /instances", ours / theirs, 3)
+        judge("import, times Orthanc's POST /instances", ours / theirs, 3)
     return store
 
 
@@ -221,7 +221,7 @@ def bench_memory(arguments, folder, daemon, imaging):
         peak = max(peak, peak_kib(daemon.process.pid))
         print(f"memory: {len(files[begin:begin + 5000])} small files in {took:.1f} s")
     print(f"memory: peak {peak / 1024:.0f} MiB (daemon and workers together)")
-    target("MiB while importing", peak / 1024, 256, at_least=False)
+    judge("MiB while importing", peak / 1024, 256, at_least=False)
 
 
 def bench_frames(arguments, daemon, imaging, store, signer):
@@ -244,7 +244,7 @@ def bench_frames(arguments, daemon, imaging, store, signer):
     times, took = drive(signer.host, many, arguments.connections)
     used = cpu_seconds(daemon.process.pid) - used
     print(f"frames: {used / len(many) * 1000:.2f} ms of processor time a read of the cache")
-    target("frames from the cache a second", len(many) / took, 1000)
+    judge("frames from the cache a second", len(many) / took, 1000)
     print(f"frames: from the cache {len(many) / took:,.0f}/s, p99 "
           f"{percentile(times, 0.99) * 1000:.1f} ms")
 
@@ -323,7 +323,7 @@ def bench_qido(arguments, folder, daemon, imaging):
         print(f"qido: {name}: p50 {statistics.median(times) * 1000:.1f} ms, p99 "
               f"{percentile(times, 0.99) * 1000:.1f} ms, {len(times) / took:,.0f}/s")
         slowest = max(slowest, percentile(times, 0.99) * 1000)
-    target(f"p99 in ms of the slowest kind of query, {arguments.instances:,} instances", slowest, 50,
+    judge(f"p99 in ms of the slowest kind of query, {arguments.instances:,} instances", slowest, 50,
            at_least=False)
 
 

@@ -73,6 +73,7 @@ const std::vector<Library>& libraries() {
       {"signal.h", kSystem},
       {"spawn.h", kSystem},
       {"time.h", kSystem},
+      {"malloc.h", {"bridge/datastore/worker/"}},
       {"pthread.h", {"bridge/base/"}}};
   return kLibraries;
 }

@@ -1,6 +1,6 @@
 // WADO-RS of frames and bulk data: in the form that the client likes best of those it can have
-// (PS3.18 sections 8.7.3.3 and 10.4). A frame can be had as it is stored, as it came, as plain pixels,
-// and in the lossless syntaxes that are made here.
+// (PS3.18 sections 8.7.3.3 and 10.4). A frame can be had as it is stored, as it came, as plain
+// pixels, and in the lossless syntaxes that are made here.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -52,8 +52,8 @@ std::vector<FrameOffer> offers_of(const StoredFrame& frame, const std::string& s
   using From = FrameOffer::From;
   std::vector<FrameOffer> offers{{From::stored, stored}};
   const auto offer = [&](From from, std::string_view syntax) {
-    const bool there = std::ranges::any_of(
-        offers, [&](const FrameOffer& one) { return one.syntax == syntax; });
+    const bool there =
+        std::ranges::any_of(offers, [&](const FrameOffer& one) { return one.syntax == syntax; });
     if (!there) offers.push_back({from, std::string(syntax)});
   };
   if (frame.record.fragments > 0) offer(From::original, frame.description.transfer_syntax_uid);
@@ -74,7 +74,8 @@ struct Wish {
 bool fits(const wire::MediaType& wanted, const FrameOffer& offer) {
   const std::string_view syntax = wanted.parameter("transfer-syntax", "");
   const bool stored = offer.from == FrameOffer::From::stored;
-  if (wanted.type == "*/*") return syntax.empty() || syntax == "*" ? stored : syntax == offer.syntax;
+  if (wanted.type == "*/*")
+    return syntax.empty() || syntax == "*" ? stored : syntax == offer.syntax;
   if (wanted.type == "application/octet-stream") {
     if (syntax == "*") return stored;
     return offer.syntax == (syntax.empty() ? kExplicitLittleEndian : syntax);
@@ -148,9 +149,8 @@ bool takes_plain_bytes(const http::Head& head, bool& multipart) {
 }
 
 std::optional<std::uint32_t> tag_of(const std::string& text) {
-  const bool hex = text.size() == 8 && std::ranges::all_of(text, [](unsigned char c) {
-                     return std::isxdigit(c) != 0;
-                   });
+  const bool hex = text.size() == 8 &&
+                   std::ranges::all_of(text, [](unsigned char c) { return std::isxdigit(c) != 0; });
   if (!hex) return std::nullopt;
   return static_cast<std::uint32_t>(std::stoul(text, nullptr, 16));
 }
@@ -182,7 +182,8 @@ DicomWebApi::Answer DicomWebApi::frames_in(const http::Head& head, const http::P
                                            const ServedInstance& instance,
                                            const std::vector<std::uint32_t>& indices) {
   TRY_ASSIGN(const DataStoreRecord store, parts_.data_stores.find(parameter(path, "store")));
-  TRY_ASSIGN(const std::vector<StoredFrame> wanted, parts_.frames.frames_of(instance.blob, indices));
+  TRY_ASSIGN(const std::vector<StoredFrame> wanted,
+             parts_.frames.frames_of(instance.blob, indices));
   const std::string& format = store.lossless_storage_format;
   const std::vector<FrameOffer> offers =
       offers_of(wanted.front(), stored_syntax(wanted.front().description, format));
@@ -210,8 +211,8 @@ void DicomWebApi::add_bulk_data(const ServedInstance& instance, const json& docu
       const std::string text = fmt::format("{:08X}", tag);
       const auto there = into.find(text);
       // An update may have given it another value, or taken it away.
-      const bool left_out = there != into.end() && !there->contains("Value") &&
-                            !there->contains("InlineBinary");
+      const bool left_out =
+          there != into.end() && !there->contains("Value") && !there->contains("InlineBinary");
       if (tag < kPixels && !left_out) continue;
       const std::string vr = tag < kPixels ? there->value("vr", "UN") : one.value("vr", "OW");
       into[text] = {{"vr", vr.empty() ? "OW" : vr}, {"BulkDataURI", below + text}};
@@ -235,9 +236,8 @@ DicomWebApi::Answer DicomWebApi::bulkdata(const http::Head& head,
   const json* const entry = bulk_entry(document, *tag);
   const dicom::TransferSyntax* const syntax =
       dicom::find_transfer_syntax(document.value("transferSyntaxUID", ""));
-  const bool as_it_lies =
-      entry != nullptr && syntax != nullptr && !syntax->deflated &&
-      (!syntax->big_endian || has_no_byte_order(entry->value("vr", "")));
+  const bool as_it_lies = entry != nullptr && syntax != nullptr && !syntax->deflated &&
+                          (!syntax->big_endian || has_no_byte_order(entry->value("vr", "")));
   if (plain && as_it_lies) {
     return send_bulk(multipart, {range_of(instance, document, *entry)});
   }
@@ -262,8 +262,8 @@ DicomWebApi::Answer DicomWebApi::bulkdata(const http::Head& head,
 
 Piece DicomWebApi::range_of(const ServedInstance& instance, const json& document,
                             const json& entry) const {
-  const auto begin = document.value("datasetOffset", std::uint64_t{0}) +
-                     entry.value("begin", std::uint64_t{0});
+  const auto begin =
+      document.value("datasetOffset", std::uint64_t{0}) + entry.value("begin", std::uint64_t{0});
   const auto size = entry.value("size", std::uint64_t{0});
   return {size, [this, blob = instance.blob, begin, size] {
             return parts_.blobs.read(blob, begin, size);
@@ -282,10 +282,10 @@ Result<Bytes> DicomWebApi::inflated(const ServedInstance& instance, const json& 
   std::uint64_t at = 0;
   TRY(dicom::read_dataset(*dataset, document.value("transferSyntaxUID", ""), {},
                           [&](ByteSpan piece) {
-                            const std::uint64_t from = std::min<std::uint64_t>(
-                                at < begin ? begin - at : 0, piece.size());
-                            const std::uint64_t wanted = std::min<std::uint64_t>(
-                                size - bytes.size(), piece.size() - from);
+                            const std::uint64_t from =
+                                std::min<std::uint64_t>(at < begin ? begin - at : 0, piece.size());
+                            const std::uint64_t wanted =
+                                std::min<std::uint64_t>(size - bytes.size(), piece.size() - from);
                             const ByteSpan part = piece.subspan(from, wanted);
                             bytes.insert(bytes.end(), part.begin(), part.end());
                             at += piece.size();

@@ -28,9 +28,8 @@ std::vector<Wish> wishes_of(const http::Head& head, std::size_t count,
     const bool any = type == "*/*" || type == "application/*" || type == "application/dicom";
     const bool fits = related || count == 1 || one.media.type == "*/*";
     if (!any || !fits) continue;
-    wishes.push_back(
-        {related || count > 1,
-         std::string(one.media.parameter("transfer-syntax", syntax_unless_said))});
+    wishes.push_back({related || count > 1,
+                      std::string(one.media.parameter("transfer-syntax", syntax_unless_said))});
   }
   return wishes;
 }

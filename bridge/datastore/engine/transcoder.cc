@@ -83,8 +83,7 @@ Result<void> Transcoder::add_native(const std::vector<StoredFrame>& frames,
     const PixelDescription& d = frame.description;
     if (d.bits_allocated < 8) return unsupported("One-bit pixels are given as they are.");
     std::uint64_t size = d.pixels() * d.samples * (d.bits_allocated / 8);
-    const bool sure =
-        d.form == FrameForm::transcoded && frame.record.state == FrameState::measured;
+    const bool sure = d.form == FrameForm::transcoded && frame.record.state == FrameState::measured;
     if (!sure) {
       TRY_ASSIGN(const auto source, frames_.plain(frame));
       size = source->size();
@@ -113,9 +112,8 @@ Result<void> Transcoder::add_encapsulated(const std::vector<StoredFrame>& frames
   for (std::size_t i = 0; i < frames.size(); ++i) {
     append_tag(head, kItem, static_cast<std::uint32_t>(sizes[i] + sizes[i] % 2));
     pieces.push_back(piece_of(std::move(head)));
-    pieces.push_back({sizes[i], [this, frame = frames[i], format] {
-                        return frames_.encoded(frame, format);
-                      }});
+    pieces.push_back(
+        {sizes[i], [this, frame = frames[i], format] { return frames_.encoded(frame, format); }});
     head = Bytes(sizes[i] % 2, std::byte{0});
   }
   append_tag(head, kSequenceEnd, 0);
@@ -134,8 +132,8 @@ Result<std::vector<Piece>> Transcoder::file(const ServedInstance& instance,
                                             const nlohmann::json& metadata,
                                             const std::string& transfer_syntax_uid) {
   if (!is_made_here(transfer_syntax_uid)) return unsupported("Files are not made in this syntax.");
-  TRY_ASSIGN(TranscodedFile made, examiner_.transcode(blobs_.path_of(instance.blob), metadata,
-                                                      transfer_syntax_uid));
+  TRY_ASSIGN(TranscodedFile made,
+             examiner_.transcode(blobs_.path_of(instance.blob), metadata, transfer_syntax_uid));
   std::vector<Piece> pieces{piece_of(std::move(made.head))};
   if (made.pixels) {
     std::vector<Piece> value;
