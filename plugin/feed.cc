@@ -15,6 +15,7 @@ constexpr const char* kDatabaseMark = "orthanc.database";
 constexpr const char* kWalkMark = "orthanc.existing";
 constexpr int kChangesAtOnce = 500;
 constexpr std::size_t kTakenAtMost = 100'000;
+constexpr std::size_t kWalkedAtOnce = 100;
 constexpr std::size_t kUntakenLooked = 10'000;
 // Orthanc failing on one instance so often in a row is put aside, so that others are not kept back.
 constexpr int kPatience = 5;
@@ -116,8 +117,8 @@ Milliseconds Feed::run_once() {
   if (!page->done) return Milliseconds{0};
   forget_taken();
   if (!walking_) return options_.poll;
-  if (auto walked = walk(); !walked.ok()) return give_way(walked.error());
-  return Milliseconds{0};
+  const auto pause = walk();
+  return pause.ok() ? *pause : give_way(pause.error());
 }
 
 Milliseconds Feed::give_way(const Error& error) {
@@ -335,13 +336,39 @@ Result<void> Feed::keep_walk() {
   return rows_.keep_mark(kWalkMark, mark.dump());
 }
 
-Result<void> Feed::walk() {
+Result<Milliseconds> Feed::walk() {
+  if (walk_instances_.empty() && !walk_studies_.empty()) {
+    TRY(open_study(walk_studies_.back()));
+  }
+  // About ten pieces a second, so that the feed is looked at in between.
+  const double rate = options_.existing_per_second;
+  const std::size_t piece =
+      rate <= 0 ? kWalkedAtOnce : std::max<std::size_t>(1, static_cast<std::size_t>(rate / 10));
+  std::size_t taken = 0;
+  while (!walk_instances_.empty() && taken < piece) {
+    if (stopping_.load()) return Milliseconds{0};
+    const std::string id = walk_instances_.back();
+    TRY_ASSIGN(const bool is_wanted, wanted(id));
+    if (is_wanted) {
+      TRY(fetch(id, fetched_by_walk_));
+      ++taken;
+      const std::lock_guard lock(mutex_);
+      ++status_.walk_instances;
+    }
+    walk_instances_.pop_back();
+  }
+  if (walk_instances_.empty()) {
+    TRY(conclude_study());
+  }
+  if (rate <= 0) return Milliseconds{0};
+  return Milliseconds(static_cast<std::int64_t>(static_cast<double>(taken) * 1000 / rate));
+}
+
+// Behind its last instance, or there is none left.
+Result<void> Feed::conclude_study() {
   if (!walk_studies_.empty()) {
-    const std::string study = walk_studies_.back();
-    TRY(walk_study(study));
-    if (stopping_.load()) return {};
+    walk_after_ = walk_studies_.back();
     walk_studies_.pop_back();
-    walk_after_ = study;
     const std::lock_guard lock(mutex_);
     ++status_.walk_studies;
   }
@@ -361,22 +388,13 @@ Result<void> Feed::walk() {
   return {};
 }
 
-Result<void> Feed::walk_study(const std::string& study) {
+Result<void> Feed::open_study(const std::string& study) {
   const auto text = archive_.get("/studies/" + study + "/instances");
   if (!text.ok()) {
     if (text.error().code == "orthanc.not_found") return {};  // deleted meanwhile
     return text.error();
   }
-  TRY_ASSIGN(const std::vector<std::string> instances, expanded_ids_in(*text));
-  for (const std::string& id : instances) {
-    if (stopping_.load()) return {};
-    TRY_ASSIGN(const bool is_wanted, wanted(id));
-    if (!is_wanted) continue;
-    pace();
-    TRY(fetch(id, fetched_by_walk_));
-    const std::lock_guard lock(mutex_);
-    ++status_.walk_instances;
-  }
+  TRY_ASSIGN(walk_instances_, expanded_ids_in(*text));
   return {};
 }
 
@@ -390,11 +408,6 @@ Result<bool> Feed::wanted(const std::string& archive_id) {
   // "20260131T093000": a prefix of eight digits is the day. One without a date is taken.
   const std::string day = reception_day_in(*text);
   return day.empty() || day >= options_.since;
-}
-
-void Feed::pace() {
-  if (options_.existing_per_second <= 0) return;
-  wakeup_.wait_for(Milliseconds(static_cast<std::int64_t>(1000 / options_.existing_per_second)));
 }
 
 }  // namespace isthmus::plugin

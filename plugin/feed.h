@@ -94,9 +94,10 @@ class Feed {
   void forget_taken();
   bool is_young(const Change& change);
   Result<void> keep_position(std::int64_t position);
-  // One study of the walk.
-  Result<void> walk();
-  Result<void> walk_study(const std::string& study);
+  // A few instances of the walk; gives how long nothing is to be done then, to keep to the rate.
+  Result<Milliseconds> walk();
+  Result<void> open_study(const std::string& study);
+  Result<void> conclude_study();
   Result<bool> wanted(const std::string& archive_id);
   Result<void> keep_walk();
   Result<void> retry_untaken();
@@ -105,7 +106,6 @@ class Feed {
   Result<void> fetch(const std::string& archive_id, Counter& fetched);
   Result<void> put_aside(const std::string& archive_id, const Error& why);
   Milliseconds give_way(const Error& error);
-  void pace();
 
   Env& env_;
   Archive& archive_;
@@ -132,8 +132,9 @@ class Feed {
   int failures_ = 0;
   bool walking_ = false;
   std::string walk_after_;
-  std::vector<std::string> walk_studies_;
-  int waits_ = 0;  // in a row, after errors
+  std::vector<std::string> walk_studies_;    // taken from the end
+  std::vector<std::string> walk_instances_;  // of the study at their end
+  int waits_ = 0;                            // in a row, after errors
 
   mutable std::mutex mutex_;
   struct Taken {

@@ -13,6 +13,7 @@ namespace {
 using plugin::Existing;
 using plugin::Feed;
 using plugin::FeedOptions;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::SizeIs;
@@ -20,9 +21,9 @@ using testing::UnorderedElementsAre;
 
 class FeedTest : public testing::Test {
  protected:
+  FeedTest() { options_.existing_per_second = 0; }
   // As at the start of the plugin: what was in memory is gone, marks stay.
   void start() {
-    options_.existing_per_second = 0;
     feed_ = std::make_unique<Feed>(
         env_, archive_, ledger_.receiver_rows(),
         [this](const Origin& origin, ByteSpan file) -> Result<Receipt> {
@@ -296,6 +297,28 @@ TEST_F(FeedTest, TakesWhatWasReceivedSinceADay) {
   run();
 
   EXPECT_THAT(taken_, ElementsAre("new"));
+}
+
+TEST_F(FeedTest, TheWalkKeepsToItsRateAndLetsTheFeedGoOnInBetween) {
+  for (int number = 1; number <= 50; ++number) {
+    archive_.store(number, "old");
+    archive_.put_into_study(900, number);
+  }
+  options_.existing = Existing::all;
+  options_.existing_per_second = 20;
+  start();
+  Milliseconds waited{0};
+  for (int i = 0; i < 10; ++i) waited += feed_->run_once();
+  EXPECT_GT(taken_.size(), 0U);
+  EXPECT_LE(static_cast<double>(taken_.size()), 20.0 * static_cast<double>(waited.count()) / 1000);
+  EXPECT_EQ(feed_->status().walk, "running");
+
+  archive_.store(99, "just now");
+  feed_->run_once();
+  env_.clock.advance(options_.grace);
+  feed_->run_once();
+
+  EXPECT_THAT(taken_, Contains("just now"));
 }
 
 TEST_F(FeedTest, WaitsForOrthancToAnswer) {
