@@ -1,7 +1,8 @@
 #include "plugin/intake_ahead.h"
 
+#include <algorithm>
 #include <limits>
-#include <vector>
+#include <utility>
 
 #include "plugin/intake.h"
 
@@ -62,6 +63,7 @@ void IntakeAhead::begin(ByteSpan file, std::string calling_ae_title) {
     if (stopped_ || copied_bytes_ + file.size() > options_.copied_bytes) return;
     copied_bytes_ += file.size();
   }
+  pending->bytes = buffer_for(file.size());
   pending->bytes.assign(file.begin(), file.end());
   {
     const std::lock_guard lock(mutex_);
@@ -71,6 +73,31 @@ void IntakeAhead::begin(ByteSpan file, std::string calling_ae_title) {
   const std::lock_guard lock(mutex_);
   copied_bytes_ -= file.size();
   pending_.erase(std::this_thread::get_id());
+}
+
+// Memory that was touched before: fresh pages cost more than the copy, under Orthanc's lock.
+Bytes IntakeAhead::buffer_for(std::size_t size_bytes) {
+  const std::lock_guard lock(mutex_);
+  const auto found = std::find_if(idle_.begin(), idle_.end(), [&](const Bytes& buffer) {
+    return buffer.capacity() >= size_bytes;
+  });
+  if (found == idle_.end()) return {};
+  Bytes buffer = std::move(*found);
+  idle_.erase(found);
+  return buffer;
+}
+
+// With the lock held. The longest ones are kept, which serve the others as well.
+void IntakeAhead::keep_buffer(Bytes buffer) {
+  idle_.push_back(std::move(buffer));
+  std::sort(idle_.begin(), idle_.end(),
+            [](const Bytes& a, const Bytes& b) { return a.capacity() < b.capacity(); });
+  std::size_t kept_bytes = 0;
+  for (const Bytes& one : idle_) kept_bytes += one.capacity();
+  while (kept_bytes > options_.idle_bytes || idle_.size() > options_.workers) {
+    kept_bytes -= idle_.front().capacity();
+    idle_.erase(idle_.begin());
+  }
 }
 
 void IntakeAhead::secure(Pending& pending) {
@@ -90,11 +117,11 @@ void IntakeAhead::secure(Pending& pending) {
   if (is_wanted) {
     if (auto secured = attempt(); !secured.ok()) pending.error = secured.error();
   }
-  Bytes().swap(pending.bytes);
   std::unique_ptr<InstanceIntake> unwanted;
   {
     const std::lock_guard lock(mutex_);
     copied_bytes_ -= pending.size_bytes;
+    keep_buffer(std::exchange(pending.bytes, {}));
     pending.done = true;
     if (pending.is_withdrawn) unwanted = std::move(pending.intake);
   }

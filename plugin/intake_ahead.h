@@ -15,6 +15,7 @@
 #include <mutex>
 #include <optional>
 #include <thread>
+#include <vector>
 
 #include "base/thread.h"
 #include "intake/instance_intake.h"
@@ -28,6 +29,8 @@ struct AheadOptions {
   std::uint64_t most_bytes = 4 * MiB;
   // Of all that is copied and not yet in the spool; beyond, instances are taken in the callback.
   std::uint64_t copied_bytes = 16 * MiB;
+  // Of memory that is kept for the next copies.
+  std::uint64_t idle_bytes = 8 * MiB;
   // Orthanc has refused what it has not stored after this long, or is slow: then it is taken in the
   // callback. Rows of others wait meanwhile.
   Milliseconds patience{10'000};
@@ -60,6 +63,8 @@ class IntakeAhead {
   using PendingPtr = std::shared_ptr<Pending>;
 
   void secure(Pending& pending);
+  Bytes buffer_for(std::size_t size_bytes);
+  void keep_buffer(Bytes buffer);
   void withdraw(const PendingPtr& pending);
   // All of which this is true.
   template <typename Condition>
@@ -76,6 +81,7 @@ class IntakeAhead {
   std::condition_variable done_;
   std::map<std::thread::id, PendingPtr> pending_;
   std::uint64_t copied_bytes_ = 0;
+  std::vector<Bytes> idle_;
   bool stopped_ = false;
   WorkerPool workers_;
   Wakeup ending_;
