@@ -7,6 +7,7 @@
 #include "base/command.h"
 #include "http/client.h"
 #include "imports/google.h"
+#include "imports/google_metadata.h"
 #include "imports/unsupported_metadata.h"
 #include "storage/gcs.h"
 
@@ -100,10 +101,11 @@ InstanceLookup lookup_in(Ledger* ledger) {
   };
 }
 
-std::string notes_prefix_of(const Entry& entry) {
+// "<prefix>/": what lies beside the batches.
+std::string folder_of(const Entry& entry) {
   const std::string prefix = entry.text("object_prefix");
   const bool slash = prefix.empty() || prefix.ends_with('/');
-  return prefix + (slash ? "" : "/") + "operations/";
+  return prefix + (slash ? "" : "/");
 }
 
 GoogleImportOptions import_options(const Entry& entry) {
@@ -111,12 +113,31 @@ GoogleImportOptions import_options(const Entry& entry) {
   options.endpoint = entry.text_or("endpoint", kHealthcare);
   options.dicom_store = entry.text("dicom_store");
   options.bucket = entry.text("bucket");
-  options.notes_prefix = notes_prefix_of(entry);
+  options.notes_prefix = folder_of(entry) + "operations/";
   options.storage_class = entry.text("import_storage_class");
   options.logging_endpoint = entry.text("logging_endpoint");
   options.verified_instances = entry.integer("verified_instances");
   options.limits = entry.limits();
   return options;
+}
+
+Result<std::unique_ptr<MetadataService>> metadata_of(Env& env, const Settings& settings,
+                                                     const std::string& name,
+                                                     const ConfiguredDestination& made,
+                                                     TokenSource& tokens) {
+  const Entry entry(settings, name);
+  if (entry.text("metadata_updates") != "replace") {
+    return make_unsupported_metadata(
+        "The Healthcare API has no change of metadata: set destinations.*.metadata_updates to "
+        "replace, or change what is sent and have it sent again.");
+  }
+  GoogleReplacingOptions options;
+  options.endpoint = entry.text_or("endpoint", kHealthcare);
+  options.dicom_store = entry.text("dicom_store");
+  options.prefix = folder_of(entry);
+  options.scratch = FileSystem::Path(settings.text("data_dir")) / "replacing" / name;
+  options.limits.updates_per_second = entry.number("updates_per_second");
+  return make_google_replacing(env, *made.transport, tokens, *made.store, std::move(options));
 }
 
 }  // namespace
@@ -131,7 +152,7 @@ std::vector<std::string> google_destination_problems(const Settings& settings) {
 }
 
 std::string google_notes_prefix(const Settings& settings, const std::string& name) {
-  return notes_prefix_of(Entry(settings, name));
+  return folder_of(Entry(settings, name)) + "operations/";
 }
 
 GoogleEndpoints google_endpoints(const Settings& settings, const std::string& name) {
@@ -144,7 +165,7 @@ Result<GoogleIdentity> google_identity(Env& env, const Settings& settings, const
   return read_google_identity(env, transport, credential_options(Entry(settings, name), local));
 }
 
-std::unique_ptr<ConfiguredDestination> make_google_destination(
+Result<std::unique_ptr<ConfiguredDestination>> make_google_destination(
     Env& env, const Settings& settings, const std::string& name,
     std::unique_ptr<UploadSessions> uploads, Ledger* ledger) {
   const Entry entry(settings, name);
@@ -180,9 +201,7 @@ std::unique_ptr<ConfiguredDestination> make_google_destination(
     made->service = make_google_import(env, *made->transport, tokens, *made->store,
                                        lookup_in(ledger), std::move(import));
   }
-  made->metadata = make_unsupported_metadata(
-      "The Healthcare API has no change of metadata: change what is sent, or delete the instances "
-      "in the DICOM store and have them sent again.");
+  TRY_ASSIGN(made->metadata, metadata_of(env, settings, name, *made, tokens));
   made->destination = std::make_unique<Destination>(
       Destination{name, entry.text("object_prefix"), *made->store, *made->service});
   return made;

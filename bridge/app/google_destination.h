@@ -31,7 +31,7 @@ Result<GoogleIdentity> google_identity(Env& env, const Settings& settings, const
 // cannot be reached does not keep the gateway from taking instances. Without `uploads` and `ledger`
 // (null), as for looking at the destination alone, no upload outlives the process and no instance
 // is known.
-std::unique_ptr<ConfiguredDestination> make_google_destination(
+Result<std::unique_ptr<ConfiguredDestination>> make_google_destination(
     Env& env, const Settings& settings, const std::string& name,
     std::unique_ptr<UploadSessions> uploads, Ledger* ledger);
 

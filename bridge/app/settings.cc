@@ -477,6 +477,7 @@ std::vector<std::string_view> choices_of(std::string_view name) {
   if (name == "orthanc.import_existing") return {"none", "since", "all"};
   if (name == "orthanc.after_import") return {"keep", "delete"};
   if (name == "destinations.*.import_path") return {"import", "stow"};
+  if (name == "destinations.*.metadata_updates") return {"unsupported", "replace"};
   if (name == "destinations.*.preflight") return {"off", "warn", "quarantine"};
   if (name == "destinations.*.server_side_encryption") return {"bucket", "s3", "kms"};
   if (name == "destinations.*.kind") return {"embedded", "aws", "google"};

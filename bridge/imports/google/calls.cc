@@ -118,6 +118,12 @@ Result<Calls::Answer> Calls::store(const std::string& target, std::shared_ptr<By
   return answer;
 }
 
+Result<void> Calls::remove(const std::string& target) {
+  const auto gone = succeed(http_, request("DELETE", target));
+  if (!gone.ok() && gone.error().code != "import.not_found") return gone.error();
+  return {};
+}
+
 Result<std::unique_ptr<ByteSource>> Calls::open(const std::string& target, const char* accept) {
   http::Request asked = request("GET", target);
   asked.headers.set("Accept", accept);

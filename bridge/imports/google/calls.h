@@ -30,6 +30,8 @@ class Calls {
     Error error;  // what the status means when it is no success
   };
   Result<Answer> store(const std::string& target, std::shared_ptr<ByteSource> dicom);
+  // Removing what is not there succeeds.
+  Result<void> remove(const std::string& target);
   // The body as a stream.
   Result<std::unique_ptr<ByteSource>> open(const std::string& target, const char* accept);
 

@@ -1,5 +1,5 @@
-// The promises of MetadataService, held against the fake and against the HealthImaging client with
-// our own data store behind the loopback, after a real import.
+// The promises of MetadataService, held against the fake, and against the HealthImaging client and
+// what replaces instances at Google, with our own data store behind the loopback.
 #include <gmock/gmock.h>
 
 #include <functional>
@@ -7,6 +7,7 @@
 
 #include "auth/credentials.h"
 #include "base/thread.h"
+#include "contract/imports/replacing_cloud.h"
 #include "datastore/datastore.h"
 #include "http/loopback.h"
 #include "imports/healthimaging.h"
@@ -141,6 +142,18 @@ class Embedded : public Imported {
   std::unique_ptr<ObjectStore> bucket_;
   std::unique_ptr<ImportService> import_;
   std::unique_ptr<MetadataService> service_;
+};
+
+class Replaced : public Imported {
+ public:
+  Replaced() {
+    image_sets[kFirst] = ReplacingCloud::image_set(1);
+    image_sets[kSecond] = ReplacingCloud::image_set(2);
+  }
+  MetadataService& service() override { return cloud_.service(); }
+
+ private:
+  ReplacingCloud cloud_;
 };
 
 struct Factory {
@@ -307,7 +320,8 @@ TEST_P(MetadataServiceContract, KnowsNoImageSetThatIsNotThere) {
 INSTANTIATE_TEST_SUITE_P(
     Services, MetadataServiceContract,
     testing::Values(Factory{"memory", [] { return std::make_unique<Memory>(); }},
-                    Factory{"loopback", [] { return std::make_unique<Embedded>(); }}),
+                    Factory{"loopback", [] { return std::make_unique<Embedded>(); }},
+                    Factory{"google", [] { return std::make_unique<Replaced>(); }}),
     [](const auto& one) { return one.param.name; });
 
 // What the real service refuses, and the fake does not look at.
