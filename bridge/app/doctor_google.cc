@@ -83,25 +83,26 @@ void examine_google(const Patient& patient, bool import) {
   const GoogleEndpoints endpoints = google_endpoints(patient.settings, patient.name);
   const auto made =
       make_google_destination(patient.env, patient.settings, patient.name, nullptr, nullptr);
+  if (!made.ok()) return patient.note("config", Verdict::bad, made.error().message);
   for (const std::string& url : std::set<std::string>{endpoints.storage, endpoints.healthcare}) {
     examine_server(patient.env, {url, patient.text("ca_file"), patient.text("proxy")},
                    patient.findings);
   }
-  if (!examine_credentials(patient, *made)) return;
-  examine_bucket(patient, *made, kRights);
-  patient.note_result("store.search", search(*made, endpoints.healthcare), "answers a search",
+  if (!examine_credentials(patient, **made)) return;
+  examine_bucket(patient, **made, kRights);
+  patient.note_result("store.search", search(**made, endpoints.healthcare), "answers a search",
                       kSearch);
   if (patient.text("import_path") == "stow") {
     if (import) patient.note("import.start", Verdict::skipped, "import_path stow has no jobs");
     return;
   }
-  examine_jobs(patient, *made, kRights);
+  examine_jobs(patient, **made, kRights);
   if (!import) return;
-  const auto tried = examine_import(patient, *made, kRights);
+  const auto tried = examine_import(patient, **made, kRights);
   if (!tried) return;
   const std::string notes = google_notes_prefix(patient.settings, patient.name);
   for (const ObjectKey& key : google_notes_of(notes, tried->intent, tried->job)) {
-    ignore(made->store->remove(key), "bucket.delete says what removing gives");
+    ignore((*made)->store->remove(key), "bucket.delete says what removing gives");
   }
 }
 

@@ -201,7 +201,9 @@ Result<std::unique_ptr<ConfiguredDestination>> make_google_destination(
     made->service = make_google_import(env, *made->transport, tokens, *made->store,
                                        lookup_in(ledger), std::move(import));
   }
-  TRY_ASSIGN(made->metadata, metadata_of(env, settings, name, *made, tokens));
+  if (ledger != nullptr) {
+    TRY_ASSIGN(made->metadata, metadata_of(env, settings, name, *made, tokens));
+  }
   made->destination = std::make_unique<Destination>(
       Destination{name, entry.text("object_prefix"), *made->store, *made->service});
   return made;

@@ -29,8 +29,8 @@ Result<GoogleIdentity> google_identity(Env& env, const Settings& settings, const
 
 // The clients of one destination. Nothing is sent before the first delivery is due: a cloud that
 // cannot be reached does not keep the gateway from taking instances. Without `uploads` and `ledger`
-// (null), as for looking at the destination alone, no upload outlives the process and no instance
-// is known.
+// (null), as for looking at the destination alone, no upload outlives the process, no instance
+// is known and no metadata can be changed.
 Result<std::unique_ptr<ConfiguredDestination>> make_google_destination(
     Env& env, const Settings& settings, const std::string& name,
     std::unique_ptr<UploadSessions> uploads, Ledger* ledger);
