@@ -6,6 +6,7 @@
 #include <mutex>
 #include <nlohmann/json.hpp>
 
+#include "app/access.h"
 #include "app/commitment.h"
 #include "app/config.h"
 #include "http/client.h"
@@ -86,6 +87,7 @@ Plugin::Opened Plugin::open() {
   make_followup(parsed->settings);
   make_notifier(parsed->settings);
   make_jobs(parsed->settings);
+  make_users(parsed->settings);
   ahead_ = std::make_unique<IntakeAhead>(env_, parts_->spool, parts_->senders, AheadOptions{});
   in_use_.store(bridge_.get(), std::memory_order_release);
   if (failed_.load()) bridge_->fail();  // a thread of it was quicker than we
@@ -126,6 +128,16 @@ void Plugin::make_notifier(const app::Settings& settings) {
       http::make_client(env_, {.ca_file = settings.text("orthanc.notify_ca"), .proxy_url = {}});
   notifier_ = std::make_unique<Notifier>(env_, archive_, parts_->ledger, *notify_transport_,
                                          std::move(options));
+}
+
+void Plugin::make_users(const app::Settings& settings) {
+  std::map<std::string, api::Scopes, std::less<>> named;
+  for (const std::string& entry : settings.entries("orthanc_users")) {
+    const std::string prefix = "orthanc_users." + entry + ".";
+    const std::string name = settings.text(prefix + "name");
+    named.emplace(name.empty() ? entry : name, app::scopes_of(settings, prefix + "scopes"));
+  }
+  users_.emplace(std::move(named), app::scopes_of(settings, "orthanc.scopes"));
 }
 
 void Plugin::make_jobs(const app::Settings& settings) {
@@ -259,10 +271,13 @@ OrthancPluginErrorCode Plugin::send_json(OrthancPluginRestOutput* output,
                               static_cast<std::uint32_t>(body->size()), "application/json");
     return OrthancPluginErrorCode_Success;
   }
-  constexpr std::uint16_t kNotFound = 404, kUnavailable = 503;
-  const bool unknown = body.error().code == "ledger.not_found";
+  constexpr std::uint16_t kForbidden = 403, kNotFound = 404, kUnavailable = 503;
+  const std::string& code = body.error().code;
   const std::string& message = body.error().message;
-  OrthancPluginSendHttpStatus(context_, output, unknown ? kNotFound : kUnavailable, message.data(),
+  const std::uint16_t status = code == "api.forbidden"      ? kForbidden
+                               : code == "ledger.not_found" ? kNotFound
+                                                            : kUnavailable;
+  OrthancPluginSendHttpStatus(context_, output, status, message.data(),
                               static_cast<std::uint32_t>(message.size()));
   return OrthancPluginErrorCode_Success;
 }
@@ -293,13 +308,23 @@ OrthancPluginErrorCode Plugin::serve(OrthancPluginRestOutput* output, const char
 
 OrthancPluginErrorCode Plugin::handle(OrthancPluginRestOutput* output, const char* url,
                                       const OrthancPluginHttpRequest* request) {
-  if (request->method == OrthancPluginHttpMethod_Get) {
-    if (std::string_view(url) == kStatusPath) return send_json(output, status_json());
-    if (std::string_view(url) == kStudyPath) {
-      return send_json(output, study_panel_json(parts_->ledger, parameter(*request, "uid")));
-    }
+  const api::Caller caller = users_->of(header_of(*request, "Authorization"));
+  if (request->method == OrthancPluginHttpMethod_Get &&
+      (std::string_view(url) == kStatusPath || std::string_view(url) == kStudyPath)) {
+    return send_json(output, own_answer(url, *request, caller));
   }
-  return plugin::serve(context_, parts_->gateway, parts_->control_token, output, url, request);
+  const Spokesman spokesman{parts_->control_token, caller.scopes.text() + ";" + caller.name};
+  return plugin::serve(context_, parts_->gateway, spokesman, output, url, request);
+}
+
+Result<std::string> Plugin::own_answer(std::string_view url,
+                                       const OrthancPluginHttpRequest& request,
+                                       const api::Caller& caller) {
+  if (!caller.scopes.has(api::Scope::read)) {
+    return permanent_error("api.forbidden", "This needs the scope read.");
+  }
+  if (url == kStatusPath) return status_json();
+  return study_panel_json(parts_->ledger, parameter(request, "uid"));
 }
 
 void Plugin::on_fatal(const Error& error) {

@@ -19,6 +19,7 @@
 #include "plugin/intake_ahead.h"
 #include "plugin/notifier.h"
 #include "plugin/sdk.h"
+#include "plugin/users.h"
 
 namespace isthmus::plugin {
 
@@ -61,12 +62,16 @@ class Plugin {
   void on_fatal(const Error& error);
   OrthancPluginErrorCode handle(OrthancPluginRestOutput* output, const char* url,
                                 const OrthancPluginHttpRequest* request);
-  // 404 for "ledger.not_found", 503 for other errors.
+  // Of our own two routes beside the handlers'. "api.forbidden" without the scope read.
+  Result<std::string> own_answer(std::string_view url, const OrthancPluginHttpRequest& request,
+                                 const api::Caller& caller);
+  // 403 for "api.forbidden", 404 for "ledger.not_found", 503 for other errors.
   OrthancPluginErrorCode send_json(OrthancPluginRestOutput* output,
                                    const Result<std::string>& body);
   void make_feed(const app::Settings& settings);
   void make_followup(const app::Settings& settings);
   void make_notifier(const app::Settings& settings);
+  void make_users(const app::Settings& settings);
   void make_jobs(const app::Settings& settings);
   // What /isthmus/orthanc shows: how far the repair is, what asks for a person.
   Result<std::string> status_json() const;
@@ -96,6 +101,7 @@ class Plugin {
   std::unique_ptr<Notifier> notifier_;
   std::unique_ptr<ImportJobs> jobs_;
   std::unique_ptr<IntakeAhead> ahead_;
+  std::optional<Users> users_;
 };
 
 }  // namespace isthmus::plugin

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "api/gatekeeper.h"
+
 namespace isthmus::plugin {
 namespace {
 
@@ -59,7 +61,15 @@ void send(OrthancPluginContext* context, OrthancPluginRestOutput* output,
 
 }  // namespace
 
-http::Head head_of(const HostRequest& request, const std::string& control_token) {
+std::string header_of(const OrthancPluginHttpRequest& request, std::string_view name) {
+  http::Headers headers;
+  for (std::uint32_t i = 0; i < request.headersCount; ++i) {
+    headers.add(request.headersKeys[i], request.headersValues[i]);
+  }
+  return std::string(headers.get(name));
+}
+
+http::Head head_of(const HostRequest& request, const Spokesman& spokesman) {
   http::Head head;
   head.method = request.method;
   std::string path = request.url;
@@ -82,7 +92,8 @@ http::Head head_of(const HostRequest& request, const std::string& control_token)
     head.target += meant.substr(query);
   }
   // What the client said was for Orthanc.
-  head.headers.set("Authorization", "Bearer " + control_token);
+  head.headers.set("Authorization", "Bearer " + spokesman.control_token);
+  head.headers.set(api::kOnBehalfOfHeader, spokesman.on_behalf_of);
   head.content_length = request.body_bytes;
   return head;
 }
@@ -94,9 +105,9 @@ http::Response answer(http::Handler& gateway, const http::Head& head, ByteSpan b
 }
 
 OrthancPluginErrorCode serve(OrthancPluginContext* context, http::Handler& gateway,
-                             const std::string& control_token, OrthancPluginRestOutput* output,
+                             const Spokesman& spokesman, OrthancPluginRestOutput* output,
                              const char* url, const OrthancPluginHttpRequest* request) {
-  const http::Head head = head_of(request_of(url, *request), control_token);
+  const http::Head head = head_of(request_of(url, *request), spokesman);
   const ByteSpan body(static_cast<const std::byte*>(request->body), request->bodySize);
   const http::Response response = answer(gateway, head, body);
   std::string text;

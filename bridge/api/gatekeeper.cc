@@ -37,6 +37,17 @@ std::string_view host_of(std::string_view authority) {
   return authority.substr(0, authority.find(':'));
 }
 
+// Scopes that nobody knows are refused, not left out.
+Result<Caller> somebody_of_host(std::string_view said, const std::string& address) {
+  const std::size_t end = said.find(';');
+  if (end == std::string_view::npos || end + 1 == said.size()) return unauthorized();
+  Caller caller{std::string(said.substr(end + 1)), {}, Authentication::control_token, address};
+  if (end > 0) {
+    TRY_ASSIGN(caller.scopes, Scopes::parse(said.substr(0, end)));
+  }
+  return caller;
+}
+
 bool is_own_name(std::string_view authority) {
   const std::string_view host = host_of(authority);
   return host == "localhost" || is_loopback(host);
@@ -72,7 +83,7 @@ Result<Caller> Gatekeeper::identify(const http::Head& head) {
     return transient_error("api.too_many_failures",
                            "Too many wrong credentials came from this address.");
   }
-  auto caller = of_credentials(*shown, head.peer_address);
+  auto caller = of_credentials(*shown, head);
   if (caller.ok() || caller.error().fate != Fate::permanent) return caller;
   note_failure(head.peer_address, caller.error().code);
   // What was wrong with them is not for whoever tries.
@@ -83,11 +94,14 @@ Result<Caller> Gatekeeper::identify(const http::Head& head) {
   return unauthorized();
 }
 
-Result<Caller> Gatekeeper::of_credentials(std::string_view shown, const std::string& address) {
+Result<Caller> Gatekeeper::of_credentials(std::string_view shown, const http::Head& head) {
+  const std::string& address = head.peer_address;
   const auto bearer = bearer_token(shown);
   if (!bearer) return unauthorized();
   const std::string_view token = *bearer;
   if (!options_.control_token.empty() && equal_secrets(token, options_.control_token)) {
+    const auto said = head.headers.find(kOnBehalfOfHeader);
+    if (said) return somebody_of_host(*said, address);
     return Caller{"command line", Scopes::all(), Authentication::control_token, address};
   }
   if (TokenBook::looks_like_token(token)) {

@@ -14,6 +14,11 @@
 
 namespace isthmus::api {
 
+// With the control token: the host of this process speaks for one of its users, who may do less
+// than the host. "read operate;orthanc/jane": scopes, then the name. Without that token it says
+// nothing.
+inline constexpr const char* kOnBehalfOfHeader = "X-Isthmus-On-Behalf-Of";
+
 struct GatekeeperOptions {
   // Whoever shows nothing is `local` and may do everything. Only for a listener on loopback.
   bool ask_nobody = false;
@@ -35,7 +40,7 @@ class Gatekeeper : public Authenticator {
 
  private:
   Result<Caller> local(const http::Head& head) const;
-  Result<Caller> of_credentials(std::string_view shown, const std::string& address);
+  Result<Caller> of_credentials(std::string_view shown, const http::Head& head);
   Result<Caller> of_jwt(std::string_view token, const std::string& address);
   bool failed_too_often(const std::string& address);
   void note_failure(const std::string& address, const std::string& code);

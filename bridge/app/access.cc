@@ -13,6 +13,25 @@ bool is_url(const std::string& text) {
   return text.starts_with("https://") || text.starts_with("http://");
 }
 
+std::vector<std::string> scope_problems(const Settings& settings) {
+  std::vector<std::string> names{"orthanc.scopes"};
+  for (const std::string& user : settings.entries("orthanc_users")) {
+    names.push_back("orthanc_users." + user + ".scopes");
+  }
+  std::vector<std::string> problems;
+  for (const std::string& name : names) {
+    for (const std::string& word : settings.list(name)) {
+      if (api::parse_scope(word)) continue;
+      std::string known;
+      for (const api::Scope scope : api::kAllScopes) {
+        known += (known.empty() ? "" : ", ") + std::string(api::to_string(scope));
+      }
+      problems.push_back(name + ": \"" + word + "\" is no scope; there are " + known + ".");
+    }
+  }
+  return problems;
+}
+
 }  // namespace
 
 std::unique_ptr<IdentityProvider> IdentityProvider::open(Env& env, const Settings& settings,
@@ -73,8 +92,16 @@ std::vector<api::DestinationFace> destination_faces(const Settings& settings) {
   return faces;
 }
 
+api::Scopes scopes_of(const Settings& settings, const std::string& name) {
+  api::Scopes scopes;
+  for (const std::string& word : settings.list(name)) {
+    if (const auto scope = api::parse_scope(word)) scopes.add(*scope);
+  }
+  return scopes;
+}
+
 std::vector<std::string> access_problems(const Settings& settings) {
-  std::vector<std::string> problems;
+  std::vector<std::string> problems = scope_problems(settings);
   const auto exposed = api::check_exposure(settings.text("http.address"), asks_callers(settings),
                                            settings.flag("http.tls.enabled"));
   if (!exposed.ok()) problems.push_back(exposed.error().message);

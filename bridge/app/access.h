@@ -49,6 +49,9 @@ class Access {
 
 api::GuardedRouterOptions guarded_router_options(const Settings& settings);
 
+// Of a list of words that access_problems() has seen; others count for nothing.
+api::Scopes scopes_of(const Settings& settings, const std::string& name);
+
 // What the REST API says of destinations.
 std::vector<api::DestinationFace> destination_faces(const Settings& settings);
 

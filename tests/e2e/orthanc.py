@@ -1,5 +1,6 @@
 """Debian's Orthanc for the e2e suites: with the plugin, asked like a daemon; without, as a peer."""
 
+import base64
 import contextlib
 import json
 import os
@@ -37,6 +38,10 @@ def free_ports(count):
     return ports
 
 
+def basic(account):
+    return "Basic " + base64.b64encode(account.encode()).decode()
+
+
 def value_of(text):
     try:
         return json.loads(text)
@@ -60,6 +65,7 @@ class Orthanc(Daemon):
         self.plugin = plugin
         self.extra = orthanc or {}
         self.environment = {}
+        self.account = None  # "name:password", where Orthanc asks for it
         self.dimse_port, self.http_port = free_ports(2)
         self.log_path = self.folder / "orthanc.log"
 
@@ -132,8 +138,11 @@ class Orthanc(Daemon):
 
     # --- questions -------------------------------------------------------------------------------
     def rest(self, path, method="GET", body=None, headers=None, timeout=60):
+        headers = dict(headers or {})
+        if self.account:
+            headers.setdefault("Authorization", basic(self.account))
         request = urllib.request.Request(f"http://127.0.0.1:{self.http_port}{path}", method=method,
-                                         data=body, headers=headers or {})
+                                         data=body, headers=headers)
         with urllib.request.urlopen(request, timeout=timeout) as answer:
             return answer.read()
 

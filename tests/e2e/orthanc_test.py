@@ -19,7 +19,7 @@ from api_test import faults
 from commitment_scu import references_of
 from disk_full_test import MARKS, SmallDisk
 from harness import BIN, ROOT, dcmsend, fail, in_temp_folder, make_study, shared_or_none
-from orthanc import PLUGIN, Orthanc, need_orthanc
+from orthanc import PLUGIN, Orthanc, basic, need_orthanc
 from truth import imported_exactly_once, rows
 
 
@@ -63,6 +63,11 @@ def a_bad_configuration_is_named(folder):
     log = orthanc.log_path.read_text(errors="replace")
     if status == 0 or "batch.quite_s is not a setting; the nearest is batch.quiet_s" not in log:
         fail(f"Orthanc ended with {status}: {orthanc.log_tail()}")
+    orthanc = Orthanc(folder, orthanc__scopes='["read", "everything"]')
+    orthanc.start(wait=False)
+    if orthanc.reap(60) == 0 or 'orthanc.scopes: "everything" is no scope' not in \
+            orthanc.log_path.read_text(errors="replace"):
+        fail(f"a scope that is none was not refused: {orthanc.log_tail()}")
     orthanc = Orthanc(folder, dimse__enabled="true")
     orthanc.settings["dimse.enabled"] = "true"
     orthanc.start(wait=False)
@@ -212,6 +217,43 @@ def one_dcmtk_for_both(folder):
     if not held["libdcmdata.so"] or any(len(paths) > 1 for paths in held.values()):
         fail(f"in one process: {held}")
     print("one each of", ", ".join(held))
+
+
+def orthancs_users_have_scopes(folder):
+    accounts = {"Jane": "a", "guest": "b", "boss": "c"}
+    users = {"orthanc.scopes": '["operate"]', "orthanc_users.jane.name": "Jane",
+             "orthanc_users.jane.scopes": '["read"]', "orthanc_users.boss.scopes": '["admin", "read"]'}
+    orthanc = Orthanc(folder, orthanc={"AuthenticationEnabled": True, "RegisteredUsers": accounts}, **users)
+    orthanc.account = "boss:c"
+
+    def answered(name, path, method="GET", body=None, **headers):
+        words = {"Authorization": basic(f"{name}:{accounts[name]}"),
+                 **{key.replace("_", "-"): value for key, value in headers.items()}}
+        try:
+            orthanc.rest(path, method, body, words)
+            return 200
+        except urllib.error.HTTPError as error:
+            return error.code
+
+    retry = ("/isthmus/control/retry", "POST", b'{"what": "all"}')
+    with orthanc:
+        found = {
+            "who reads reads": answered("Jane", "/isthmus/orthanc"),
+            "and the API": answered("Jane", "/isthmus/v1/studies"),
+            "and orders nothing": answered("Jane", *retry),
+            "whatever it says": answered("Jane", *retry, X_Isthmus_On_Behalf_Of="admin operate;me"),
+            "others order": answered("guest", *retry),
+            "and read nothing": answered("guest", "/isthmus/orthanc"),
+            "nor a study": answered("guest", "/isthmus/orthanc/study?uid=1.2"),
+            "nor the API": answered("guest", "/isthmus/v1/studies"),
+            "whether it lives all may know": answered("guest", "/isthmus/healthz"),
+        }
+        if list(found.values()) != [200, 200, 403, 403, 200, 403, 403, 403, 200]:
+            fail(f"{found}")
+        audit = json.loads(orthanc.get("/v1/audit"))
+        if {item["caller"] for item in audit["items"]} != {"orthanc/guest"}:
+            fail(f"audit: {audit}")
+        print("scopes:", found)
 
 
 def answers_are_as_described(folder):
@@ -519,7 +561,7 @@ def the_real_files(folder):
 
 
 TESTS = (only_four_symbols, one_dcmtk_for_both, a_bad_configuration_is_named, by_every_way_in, handlers_under_isthmus,
-         answers_are_as_described, unloaded_and_loaded_again,
+         orthancs_users_have_scopes, answers_are_as_described, unloaded_and_loaded_again,
          what_orthanc_refuses_is_not_ours, an_imported_study_is_told_of,
          each_batch_is_a_job_of_orthanc,
          a_full_spool_refuses_and_recovers, a_fatal_error_closes_admission_and_orthanc_lives_on)

@@ -60,6 +60,26 @@ TEST_F(Gatekeepers, KnowsTheCommandLineByItsToken) {
   }
 }
 
+TEST_F(Gatekeepers, AHostSpeaksForAUserWhoMayDoLess) {
+  Gatekeeper gatekeeper(env_, {.control_token = "the-token"});
+  const auto identify = [&](const char* token, const char* said) {
+    http::Head head = head_with("Authorization", token);
+    head.headers.add(api::kOnBehalfOfHeader, said);
+    return gatekeeper.identify(head);
+  };
+
+  ASSERT_OK_AND_ASSIGN(const Caller jane,
+                       identify("Bearer the-token", "read operate;orthanc/jane"));
+  EXPECT_EQ(jane.name, "orthanc/jane");
+  EXPECT_EQ(jane.scopes, (Scopes{Scope::read, Scope::operate}));
+  ASSERT_OK_AND_ASSIGN(const Caller nobody, identify("Bearer the-token", ";orthanc/nobody"));
+  EXPECT_TRUE(nobody.scopes.empty());
+  for (const char* said : {"", "admin", "admin;", "superuser;orthanc/jane"}) {
+    EXPECT_FALSE(identify("Bearer the-token", said).ok()) << said;
+  }
+  EXPECT_THAT(identify("Bearer another", "read;orthanc/jane"), FailsWith("api.unauthorized"));
+}
+
 TEST_F(Gatekeepers, TheSchemeMayBeInEitherCase) {
   Gatekeeper gatekeeper(env_, {true, "the-token"});
   for (const char* shown : {"bearer the-token", "BEARER the-token", "bEARER the-token"}) {

@@ -17,10 +17,10 @@ TEST(PluginRoutes, TakesTheMountOffAndEncodesWhatOrthancDecoded) {
   request.url = "/isthmus/v1/things/a b";
   request.query = {{"name", "x&y"}, {"limit", "5"}};
 
-  const http::Head head = head_of(request, "token");
+  const http::Head head = head_of(request, {"token", ""});
 
   EXPECT_EQ(head.target, "/v1/things/a%20b?name=x%26y&limit=5");
-  EXPECT_EQ(head_of({"GET", "/isthmus", {}, {}, 0}, "token").target, "/");
+  EXPECT_EQ(head_of({"GET", "/isthmus", {}, {}, 0}, {"token", ""}).target, "/");
 }
 
 TEST(PluginRoutes, WhoWasLetInByOrthancNeedsNoOtherToken) {
@@ -28,11 +28,13 @@ TEST(PluginRoutes, WhoWasLetInByOrthancNeedsNoOtherToken) {
   request.method = "POST";
   request.url = "/isthmus/control/retry";
   request.headers = {{"authorization", "Basic b3J0aGFuYzpvcnRoYW5j"},
-                     {"content-type", "application/json"}};
+                     {"content-type", "application/json"},
+                     {"x-isthmus-on-behalf-of", "admin;me"}};
 
-  const http::Head head = head_of(request, "ours");
+  const http::Head head = head_of(request, {"ours", "read;orthanc/jane"});
 
   EXPECT_EQ(head.headers.get("Authorization"), "Bearer ours");
+  EXPECT_EQ(head.headers.get("X-Isthmus-On-Behalf-Of"), "read;orthanc/jane");
   EXPECT_EQ(head.headers.get("Content-Type"), "application/json");
 }
 
@@ -40,7 +42,7 @@ TEST(PluginRoutes, APostMaySayItsMethodAndQueryInAHeader) {
   HostRequest request{"POST", "/isthmus/v1/studies/1.2", {}, {}, 0};
   const auto said = [&](const char* method) {
     request.headers = {{"x-isthmus-method", method}};
-    const http::Head head = head_of(request, "");
+    const http::Head head = head_of(request, {});
     return head.method + " " + head.target;
   };
 
@@ -60,7 +62,7 @@ TEST(PluginRoutes, GivesTheWholeBodyToTheHandler) {
   });
 
   http::Response response =
-      plugin::answer(router, head_of({"POST", "/isthmus/echo", {}, {}, 5}, ""), as_bytes("hello"));
+      plugin::answer(router, head_of({"POST", "/isthmus/echo", {}, {}, 5}, {}), as_bytes("hello"));
 
   EXPECT_EQ(response.status, 200);
   EXPECT_EQ(read_all(*response.body, 100).value(), "hello!");
