@@ -31,6 +31,14 @@ std::int64_t number_of(const Json& object, const char* key) {
   return object[key].get<std::int64_t>();
 }
 
+// A UID is looked up in the ledger as it stands; an instance without one cannot be.
+Result<std::string> uid_of(const Json& instance) {
+  if (!instance.is_object() || !instance.contains("MainDicomTags")) return other_form();
+  const std::string uid = text_of(instance["MainDicomTags"], "SOPInstanceUID");
+  if (uid.empty()) return other_form();
+  return uid;
+}
+
 std::string trimmed(std::string text) {
   const auto first = text.find_first_not_of(' ');
   if (first == std::string::npos) return {};
@@ -95,6 +103,21 @@ Result<std::string> own_id_in(std::string_view json) {
   const Json answer = Json::parse(json, nullptr, false);
   if (!answer.is_object() || !answer.contains("ID") || !is_id(answer["ID"])) return other_form();
   return answer["ID"].get<std::string>();
+}
+
+Result<std::string> sop_instance_uid_in(std::string_view json) {
+  return uid_of(Json::parse(json, nullptr, false));
+}
+
+Result<std::vector<std::string>> sop_instance_uids_in(std::string_view json) {
+  const Json answer = Json::parse(json, nullptr, false);
+  if (!answer.is_array()) return other_form();
+  std::vector<std::string> uids;
+  for (const Json& one : answer) {
+    TRY_ASSIGN(std::string uid, uid_of(one));
+    uids.push_back(std::move(uid));
+  }
+  return uids;
 }
 
 Origin origin_in(std::string_view json) {

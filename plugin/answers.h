@@ -27,7 +27,9 @@ Result<std::vector<std::string>> expanded_ids_in(std::string_view json);  // …
 
 // Of /tools/lookup: the ids of what is of this kind ("Instance", "Series", "Study").
 Result<std::vector<std::string>> looked_up_in(std::string_view json, std::string_view kind);
-Result<std::string> own_id_in(std::string_view json);  // /instances/<id>/patient
+Result<std::string> own_id_in(std::string_view json);            // /instances/<id>/patient
+Result<std::string> sop_instance_uid_in(std::string_view json);  // /instances/<id>
+Result<std::vector<std::string>> sop_instance_uids_in(std::string_view json);  // …/instances
 
 // Of /instances/<id>/metadata?expand; what is not there is empty.
 Origin origin_in(std::string_view json);

@@ -62,11 +62,15 @@ Followup::Followup(Env& env, Archive& archive, Ledger& ledger, FollowupOptions o
       ledger_(ledger),
       options_(options),
       deleted_(env.metrics.counter("orthanc_deleted_total",
-                                   "Instances deleted from Orthanc after their import")) {}
+                                   "Instances deleted from Orthanc after their import")) {
+  if (options_.protection_metadata == 0) return;
+  protection_.emplace(env, archive, ledger,
+                      ProtectionOptions{options_.protection_metadata, options_.protects_existing});
+}
 
 void Followup::start() {
   if (stopping_.load() || thread_.joinable()) return;
-  if (options_.first_metadata == 0 && !options_.delete_imported) return;
+  if (options_.first_metadata == 0 && !protection_ && !options_.delete_imported) return;
   thread_ = Thread(env_, "orthanc-news", [this] {
     while (!stopping_.load()) {
       const Milliseconds wait = run_once();
@@ -87,7 +91,7 @@ void Followup::stop() {
 
 Milliseconds Followup::run_once() {
   bool more = false;
-  for (const auto piece : {&Followup::tell, &Followup::clear}) {
+  for (const auto piece : {&Followup::guard, &Followup::tell, &Followup::clear}) {
     const auto done = (this->*piece)();
     if (!done.ok()) {
       if (waits_ == 0) {
@@ -111,6 +115,13 @@ Result<std::int64_t> Followup::mark(const char* name) {
 Result<std::vector<std::string>> Followup::look_up(const Uid& uid, std::string_view kind) {
   TRY_ASSIGN(const std::string text, archive_.post("/tools/lookup", uid.text()));
   return looked_up_in(text, kind);
+}
+
+Result<bool> Followup::guard() {
+  if (!protection_) return false;
+  TRY_ASSIGN(const bool more_came, protection_->protect_arrived());
+  TRY_ASSIGN(const bool more_news, protection_->release_imported());
+  return more_came || more_news;
 }
 
 // --- metadata -----------------------------------------------------------------------------------
@@ -230,7 +241,12 @@ Result<std::string_view> Followup::reason_to_keep(const std::string& archive_id,
   TRY_ASSIGN(const std::string patient_id, own_id_in(patient));
   TRY_ASSIGN(const std::string is_protected,
              archive_.get("/patients/" + patient_id + "/protected"));
-  if (is_protected != "0") return std::string_view("protected");
+  if (is_protected != "0") {
+    // Ours keeps Orthanc from recycling; this one is imported.
+    if (!protection_) return std::string_view("protected");
+    TRY_ASSIGN(const bool is_ours, protection_->is_ours(patient_id));
+    if (!is_ours) return std::string_view("protected");
+  }
   TRY_ASSIGN(const std::string file, archive_.get("/instances/" + archive_id + "/file"));
   const auto digest = dataset_digest_of(as_bytes(file));
   if (!digest.ok()) return std::string_view("other_bytes");

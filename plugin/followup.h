@@ -1,5 +1,5 @@
-// What became of an instance, told in Orthanc's own terms, and, when it is wanted, Orthanc's copy
-// deleted after the import.
+// What became of an instance, told in Orthanc's own terms; when it is wanted, its patient protected
+// until the import (protection.h), and Orthanc's copy deleted after it.
 //
 // Two readers of the ledger's news (ledger/receiver_rows.h), each with a mark of its own. The first
 // writes user metadata on instances, series and studies. The second follows behind by the retention
@@ -9,6 +9,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -18,6 +19,7 @@
 #include "ledger/ledger.h"
 #include "ledger/receiver_rows.h"
 #include "plugin/archive.h"
+#include "plugin/protection.h"
 
 namespace isthmus::plugin {
 
@@ -26,6 +28,9 @@ struct FollowupOptions {
   // Numbers of the metadata: state, image set id, import job id are this, the next and the one
   // after it. 0: none is written.
   std::int64_t first_metadata = 0;
+  // Number of the metadata on patients that we protect. 0: none is protected.
+  std::int64_t protection_metadata = 0;
+  bool protects_existing = false;  // what Orthanc holds at the first start, too
   bool delete_imported = false;
   Milliseconds retention{0};
 };
@@ -51,6 +56,7 @@ class Followup {
 
  private:
   // Each gives whether there is more at once.
+  Result<bool> guard();
   Result<bool> tell();
   Result<bool> clear();
   Result<void> tell_of(const DeliveryNews& news);
@@ -68,6 +74,7 @@ class Followup {
   Archive& archive_;
   Ledger& ledger_;
   const FollowupOptions options_;
+  std::optional<Protection> protection_;
   Counter& deleted_;
   int waits_ = 0;  // in a row, after errors
 

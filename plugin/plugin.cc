@@ -19,6 +19,8 @@ namespace isthmus::plugin {
 namespace {
 
 constexpr std::string_view kStatusPath = "/isthmus/orthanc";
+// Of orthanc.metadata_first: after state, image set id and import job id.
+constexpr std::int64_t kProtectionOffset = 3;
 constexpr std::string_view kStudyPath = "/isthmus/orthanc/study";
 
 std::string parameter(const OrthancPluginHttpRequest& request, std::string_view name) {
@@ -114,6 +116,10 @@ void Plugin::make_feed(const app::Settings& settings) {
 void Plugin::make_followup(const app::Settings& settings) {
   FollowupOptions options;
   options.first_metadata = settings.integer("orthanc.metadata_first");
+  if (settings.flag("orthanc.protect_on_way")) {
+    options.protection_metadata = options.first_metadata + kProtectionOffset;
+    options.protects_existing = settings.text("orthanc.import_existing") == "all";
+  }
   options.delete_imported = settings.text("orthanc.after_import") == "delete";
   options.retention = settings.duration("orthanc.delete_after_s");
   followup_ = std::make_unique<Followup>(env_, archive_, parts_->ledger, options);

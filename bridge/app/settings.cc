@@ -411,6 +411,11 @@ struct SettingsParser {
     if (first > 0 && first < 1024) {
       problem("orthanc.metadata_first must be 0, or from 1024 on, where user metadata begin.");
     }
+    if (s.flag("orthanc.protect_on_way") && first == 0) {
+      problem(
+          "orthanc.protect_on_way needs orthanc.metadata_first, which is 0: whom it protects "
+          "is noted there.");
+    }
     const std::string day = s.text("orthanc.import_existing_since");
     const bool is_day = day.size() == 8 && std::all_of(day.begin(), day.end(),
                                                        [](char c) { return c >= '0' && c <= '9'; });

@@ -10,6 +10,7 @@ import random
 import subprocess
 import sys
 import time
+import urllib.error
 
 from commitment_scu import CommitmentScu, new_uid, references_of
 from death_test import Moment, acknowledged_in
@@ -241,7 +242,46 @@ def deleted_after_import(folder):
         print(f"{len(files)} deleted after their import, the protected patient kept")
 
 
-TESTS = (deleted_after_import, sent_again, the_plugin_was_off, what_was_there_before, other_copies, commitment_through_orthanc,
+def protected_until_imported(folder):
+    """Orthanc keeps one patient: the one whose images are on their way, although another comes."""
+    def wait_protected(orthanc, patient, wanted):
+        deadline = time.monotonic() + 60
+        while orthanc.rest(f"/patients/{patient}/protected").decode() != wanted:
+            if time.monotonic() > deadline:
+                fail(f"protected is not {wanted}: {orthanc.log_tail()}")
+            time.sleep(0.1)
+
+    first = make_study(folder / "first", series=1, instances=2, seed=1)
+    second = make_study(folder / "second", series=1, instances=1, seed=2)
+    # The cloud is out, as far as this batch knows, until the setting changes.
+    with Orthanc(folder, orthanc={"MaximumPatientCount": 1}, orthanc__protect_on_way="true",
+                 batch__quiet_s=600, batch__max_age_s=600) as orthanc:
+        for path in first:
+            orthanc.rest("/instances", "POST", path.read_bytes())
+        [patient] = orthanc.json("/patients")
+        wait_protected(orthanc, patient, "1")
+        try:
+            orthanc.rest("/instances", "POST", second[0].read_bytes())
+        except urllib.error.HTTPError as error:
+            print(f"while it is protected the next patient is answered {error.code}")
+        if patient not in orthanc.json("/patients"):
+            fail("recycled while on its way")
+        orthanc.kill()
+        orthanc.settings["batch.quiet_s"] = "0.3"
+        orthanc.settings["batch.max_age_s"] = "5"
+        orthanc.start()
+        orthanc.wait_settled()
+        wait_protected(orthanc, patient, "0")
+        orthanc.rest("/instances", "POST", second[0].read_bytes())
+        if orthanc.json("/patients") == [patient] or len(orthanc.json("/patients")) != 1:
+            fail("Orthanc did not recycle the patient that is through")
+        orthanc.wait_settled()
+        if imported_exactly_once(orthanc, uids_of(first + second), folder) != 3:
+            fail("not all were imported")
+        print("protected until imported, over a kill; then recycled by Orthanc itself")
+
+
+TESTS = (deleted_after_import, protected_until_imported, sent_again, the_plugin_was_off, what_was_there_before, other_copies, commitment_through_orthanc,
          killed_in_mid_store)
 
 if __name__ == "__main__":

@@ -43,10 +43,11 @@ class FakeArchive : public plugin::Archive {
     if (path == "/changes?last") return fmt::format(R"({{"Changes":[],"Last":{}}})", last());
     if (path.starts_with("/changes?since=")) return changes(path);
     if (path == "/studies") return studies();
-    if (path.starts_with("/patients/")) return std::string(is_protected ? "1" : "0");
+    if (path.starts_with("/patients/")) return patient(path);
     if (path.starts_with("/studies/")) return instances_of(path.substr(9, 44));
     const auto found = instances_.find(path.substr(11, 44));
     if (found == instances_.end()) return permanent_error("orthanc.not_found", "Gone.");
+    if (path.size() == 11 + 44) return shown(found->first);
     if (path.ends_with("/patient")) return R"({"ID":")" + id(0) + R"("})";
     if (path.ends_with("/metadata?expand")) {
       return fmt::format(R"({{"RemoteAET":"CT1 ","ReceptionDate":"{}"}})", found->second.day);
@@ -67,9 +68,11 @@ class FakeArchive : public plugin::Archive {
       if (auto error = hook(path)) return *error;
     }
     metadata[path] = body;
+    if (path.ends_with("/protected")) is_protected = body == "1";
     return {};
   }
   Result<void> remove(const std::string& path) override {
+    if (path.starts_with("/patients/") && metadata.erase(path) > 0) return {};
     if (instances_.erase(path.substr(11, 44)) == 0) {
       return permanent_error("orthanc.not_found", "Gone.");
     }
@@ -100,6 +103,29 @@ class FakeArchive : public plugin::Archive {
     std::string file, day;
   };
 
+  // There is one, of all instances.
+  Result<std::string> patient(const std::string& path) const {
+    if (path.ends_with("/protected")) return std::string(is_protected ? "1" : "0");
+    if (path.ends_with("/instances")) {
+      std::string list;
+      for (const auto& [instance, held] : instances_) {
+        if (!list.empty()) list += ",";
+        list += shown(instance);
+      }
+      return "[" + list + "]";
+    }
+    const auto note = metadata.find(path);
+    if (note == metadata.end()) return permanent_error("orthanc.not_found", "No such metadata.");
+    return note->second;
+  }
+  std::string shown(const std::string& instance) const {
+    for (const auto& [uid, known] : uids_) {
+      if (known.first != "Instance" || known.second != instance) continue;
+      return fmt::format(R"({{"ID":"{}","MainDicomTags":{{"SOPInstanceUID":"{}"}}}})", instance,
+                         uid);
+    }
+    return R"({"ID":")" + instance + R"(","MainDicomTags":{"SOPInstanceUID":"1.2.3.4.5"}})";
+  }
   std::string changes(const std::string& path) const {
     const auto since = std::stoul(path.substr(15));
     const auto limit = std::stoul(path.substr(path.find("limit=") + 6));
