@@ -1,6 +1,7 @@
 """The forms that DICOMweb gives and takes: files and frames in the transfer syntax that was negotiated, held
 against what DCMTK's own tools decode; bulk data by their addresses; metadata in JSON with bulk data, stored."""
 
+import atexit
 import collections
 import copy
 import json
@@ -53,6 +54,7 @@ class Store:
 
 def begun(folder):
     daemon = Daemon(folder, datastore__google_metadata_server="true").start()
+    atexit.register(daemon.kill)  # when the test fails
     google = Google(daemon)
     google.json("POST", f"/v1/{DATASET.rsplit('/', 1)[0]}?datasetId=ds1", b"{}")
     return daemon, google
