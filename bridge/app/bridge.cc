@@ -16,6 +16,7 @@
 #include "app/control_files.h"
 #include "app/destinations.h"
 #include "app/metadata.h"
+#include "app/stat_lane.h"
 #include "base/thread.h"
 #include "dimse/receiver.h"
 #include "http/server.h"
@@ -298,6 +299,7 @@ class OpenBridge : public Bridge {
                            settings_.integer("import.attempts"), backoff};
     const ReconcilerOptions reconciler{settings_.integer("import.account_attempts"),
                                        settings_.duration("import.output_patience_s"), backoff};
+    const auto lane_of = stat_lane_rule(settings_, senders_);
     std::vector<Destination*> all;
     for (const auto& made : destinations_) {
       Destination& destination = *made->destination;
@@ -307,7 +309,7 @@ class OpenBridge : public Bridge {
       stager.preflight_mode = preflight_mode(settings_, destination.name);
       runner_.add(make_batcher(env_, *ledger_, destination,
                                {settings_.duration("batch.quiet_s"),
-                                settings_.duration("batch.max_age_s"), scheduler}));
+                                settings_.duration("batch.max_age_s"), scheduler, lane_of}));
       runner_.add(make_pausable(make_stager(env_, *ledger_, *spool_, destination, stager),
                                 pause_board_, made->destination->name));
       runner_.add(make_pausable(make_submitter(env_, *ledger_, destination, submitter),
@@ -348,10 +350,9 @@ class OpenBridge : public Bridge {
       TRY(stow_->recover());
       stow_->add_routes(*gateway_);
     }
-    api::add_rest_routes(
-        *gateway_, {env_, *ledger_, *overview_, *desk_, pause_board_,
-                    configured_senders(settings_).policy.senders, faces(), *admission_,
-                    [this] { return spool_->catch_up(); }});
+    api::add_rest_routes(*gateway_, {env_, *ledger_, *overview_, *desk_, pause_board_,
+                                     configured_senders(settings_).policy.senders, faces(),
+                                     *admission_, [this] { return spool_->catch_up(); }});
     if (settings_.flag("commitment.enabled")) {
       api::add_commitment_routes(*gateway_, env_, ledger_->commitments(),
                                  web_commitment_options(settings_));
@@ -382,9 +383,8 @@ class OpenBridge : public Bridge {
   std::vector<api::DestinationFace> faces() const {
     std::vector<api::DestinationFace> faces = destination_faces(settings_);
     for (api::DestinationFace& face : faces) {
-      const auto made = std::ranges::find(destinations_, face.name, [](const auto& one) {
-        return one->destination->name;
-      });
+      const auto made = std::ranges::find(destinations_, face.name,
+                                          [](const auto& one) { return one->destination->name; });
       if (made != destinations_.end()) face.scheduler = (*made)->scheduler.get();
     }
     return faces;

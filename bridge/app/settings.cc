@@ -5,6 +5,7 @@
 #include "app/certificates.h"
 #include "app/configured_senders.h"
 #include "app/google_destination.h"
+#include "app/stat_lane.h"
 
 #include <fmt/format.h>
 
@@ -457,6 +458,7 @@ struct SettingsParser {
     for (std::string& sentence : destination_problems(s)) problem(std::move(sentence));
     for (std::string& sentence : google_destination_problems(s)) problem(std::move(sentence));
     for (std::string& sentence : scheduler_problems(s)) problem(std::move(sentence));
+    for (std::string& sentence : stat_problems(s)) problem(std::move(sentence));
   }
 };
 

@@ -147,16 +147,22 @@ class Ledger {
   virtual Result<std::vector<Batch>> batches(std::string_view destination, BatchState state,
                                              std::size_t limit) = 0;
   virtual Result<std::optional<Batch>> batch(const BatchId& id) = 0;
-  // Adds deliveries (waiting, in no batch) to an open batch, or to a new one when `batch` is empty.
+  // Adds deliveries (waiting, in no batch) to an open batch, or to a new one of this lane when
+  // `batch` is empty.
   virtual Result<BatchId> join(std::string_view destination, const std::optional<BatchId>& batch,
-                               const std::vector<DeliveryId>& deliveries) = 0;
+                               const std::vector<DeliveryId>& deliveries, Lane lane) = 0;
+  Result<BatchId> join(std::string_view destination, const std::optional<BatchId>& batch,
+                       const std::vector<DeliveryId>& deliveries) {
+    return join(destination, batch, deliveries, Lane::routine);
+  }
   // One transition of a batch that has no other effect: seal, give_up; and retry_ordered, which
   // lets the members go back to waiting. `why` goes into history; for give_up it is the reason
   // shown.
   virtual Result<void> advance(const BatchId& batch, BatchEvent event, const Error* why) = 0;
 
   // --- stager ---------------------------------------------------------------------------------
-  // Members of sealed batches that are waiting and due, oldest batch first.
+  // Members of sealed batches that are waiting and due: those of the lane stat, then the oldest
+  // batch first.
   virtual Result<std::vector<StagingItem>> staging_items(std::string_view destination, WallTime now,
                                                          std::size_t limit) = 0;
   virtual Result<std::optional<WallTime>> next_staging_at(std::string_view destination) = 0;
@@ -172,7 +178,7 @@ class Ledger {
   virtual Result<std::vector<BatchId>> conclude_staging(std::string_view destination) = 0;
 
   // --- submitter ------------------------------------------------------------------------------
-  // Batches of a state that are due, oldest first.
+  // Batches of a state that are due: those of the lane stat, then the oldest first.
   virtual Result<std::vector<Batch>> due_batches(std::string_view destination, BatchState state,
                                                  WallTime now, std::size_t limit) = 0;
   virtual Result<std::optional<WallTime>> next_batch_at(std::string_view destination,

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "model/batch.h"
 #include "model/instance.h"
 #include "model/layout.h"
 #include "model/transitions.h"
@@ -34,6 +35,10 @@ struct WaitingDelivery {
   std::uint64_t size_bytes = 0;
   WallTime received_at;
   std::int64_t attempts = 0;
+  // What rules about lanes look at.
+  std::string calling_ae_title = {};
+  std::string called_ae_title = {};
+  std::string modality = {};
 };
 
 // A delivery whose object is to be put, as the stager needs it.
@@ -47,6 +52,7 @@ struct StagingItem {
   std::int64_t attempts = 0;
   Digest dataset_digest;
   std::uint64_t dataset_offset_bytes = 0;
+  Lane lane = Lane::routine;  // of its batch
 };
 
 }  // namespace isthmus

@@ -4,6 +4,9 @@
 // Deliveries that were tried before get batches of their own: one instance that makes a whole job
 // fail must not take fresh ones along, and the failed subset alone is imported again.
 //
+// What cannot wait has a lane of its own, and with it batches of its own: they go first wherever
+// something waits.
+//
 // A study has batches of its own, until starts are scarce: then studies that have none open yet
 // share one, because a job of one image costs a start as much as a job of five thousand.
 #include <algorithm>
@@ -25,6 +28,7 @@ constexpr std::size_t kCounted = 100;          // batches that wait for a start;
 struct Kind {
   Uid study;
   bool retried = false;
+  Lane lane = Lane::routine;
   auto operator<=>(const Kind&) const = default;
 };
 
@@ -42,7 +46,7 @@ class Batcher final : public Step {
       : env_(env),
         ledger_(ledger),
         destination_(destination),
-        options_(options),
+        options_(std::move(options)),
         sealed_(env.metrics.counter("batches_sealed_total", "Batches that were closed.",
                                     {{"destination", destination.name}})) {}
 
@@ -71,14 +75,19 @@ class Batcher final : public Step {
     TRY_ASSIGN(const bool scarce, starts_are_scarce());
     std::map<Kind, std::vector<const WaitingDelivery*>> groups;
     for (const WaitingDelivery& delivery : due) {
-      groups[{delivery.study_instance_uid, delivery.attempts > 0}].push_back(&delivery);
+      groups[{delivery.study_instance_uid, delivery.attempts > 0, lane_of(delivery)}].push_back(
+          &delivery);
     }
     for (const auto& [kind, group] : groups) {
       const auto own = open.find(kind);
-      Filling* shared = scarce && own == open.end() ? with_room(open, kind.retried) : nullptr;
+      Filling* shared = scarce && own == open.end() ? with_room(open, kind) : nullptr;
       TRY(fill(kind, shared != nullptr ? *shared : open[kind], group));
     }
     return {};
+  }
+
+  Lane lane_of(const WaitingDelivery& delivery) const {
+    return options_.lane_of ? options_.lane_of(delivery) : Lane::routine;
   }
 
   // Whether batches that wait would have to wait longer for their starts than for their studies.
@@ -91,18 +100,16 @@ class Batcher final : public Step {
 
   // Sealed, and not started yet.
   Result<std::size_t> queued_batches() {
-    TRY_ASSIGN(const auto sealed,
-               ledger_.batches(destination_.name, BatchState::sealed, kCounted));
-    TRY_ASSIGN(const auto staged,
-               ledger_.batches(destination_.name, BatchState::staged, kCounted));
+    TRY_ASSIGN(const auto sealed, ledger_.batches(destination_.name, BatchState::sealed, kCounted));
+    TRY_ASSIGN(const auto staged, ledger_.batches(destination_.name, BatchState::staged, kCounted));
     return sealed.size() + staged.size();
   }
 
   // The emptiest of the open batches that others may join.
-  static Filling* with_room(std::map<Kind, Filling>& open, bool retried) {
+  static Filling* with_room(std::map<Kind, Filling>& open, const Kind& wanted) {
     Filling* found = nullptr;
     for (auto& [kind, filling] : open) {
-      if (kind.retried != retried || !filling.id) continue;
+      if (kind.retried != wanted.retried || kind.lane != wanted.lane || !filling.id) continue;
       if (found == nullptr || filling.members < found->members) found = &filling;
     }
     return found;
@@ -117,7 +124,8 @@ class Batcher final : public Step {
     for (const Batch& batch : batches) {
       TRY_ASSIGN(const bool retried, holds_retried(batch.id));
       known[batch.id] = retried;
-      open[{batch.study_instance_uid, retried}] = {batch.id, batch.members, batch.size_bytes, {}};
+      open[{batch.study_instance_uid, retried, batch.lane}] = {
+          batch.id, batch.members, batch.size_bytes, {}};
     }
     retried_ = std::move(known);
     return open;
@@ -154,11 +162,13 @@ class Batcher final : public Step {
 
   Result<void> join(const Kind& kind, Filling& filling) {
     if (filling.joining.empty()) return {};
-    TRY_ASSIGN(const BatchId id, ledger_.join(destination_.name, filling.id, filling.joining));
+    TRY_ASSIGN(const BatchId id,
+               ledger_.join(destination_.name, filling.id, filling.joining, kind.lane));
     FAILPOINT(batcher_joined);
     if (!filling.id) retried_[id] = kind.retried;
     env_.log.debug("batch.joined", {{"batch", id.text()},
                                     {"destination", destination_.name},
+                                    {"lane", to_string(kind.lane)},
                                     {"deliveries", filling.joining.size()}});
     filling.id = id;
     filling.joining.clear();
@@ -229,7 +239,7 @@ class Batcher final : public Step {
 
 std::unique_ptr<Step> make_batcher(Env& env, Ledger& ledger, Destination& destination,
                                    BatcherOptions options) {
-  return std::make_unique<Batcher>(env, ledger, destination, options);
+  return std::make_unique<Batcher>(env, ledger, destination, std::move(options));
 }
 
 }  // namespace isthmus

@@ -22,8 +22,8 @@ void put_in_fair_order(std::vector<Batch>& batches) {
     ranked.emplace_back(counts_as, std::move(batch));
   }
   std::ranges::stable_sort(ranked, {}, &std::pair<WallTime, Batch>::first);
-  std::ranges::transform(ranked, batches.begin(),
-                         [](auto& one) { return std::move(one.second); });
+  std::ranges::transform(ranked, batches.begin(), [](auto& one) { return std::move(one.second); });
+  std::ranges::stable_partition(batches, [](const Batch& b) { return b.lane == Lane::stat; });
 }
 
 }  // namespace isthmus

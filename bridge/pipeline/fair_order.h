@@ -7,10 +7,10 @@
 
 namespace isthmus {
 
-// Oldest first, but a study's second batch counts as a minute younger than it is, its third as two:
-// a study of ten thousand images does not keep the small ones behind it waiting for all of its
-// batches, and is not put off for ever by them either. Batches that several studies share stand
-// each for itself.
+// The lane stat before the rest; in each, oldest first, but a study's second batch counts as a
+// minute younger than it is, its third as two: a study of ten thousand images does not keep the
+// small ones behind it waiting for all of its batches, and is not put off for ever by them either.
+// Batches that several studies share stand each for itself.
 void put_in_fair_order(std::vector<Batch>& batches);
 
 }  // namespace isthmus

@@ -17,12 +17,17 @@ namespace {
 
 constexpr std::size_t kExaminedAtOnce = 256 * KiB;
 constexpr std::size_t kStoryLines = 1000;
+// How often a run looks whether something that cannot wait has come meanwhile.
+constexpr Milliseconds kLookEvery{1'000};
 constexpr std::size_t kRoundsPerRun = 16;  // uploads of each uploader before batches are concluded
 
 // One run's work, shared by its uploaders.
 struct Run {
   std::vector<StagingItem> items;
   std::atomic<std::size_t> taken{0};
+  bool only_stat = false;  // the hours are closed to everything else
+  SteadyTime look_at;      // with the mutex held
+  std::atomic<bool> overtaken{false};
   std::mutex mutex;
   std::optional<Error> broken;  // the step's own means failed: nobody takes another item
 };
@@ -53,15 +58,19 @@ class Stager final : public Step {
   Result<NextRun> run_once() override {
     const std::size_t limit = std::max<std::size_t>(options_.uploads, 1) * kRoundsPerRun;
     Run run;
-    if (scheduler_.until_upload(false).count() == 0) {
+    run.only_stat = scheduler_.until_upload(false).count() > 0;
+    run.look_at = env_.clock.steady_now() + kLookEvery;
+    if (may_go_on(run)) {
       TRY_ASSIGN(run.items, ledger_.staging_items(destination_.name, env_.clock.wall_now(), limit));
+      if (run.only_stat) std::erase_if(run.items, is_routine);
       upload_all(run);
       if (run.broken) return *run.broken;
     }
     TRY(conclude());
+    const bool cut_short = run.taken < run.items.size();
+    if (may_go_on(run) && (cut_short || run.items.size() == limit)) return NextRun{};
     const Milliseconds wait = scheduler_.until_upload(false);
     if (wait.count() > 0) return NextRun{std::min(wait, kIdle)};
-    if (run.items.size() == limit) return NextRun{};
     TRY_ASSIGN(const std::optional<WallTime> next, ledger_.next_staging_at(destination_.name));
     return run_at(env_.clock.wall_now(), next);
   }
@@ -76,6 +85,25 @@ class Stager final : public Step {
     return make_scheduler(env, destination.name, destination.service.limits(), own);
   }
 
+  static bool is_routine(const StagingItem& item) { return item.lane == Lane::routine; }
+
+  // What cannot wait is uploaded at any hour of the day.
+  bool may_go_on(const Run& run) { return scheduler_.until_upload(run.only_stat).count() == 0; }
+
+  // Ends a run of routine instances behind which such of the lane stat wait: the next one begins
+  // with them.
+  void look_for_stat(Run& run) {
+    {
+      const std::lock_guard lock(run.mutex);
+      const SteadyTime now = env_.clock.steady_now();
+      if (now < run.look_at) return;
+      run.look_at = now + kLookEvery;
+    }
+    if (run.items.empty() || !is_routine(run.items.front())) return;
+    const auto first = ledger_.staging_items(destination_.name, env_.clock.wall_now(), 1);
+    if (first.ok() && !first->empty() && !is_routine(first->front())) run.overtaken = true;
+  }
+
   void upload_all(Run& run) {
     const auto allowed = static_cast<std::size_t>(scheduler_.uploads());
     const std::size_t wanted = std::min(allowed, run.items.size());
@@ -87,7 +115,9 @@ class Stager final : public Step {
   }
 
   void upload_some(Run& run) {
-    while (scheduler_.until_upload(false).count() == 0) {
+    while (may_go_on(run)) {
+      look_for_stat(run);
+      if (run.overtaken) return;
       {
         const std::lock_guard lock(run.mutex);
         if (run.broken) return;
@@ -172,8 +202,8 @@ class Stager final : public Step {
       TRY_ASSIGN(expected, examine(*bytes, item));
       TRY(bytes->rewind());
     }
-    return destination_.store.put(
-        key_of(item), paced(env_.clock, scheduler_, std::move(bytes)), expected);
+    return destination_.store.put(key_of(item), paced(env_.clock, scheduler_, std::move(bytes)),
+                                  expected);
   }
 
   // The spool may have moved the bytes since the item was read.

@@ -3,6 +3,7 @@
 // may be destroyed at any moment.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -55,6 +56,8 @@ struct BatcherOptions {
   Milliseconds max_age{300'000};  // … or when it is this old
   // Says when starts are scarce, so that small studies share a batch; none: they never do.
   const Scheduler* scheduler = nullptr;
+  // Which lane an instance is of; none: everything is routine.
+  std::function<Lane(const WaitingDelivery&)> lane_of = {};
 };
 struct StagerOptions {
   std::size_t uploads = 4;     // at a time

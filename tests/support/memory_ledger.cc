@@ -190,8 +190,9 @@ Result<std::vector<WaitingDelivery>> MemoryLedger::waiting_deliveries(std::strin
     if (d.destination != destination || d.state != DeliveryState::waiting || d.batch) continue;
     if (!d.next_attempt_at || *d.next_attempt_at > at || due.size() == limit) continue;
     const Instance& instance = find(d.instance)->instance;
-    due.push_back(
-        {d.id, instance.study_instance_uid, instance.size_bytes, instance.received_at, d.attempts});
+    due.push_back({d.id, instance.study_instance_uid, instance.size_bytes, instance.received_at,
+                   d.attempts, instance.origin.calling_ae_title, instance.origin.called_ae_title,
+                   instance.modality});
   }
   return due;
 }
@@ -228,7 +229,7 @@ Result<std::optional<Batch>> MemoryLedger::batch(const BatchId& id) {
 
 Result<BatchId> MemoryLedger::join(std::string_view destination,
                                    const std::optional<BatchId>& batch,
-                                   const std::vector<DeliveryId>& deliveries) {
+                                   const std::vector<DeliveryId>& deliveries, Lane lane) {
   if (auto error = admit("join")) return *error;
   Lock lock(mutex_);
   if (deliveries.empty()) return not_found("delivery");
@@ -246,6 +247,7 @@ Result<BatchId> MemoryLedger::join(std::string_view destination,
     BatchRow& made = batches_.emplace_back();
     made.batch.id = BatchId::make(env_);
     made.batch.destination = destination;
+    made.batch.lane = lane;
     made.batch.study_instance_uid =
         find(find(deliveries.front())->delivery.instance)->instance.study_instance_uid;
     made.batch.opened_at = made.changed_at = now();
@@ -320,12 +322,19 @@ void MemoryLedger::back_to_waiting(DeliveryRow& row) {
 // --- stager
 // ----------------------------------------------------------------------------------------
 
+std::vector<MemoryLedger::BatchRow> MemoryLedger::stat_first() const {
+  std::vector<BatchRow> rows = batches_;
+  std::ranges::stable_partition(rows,
+                                [](const BatchRow& row) { return row.batch.lane == Lane::stat; });
+  return rows;
+}
+
 Result<std::vector<StagingItem>> MemoryLedger::staging_items(std::string_view destination,
                                                              WallTime at, std::size_t limit) {
   if (auto error = admit("staging_items")) return *error;
   const Lock lock(mutex_);
   std::vector<StagingItem> items;
-  for (const BatchRow& batch : batches_) {
+  for (const BatchRow& batch : stat_first()) {
     if (batch.batch.destination != destination || batch.batch.state != BatchState::sealed) continue;
     for (const DeliveryRow* row : members(batch.batch.id)) {
       const Delivery& d = row->delivery;
@@ -334,7 +343,7 @@ Result<std::vector<StagingItem>> MemoryLedger::staging_items(std::string_view de
       const Instance& instance = find(d.instance)->instance;
       items.push_back({d.id, batch.batch.id, d.instance, instance.spool_ref, instance.size_bytes,
                        instance.file_digest, d.attempts, instance.dataset_digest,
-                       instance.dataset_offset_bytes});
+                       instance.dataset_offset_bytes, batch.batch.lane});
     }
   }
   return items;

@@ -54,8 +54,9 @@ class MemoryLedger : public Ledger, private SpoolRows, private ReceiverRows {
   Result<std::vector<Batch>> batches(std::string_view destination, BatchState state,
                                      std::size_t limit) override;
   Result<std::optional<Batch>> batch(const BatchId& id) override;
+  using Ledger::join;
   Result<BatchId> join(std::string_view destination, const std::optional<BatchId>& batch,
-                       const std::vector<DeliveryId>& deliveries) override;
+                       const std::vector<DeliveryId>& deliveries, Lane lane) override;
   Result<void> advance(const BatchId& batch, BatchEvent event, const Error* why) override;
 
   Result<std::vector<StagingItem>> staging_items(std::string_view destination, WallTime now,
@@ -203,6 +204,7 @@ class MemoryLedger : public Ledger, private SpoolRows, private ReceiverRows {
   // In the order in which they were made.
   std::vector<InstanceRow> instances_;
   std::vector<DeliveryRow> deliveries_;
+  std::vector<BatchRow> stat_first() const;  // with the lock held
   std::vector<BatchRow> batches_;
   std::vector<JobRow> jobs_;
   std::vector<HistoryEntry> history_;

@@ -108,6 +108,7 @@ json batch_json(const BatchView& view) {
   json body{{"id", batch.id.text()},
             {"destination", batch.destination},
             {"state", to_string(batch.state)},
+            {"lane", to_string(batch.lane)},
             {"members", batch.members},
             {"size_bytes", batch.size_bytes},
             {"attempts", batch.attempts},

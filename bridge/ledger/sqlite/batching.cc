@@ -14,6 +14,9 @@ WaitingDelivery waiting_delivery_of(sql::Columns columns) {
   delivery.size_bytes = columns.unsigned_integer();
   delivery.received_at = columns.time();
   delivery.attempts = columns.integer();
+  delivery.calling_ae_title = columns.text();
+  delivery.called_ae_title = columns.text();
+  delivery.modality = columns.text();
   return delivery;
 }
 
@@ -28,6 +31,7 @@ StagingItem staging_item_of(sql::Columns columns) {
   item.attempts = columns.integer();
   item.dataset_digest = Digest::from_hex(columns.text()).value_or(Digest());
   item.dataset_offset_bytes = columns.unsigned_integer();
+  item.lane = lane_from(columns.text());
   return item;
 }
 
@@ -144,10 +148,10 @@ Result<std::optional<Batch>> SqliteLedger::batch(const BatchId& id) {
 
 Result<BatchId> SqliteLedger::join(std::string_view destination,
                                    const std::optional<BatchId>& batch,
-                                   const std::vector<DeliveryId>& deliveries) {
+                                   const std::vector<DeliveryId>& deliveries, Lane lane) {
   return write(Wakes::steps, [&](Write& write) -> Result<BatchId> {
     TRY_ASSIGN(BatchRow row,
-               batch ? load_batch(write.db, *batch) : insert_batch(write, destination));
+               batch ? load_batch(write.db, *batch) : insert_batch(write, destination, lane));
     if (row.batch.state != BatchState::open || row.batch.destination != destination) {
       return no_transition("batch", to_string(row.batch.state), "new members");
     }

@@ -167,16 +167,17 @@ Result<DeliveryRow> insert_delivery(Write& write, const InstanceId& instance,
   return row;
 }
 
-Result<BatchRow> insert_batch(Write& write, std::string_view destination) {
+Result<BatchRow> insert_batch(Write& write, std::string_view destination, Lane lane) {
   BatchRow row;
   row.batch.id = BatchId::make(write.env);
   row.batch.destination = destination;
+  row.batch.lane = lane;
   row.batch.opened_at = write.now;
   row.batch.last_joined_at = write.now;
   row.batch.next_attempt_at = write.now;
   const std::string_view state = to_string(row.batch.state);
-  TRY(write.db.run(statement::insert_batch,
-                   {row.batch.id, destination, state, write.now, write.now, write.now, write.now}));
+  TRY(write.db.run(statement::insert_batch, {row.batch.id, destination, state, write.now, write.now,
+                                             write.now, write.now, to_string(lane)}));
   TRY(note(write, "batch", row.batch.id.text(), "opened", "", state));
   return row;
 }
@@ -327,6 +328,7 @@ BatchRow batch_of(sql::Columns columns) {
   row.imported = columns.integer();
   row.rejected = columns.integer();
   row.unaccounted = columns.integer();
+  batch.lane = lane_from(columns.text());
   return row;
 }
 

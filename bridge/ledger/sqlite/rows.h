@@ -74,7 +74,7 @@ Result<void> insert_instance(Write& write, const Arrival& arrival, const KeyedHa
                              bool identity_conflict);
 Result<DeliveryRow> insert_delivery(Write& write, const InstanceId& instance,
                                     const std::string& destination);
-Result<BatchRow> insert_batch(Write& write, std::string_view destination);
+Result<BatchRow> insert_batch(Write& write, std::string_view destination, Lane lane);
 Result<void> insert_import_job(Write& write, const ImportJob& job, const std::string& session);
 
 // Writes the row back with whatever the caller changed in it, moved along by `event`, with a line

@@ -361,6 +361,7 @@ std::vector<sql::Migration> ledger_migrations(Env& env) {
       {commitment_lookup_migration(), {}},
       {discard_migration(), deliveries_can_be_discarded},
       {accession_migration(), {}},
+      {lanes_migration(), {}},
   };
 }
 

@@ -27,6 +27,8 @@ Result<void> deliveries_can_be_discarded(sql::Database& database);
 
 // Keeps a keyed hash of the accession number (migration_accession.cc).
 std::string accession_migration();
+// Gives batches their lane (migration_lanes.cc).
+std::string lanes_migration();
 
 // Version 1's script. STRICT tables; states, their CHECKs and the triggers that refuse a change of
 // state come from model/transitions.h.

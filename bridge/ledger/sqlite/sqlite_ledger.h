@@ -55,8 +55,9 @@ class SqliteLedger final : public Ledger {
   Result<std::vector<Batch>> batches(std::string_view destination, BatchState state,
                                      std::size_t limit) override;
   Result<std::optional<Batch>> batch(const BatchId& id) override;
+  using Ledger::join;
   Result<BatchId> join(std::string_view destination, const std::optional<BatchId>& batch,
-                       const std::vector<DeliveryId>& deliveries) override;
+                       const std::vector<DeliveryId>& deliveries, Lane lane) override;
   Result<void> advance(const BatchId& batch, BatchEvent event, const Error* why) override;
   Result<std::vector<StagingItem>> staging_items(std::string_view destination, WallTime now,
                                                  std::size_t limit) override;

@@ -91,6 +91,47 @@ TEST_F(LedgerPath, StagingItemsAreTheDueMembersOfSealedBatchesOldestFirst) {
   EXPECT_EQ(ledger_->staging_items(kCloud, now(), 2)->size(), 2u);
 }
 
+TEST_F(LedgerPath, TheLaneStatGoesFirstAndStaysWhatItWas) {
+  const Filled routine = batch_in(BatchState::sealed);
+  advance_clock(10);
+  const DeliveryId urgent = delivery(receive(1)).id;
+  ASSERT_OK_AND_ASSIGN(const BatchId stat,
+                       ledger_->join(kCloud, std::nullopt, {urgent}, Lane::stat));
+  ASSERT_THAT(ledger_->advance(stat, BatchEvent::seal, nullptr), IsOk());
+  close();
+  open();
+
+  ASSERT_OK_AND_ASSIGN(const auto items, ledger_->staging_items(kCloud, now(), 10));
+  ASSERT_EQ(items.size(), 2u);
+  EXPECT_EQ(items[0].batch, stat);
+  EXPECT_EQ(items[0].lane, Lane::stat);
+  EXPECT_EQ(items[1].lane, Lane::routine);
+  for (const StagingItem& item : items) {
+    ASSERT_THAT(ledger_->mark_staged(item.delivery, "etag"), IsOk());
+  }
+  ASSERT_THAT(ledger_->conclude_staging(kCloud), IsOk());
+  ASSERT_OK_AND_ASSIGN(const auto first,
+                       ledger_->due_batches(kCloud, BatchState::staged, now(), 1));
+  ASSERT_EQ(first.size(), 1u);
+  EXPECT_EQ(first[0].id, stat);
+  EXPECT_EQ(first[0].lane, Lane::stat);
+  EXPECT_EQ(batch(routine.batch).lane, Lane::routine);
+  expect_sound();
+}
+
+TEST_F(LedgerPath, WaitingDeliveriesTellWhatRulesLookAt) {
+  receive(1);
+
+  ASSERT_OK_AND_ASSIGN(const auto waiting, ledger_->waiting_deliveries(kCloud, now(), 10));
+
+  ASSERT_EQ(waiting.size(), 1u);
+  const Arrival sent = arrival(1);
+  EXPECT_EQ(waiting[0].calling_ae_title, sent.origin.calling_ae_title);
+  EXPECT_EQ(waiting[0].called_ae_title, sent.origin.called_ae_title);
+  EXPECT_EQ(waiting[0].modality, sent.identity.modality);
+  EXPECT_FALSE(waiting[0].modality.empty());
+}
+
 TEST_F(LedgerPath, APostponedUploadKeepsItsErrorAttemptAndDate) {
   const Filled sealed = batch_in(BatchState::sealed, 2);
   ASSERT_THAT(ledger_->postpone(sealed.deliveries[0], some_error(), in(60)), IsOk());

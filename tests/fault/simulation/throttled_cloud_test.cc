@@ -120,6 +120,57 @@ class Hospital {
   std::vector<SteadyTime> since_;  // of each instance, in the order of arrival
 };
 
+// A hundred studies wait for their starts, four seconds each, when one comes that cannot wait.
+TEST(ThrottledCloud, AStatStudyOvertakesAHundredThatWait) {
+  constexpr int kWaiting = 100;
+  const std::string urgent = "1.9";
+  ImportLimits limits = throttled();
+  limits.jobs_at_once = 2 * kWaiting;  // starts are what is scarce here
+  World world(limits);
+  world.service.set_polls_until_end(1);
+  SchedulerOptions uploads;
+  uploads.uploads = 1;
+  const auto scheduler = make_scheduler(world.env, "cloud", limits, uploads);
+  // No scheduler for the batcher: a batch for each study, as large ones have.
+  BatcherOptions batching;
+  batching.quiet = 1s;
+  batching.lane_of = [&](const WaitingDelivery& delivery) {
+    return delivery.study_instance_uid == uid(urgent) ? Lane::stat : Lane::routine;
+  };
+  StagerOptions staging;
+  staging.uploads = 1;
+  staging.scheduler = scheduler.get();
+  SubmitterOptions submitting;
+  submitting.scheduler = scheduler.get();
+  std::vector<std::unique_ptr<Step>> steps;
+  steps.push_back(make_batcher(world.env, world.ledger, world.destination, batching));
+  steps.push_back(make_stager(world.env, world.ledger, world.spool, world.destination, staging));
+  steps.push_back(make_submitter(world.env, world.ledger, world.destination, submitting));
+  const auto pass = [&](int seconds) {
+    for (int i = 0; i < seconds; ++i) {
+      for (const auto& step : steps) ASSERT_THAT(step->run_once(), IsOk());
+      world.env.clock.advance(1s);
+    }
+  };
+  for (int i = 1; i <= kWaiting; ++i) world.receive_some(2, "1.2." + std::to_string(i));
+  pass(20);
+  const std::size_t before = world.batches(BatchState::submitted).size();
+  ASSERT_LE(before, 6u);
+  ASSERT_GE(world.batches(BatchState::staged).size(), 94u);
+
+  world.receive_some(2, urgent);
+  pass(8);  // quiet, staged, and one start
+
+  bool is_started = false;
+  for (const Batch& batch : world.batches(BatchState::submitted)) {
+    is_started = is_started || batch.lane == Lane::stat;
+  }
+  EXPECT_TRUE(is_started);
+  EXPECT_LE(world.batches(BatchState::submitted).size(), before + 3);
+  pass(4 * kWaiting + 60);
+  EXPECT_EQ(world.batches(BatchState::submitted).size(), kWaiting + 1u);  // and nobody starves
+}
+
 double minutes(Milliseconds time) {
   return static_cast<double>(time.count()) / 60'000.0;
 }

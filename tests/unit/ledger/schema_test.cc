@@ -40,7 +40,7 @@ class LedgerSchema : public testing::Test {
                         {kInstance, digest, digest, digest}),
                 IsOk());
     ASSERT_THAT(db_.run("INSERT INTO batch VALUES "
-                        "(?,'cloud','','open',0,0,0,0,0,0,0,'','',0,0,0,NULL,NULL)",
+                        "(?,'cloud','','open',0,0,0,0,0,0,0,'','',0,0,0,NULL,NULL,'routine')",
                         {kBatch}),
                 IsOk());
   }
@@ -197,6 +197,13 @@ TEST_F(LedgerSchema, ARowThatWasThereHasNoAccessionNumberAndMayNotGetOne) {
   EXPECT_THAT(older.run("UPDATE instance SET accession_hash = 'x'"), FailsWith("test.constraint"));
 }
 
+TEST_F(LedgerSchema, LanesCameAsTheyWereReleased) {
+  EXPECT_EQ(golden("lanes.sql"),
+            "-- Made by lanes_migration() (bridge/ledger/sqlite/migration_lanes.cc).\n" +
+                lanes_migration());
+  EXPECT_THAT(db_.run("UPDATE batch SET lane = 'fast'"), FailsWith("test.constraint"));
+}
+
 TEST_F(LedgerSchema, ADeliverysStatesAreThoseOfTheTableWhateverTheFileWasMadeBy) {
   ASSERT_THAT(db_.run("INSERT INTO delivery VALUES ('0000000000000000000000000000000c',?,'cloud',"
                       "'waiting',0,NULL,0,0,0,'','','',NULL,'',NULL,NULL)",
@@ -300,7 +307,7 @@ TEST_F(LedgerSchema, ACommitmentGoesOnOnlyWithADateAndEndsOnlyWithAReport) {
 TEST_F(LedgerSchema, ABatchMustBeginOpenAndInAKnownState) {
   for (const char* state : {"sealed", "nonsense"}) {
     EXPECT_THAT(db_.run("INSERT INTO batch VALUES ('0000000000000000000000000000000e','cloud','',?,"
-                        "0,0,0,0,0,0,0,'','',0,0,0,NULL,NULL)",
+                        "0,0,0,0,0,0,0,'','',0,0,0,NULL,NULL,'routine')",
                         {state}),
                 FailsWith("test.constraint"));
   }

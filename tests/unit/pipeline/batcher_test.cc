@@ -29,6 +29,50 @@ TEST(Batcher, KeepsStudiesApart) {
   EXPECT_EQ(world.batches(BatchState::open).size(), 2u);
 }
 
+BatcherOptions with_stat_study(const std::string& study) {
+  BatcherOptions options;
+  options.lane_of = [study](const WaitingDelivery& delivery) {
+    return delivery.study_instance_uid == uid(study) ? Lane::stat : Lane::routine;
+  };
+  return options;
+}
+
+TEST(Batcher, WhatCannotWaitHasBatchesOfItsOwn) {
+  World world;
+  world.receive_some(1, "1.2.3");
+  BatcherOptions options;
+  bool urgent = false;
+  options.lane_of = [&urgent](const WaitingDelivery&) {
+    return urgent ? Lane::stat : Lane::routine;
+  };
+  const auto batcher = batcher_of(world, options);
+  EXPECT_THAT(batcher->run_once(), IsOk());
+  world.receive_some(2, "1.2.3");  // the same study, from another sender, say
+  urgent = true;
+
+  EXPECT_THAT(batcher->run_once(), IsOk());
+
+  const auto open = world.batches(BatchState::open);
+  ASSERT_EQ(open.size(), 2u);
+  EXPECT_EQ(open[0].lane, Lane::routine);
+  EXPECT_EQ(open[0].members, 1);
+  EXPECT_EQ(open[1].lane, Lane::stat);
+  EXPECT_EQ(open[1].members, 2);
+}
+
+TEST(Batcher, ALaneIsGoneOnWithAfterARestart) {
+  World world;
+  world.receive_some(1, "1.2.3");
+  EXPECT_THAT(batcher_of(world, with_stat_study("1.2.3"))->run_once(), IsOk());
+  world.receive_some(1, "1.2.3");
+
+  EXPECT_THAT(batcher_of(world, with_stat_study("1.2.3"))->run_once(), IsOk());
+
+  const auto open = world.batches(BatchState::open);
+  ASSERT_EQ(open.size(), 1u);
+  EXPECT_EQ(open[0].members, 2);
+}
+
 TEST(Batcher, SealsWhenNothingJoinedForTheQuietTime) {
   World world;
   world.receive_some(1);

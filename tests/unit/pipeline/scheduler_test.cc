@@ -47,9 +47,9 @@ struct Scheduled : World {
 // --- an outage
 
 TEST(Scheduler, ABucketThatIsOutForADayUsesUpNobodysAttempts) {
-  for (const Error& out : {MemoryObjectStore::unavailable(),
-                           transient_error("http.connect", "Nobody listens."),
-                           transient_error("auth.no_credentials", "No keys.")}) {
+  for (const Error& out :
+       {MemoryObjectStore::unavailable(), transient_error("http.connect", "Nobody listens."),
+        transient_error("auth.no_credentials", "No keys.")}) {
     SCOPED_TRACE(out.code);
     Scheduled world;
     world.sealed(30);
@@ -199,6 +199,67 @@ TEST(Scheduler, OutsideItsHoursNothingIsUploadedButWhatIsUrgent) {
   world.run({stager.get()}, 10min);
 
   EXPECT_EQ(world.in_state(DeliveryState::staged), 3);
+}
+
+// Hours are for bandwidth that others need by day; a study that cannot wait is not kept for them.
+TEST(Scheduler, WhatCannotWaitIsUploadedAtAnyHour) {
+  SchedulerOptions options;
+  const Milliseconds of_day = local_time_of_day(TestEnv().clock.wall_now());
+  const auto text = [](Milliseconds time) {
+    const auto minutes = time.count() / 60'000 % (24 * 60);
+    return std::string{
+        static_cast<char>('0' + minutes / 600), static_cast<char>('0' + minutes / 60 % 10), ':',
+        static_cast<char>('0' + minutes % 60 / 10), static_cast<char>('0' + minutes % 10)};
+  };
+  options.hours = *UploadHours::parse({text(of_day + 2h) + "-" + text(of_day + 3h)});
+  Scheduled world(World::roomy(), options);
+  world.sealed(3, "1.2.3");
+  world.receive_some(2, "1.2.4");
+  BatcherOptions lanes;
+  lanes.lane_of = [](const WaitingDelivery& delivery) {
+    return delivery.study_instance_uid == uid("1.2.4") ? Lane::stat : Lane::routine;
+  };
+  const auto batcher = make_batcher(world.env, world.ledger, world.destination, lanes);
+  const auto stager = world.stager();
+
+  world.run({batcher.get(), stager.get()}, 60s);
+
+  EXPECT_EQ(world.in_state(DeliveryState::staged), 2);
+  EXPECT_EQ(world.in_state(DeliveryState::waiting), 3);
+}
+
+// One study of many images is on its way up when another comes that cannot wait.
+TEST(Scheduler, WhatCannotWaitDoesNotWaitForTheEndOfARun) {
+  Scheduled world;
+  world.sealed(12, "1.2.3");
+  BatcherOptions lanes;
+  lanes.lane_of = [](const WaitingDelivery&) { return Lane::stat; };
+  const auto batcher = make_batcher(world.env, world.ledger, world.destination, lanes);
+  std::vector<std::string> keys;
+  BatchId urgent;
+  world.store.set_hook([&](Call call, const ObjectKey& key) -> std::optional<Error> {
+    if (call != Call::put) return std::nullopt;
+    keys.push_back(key.text);
+    world.env.clock.advance(600ms);  // an upload takes so long
+    if (keys.size() == 3) {
+      world.receive_some(1, "1.2.4");
+      EXPECT_THAT(batcher->run_once(), IsOk());
+      urgent = world.batches(BatchState::open).at(0).id;
+      EXPECT_THAT(world.ledger.advance(urgent, BatchEvent::seal, nullptr), IsOk());
+    }
+    return std::nullopt;
+  });
+  const auto stager = world.stager();
+
+  ASSERT_OK_AND_ASSIGN(const NextRun next, stager->run_once());
+  const std::size_t before = keys.size();
+  EXPECT_LE(before, 5u);
+  EXPECT_EQ(next.in.count(), 0);  // there is more to do now
+  EXPECT_THAT(stager->run_once(), IsOk());
+
+  ASSERT_GT(keys.size(), before);
+  EXPECT_THAT(keys[before], testing::HasSubstr(urgent.text()));
+  EXPECT_EQ(world.in_state(DeliveryState::staged), 13);
 }
 
 // --- scarce starts
