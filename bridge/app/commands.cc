@@ -13,6 +13,7 @@
 #include "app/bridge.h"
 #include "app/certificates.h"
 #include "app/command_line.h"
+#include "app/destination_status.h"
 #include "app/intake_status.h"
 #include "base/failpoint.h"
 #include "ledger/commitments.h"
@@ -94,9 +95,11 @@ int status_once(Ledger& ledger, Env& env, const Settings& settings, const Status
   const WallTime now = env.clock.wall_now();
   const auto intake = ask_intake(env, settings);
   const auto certificates = certificate_status(env, settings);
+  const ordered_json destinations = ask_destinations(env, settings);
   if (options.json) {
     ordered_json body = status_json(*counts, *asks, now);
     body["intake"] = intake ? *intake : ordered_json();
+    body["destinations"] = destinations;
     body["certificates"] = ordered_json::array();
     for (const auto& one : certificates) {
       body["certificates"].push_back(ordered_json::parse(certificate_json(one, now)));
@@ -104,6 +107,7 @@ int status_once(Ledger& ledger, Env& env, const Settings& settings, const Status
     say(body.dump(options.watch ? -1 : 2));
   } else {
     say(intake_text(intake));
+    for (const std::string& line : destination_lines(destinations)) say(line);
     print_status(*counts, *asks, now);
     for (const auto& one : certificates) {
       for (const std::string& line : certificate_lines(one, now)) say(line);

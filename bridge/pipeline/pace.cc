@@ -7,7 +7,7 @@
 namespace isthmus {
 namespace {
 
-constexpr double kLeastRate = 0.001;     // calls per second; as the settings' bound
+constexpr double kLeastRate = 0.001;      // calls per second; as the settings' bound
 constexpr double kLeastShare = 1.0 / 64;  // of the allowed rate, however often it is throttled
 constexpr double kGrowth = 1.0 / 20;      // of the allowed rate, by each success
 
@@ -31,9 +31,13 @@ AdaptiveRate::AdaptiveRate(double per_second, std::int64_t burst, SteadyTime now
       tokens_(burst_),
       filled_at_(now) {}
 
-Milliseconds AdaptiveRate::wait(SteadyTime now) {
+double AdaptiveRate::tokens(SteadyTime now) const {
   const SteadyTime from = std::max(filled_at_, std::min(held_until_, now));
-  tokens_ = std::min(burst_, tokens_ + passed_ms(from, now) * per_second_ / 1000.0);
+  return std::min(burst_, tokens_ + passed_ms(from, now) * per_second_ / 1000.0);
+}
+
+Milliseconds AdaptiveRate::wait(SteadyTime now) {
+  tokens_ = tokens(now);
   filled_at_ = now;
   if (now < held_until_) return held_until_ - now;
   if (tokens_ >= 1.0) return Milliseconds{0};

@@ -28,6 +28,8 @@ class AdaptiveRate {
   // `fault_of_rate`.
   void throttled(SteadyTime now, Milliseconds pause, bool fault_of_rate = true);
   double per_second() const { return per_second_; }
+  // Calls that may be made at once by now; below 1 the next one has to wait.
+  double tokens(SteadyTime now) const;
   bool is_reduced() const { return per_second_ < allowed_; }
 
  private:
@@ -65,8 +67,7 @@ std::string_view to_string(Circuit circuit);
 // the destination's; then waits, longer each time, and lets one call through as a probe.
 class CircuitBreaker {
  public:
-  CircuitBreaker(std::size_t failures, Backoff backoff)
-      : failures_(failures), backoff_(backoff) {}
+  CircuitBreaker(std::size_t failures, Backoff backoff) : failures_(failures), backoff_(backoff) {}
 
   Circuit state(SteadyTime now) const;
   // How long until a call may be made; 0 is now. While half open, one call at a time: the probe.

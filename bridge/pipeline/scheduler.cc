@@ -149,6 +149,9 @@ class DestinationScheduler final : public Scheduler {
     state.import_circuit = to_string(imports_.state(now));
     state.starts_per_second = starts_.per_second();
     state.allowed_starts_per_second = limits_.starts_per_second;
+    state.start_tokens = std::max(starts_.tokens(now), 0.0);
+    state.until_bucket_probe = bucket_.wait(now);
+    state.until_import_probe = imports_.wait(now);
     state.job_slots = slots_.now();
     state.allowed_job_slots = limits_.jobs_at_once;
     state.uploads = uploads_.now();
@@ -219,7 +222,7 @@ class DestinationScheduler final : public Scheduler {
   Bandwidth bandwidth_;
   CircuitBreaker imports_;
   CircuitBreaker bucket_;
-  double job_ms_ = 0;  // mean; 0: none ended yet
+  double job_ms_ = 0;                  // mean; 0: none ended yet
   std::int64_t throttled_starts_ = 0;  // in a row
   std::int64_t throttled_uploads_ = 0;
   SteadyTime rest_until_{};

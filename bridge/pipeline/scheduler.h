@@ -26,13 +26,16 @@ struct SchedulerState {
   std::string import_circuit;
   double starts_per_second = 0;  // as reduced after throttling
   double allowed_starts_per_second = 0;
+  double start_tokens = 0;  // starts that may be made at once; below 1 the next one has to wait
+  Milliseconds until_bucket_probe{0};  // 0: the circuit is not open
+  Milliseconds until_import_probe{0};
   std::int64_t job_slots = 0;
   std::int64_t allowed_job_slots = 0;
   std::int64_t uploads = 0;  // at a time
   std::int64_t allowed_uploads = 0;
   std::uint64_t upload_bytes_per_second = 0;  // 0: no limit
-  Milliseconds until_hours_open{0};  // 0: uploads are within their hours
-  Milliseconds start_interval{0};    // what a start costs: quota, or how long jobs hold their slots
+  Milliseconds until_hours_open{0};           // 0: uploads are within their hours
+  Milliseconds start_interval{0};  // what a start costs: quota, or how long jobs hold their slots
 };
 
 class Scheduler {

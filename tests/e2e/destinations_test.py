@@ -80,6 +80,14 @@ def run(folder):
         state = of(daemon, "far")
         if state["oldest_age_s"] < 4 or state["scheduler"]["bucket_circuit"] == "closed":
             fail(f"what waits is not seen: {state}")
+        if state["queue"]["batches"] < 1 or state["queue"]["oldest_age_s"] < 4:
+            fail(f"nor in the queue: {state['queue']}")
+        told = {one["name"]: one for one in daemon.status()["destinations"]}
+        if told["far"]["scheduler"]["bucket_circuit"] == "closed" or told["near"]["queue"]["batches"]:
+            fail(f"the status says otherwise: {told}")
+        spoken = daemon.command("status").stdout
+        if "near: nothing waits" not in spoken or "the bucket answers" not in spoken:
+            fail(f"not said to people: {spoken}")
         if of(daemon, "near")["health"] != "ok":
             fail("the near cloud is called out")
         asking = daemon.status()["asks_for_person"]

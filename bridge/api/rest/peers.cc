@@ -7,6 +7,8 @@
 namespace isthmus::api::rest {
 namespace {
 
+constexpr std::size_t kCountedBatches = 10'000;  // of each state; more are as many
+
 json sender_json(const Sender& sender, std::string_view standing) {
   json addresses = json::array();
   for (const AddressRange& range : sender.addresses) addresses.push_back(range.text());
@@ -44,18 +46,50 @@ http::Response senders(const RestParts& parts) {
   return json_answer(200, body);
 }
 
-json scheduler_json(const SchedulerState& state) {
-  return {{"bucket_circuit", state.bucket_circuit},
-          {"import_circuit", state.import_circuit},
-          {"starts_per_second", state.starts_per_second},
-          {"allowed_starts_per_second", state.allowed_starts_per_second},
-          {"job_slots", state.job_slots},
-          {"allowed_job_slots", state.allowed_job_slots},
-          {"uploads", state.uploads},
-          {"allowed_uploads", state.allowed_uploads},
-          {"upload_bytes_per_second", state.upload_bytes_per_second},
-          {"until_hours_open_s", state.until_hours_open.count() / 1000},
-          {"start_interval_s", static_cast<double>(state.start_interval.count()) / 1000.0}};
+double seconds_of(Milliseconds time) {
+  return static_cast<double>(time.count()) / 1000.0;
+}
+
+json scheduler_json(const SchedulerState& state, std::int64_t jobs_in_flight, WallTime now) {
+  json body{{"bucket_circuit", state.bucket_circuit},
+            {"import_circuit", state.import_circuit},
+            {"until_bucket_probe_s", seconds_of(state.until_bucket_probe)},
+            {"until_import_probe_s", seconds_of(state.until_import_probe)},
+            {"start_tokens", state.start_tokens},
+            {"open_job_slots", std::max<std::int64_t>(state.job_slots - jobs_in_flight, 0)},
+            {"starts_per_second", state.starts_per_second},
+            {"allowed_starts_per_second", state.allowed_starts_per_second},
+            {"job_slots", state.job_slots},
+            {"allowed_job_slots", state.allowed_job_slots},
+            {"uploads", state.uploads},
+            {"allowed_uploads", state.allowed_uploads},
+            {"upload_bytes_per_second", state.upload_bytes_per_second},
+            {"until_hours_open_s", state.until_hours_open.count() / 1000},
+            {"start_interval_s", seconds_of(state.start_interval)}};
+  if (state.until_hours_open.count() > 0) {
+    body["hours_open_at"] = to_rfc3339(now + state.until_hours_open);
+  }
+  return body;
+}
+
+// Batches whose import was not started yet, and since when the oldest of them is there.
+Result<json> queue_json(Ledger& ledger, const std::string& destination, WallTime now) {
+  std::int64_t batches = 0, stat_batches = 0;
+  WallTime oldest = now, oldest_stat = now;
+  for (const BatchState state : {BatchState::open, BatchState::sealed, BatchState::staged}) {
+    TRY_ASSIGN(const auto waiting, ledger.batches(destination, state, kCountedBatches));
+    for (const Batch& batch : waiting) {
+      ++batches;
+      oldest = std::min(oldest, batch.opened_at);
+      if (batch.lane != Lane::stat) continue;
+      ++stat_batches;
+      oldest_stat = std::min(oldest_stat, batch.opened_at);
+    }
+  }
+  return json{{"batches", batches},
+              {"oldest_age_s", (now - oldest).count() / 1000},
+              {"stat_batches", stat_batches},
+              {"stat_oldest_age_s", (now - oldest_stat).count() / 1000}};
 }
 
 // "out" while a circuit is not closed, "asks_for_person" when something waits for one, else "ok".
@@ -100,7 +134,12 @@ http::Response destinations(const RestParts& parts) {
     item["jobs_in_flight"] = *in_flight;
     item["oldest_age_s"] = oldest_age_s;
     item["health"] = health_of(face, asks);
-    if (face.scheduler != nullptr) item["scheduler"] = scheduler_json(face.scheduler->state());
+    auto queue = queue_json(parts.ledger, face.name, now);
+    if (!queue.ok()) return problem(queue.error());
+    item["queue"] = std::move(*queue);
+    if (face.scheduler != nullptr) {
+      item["scheduler"] = scheduler_json(face.scheduler->state(), *in_flight, now);
+    }
     body["items"].push_back(std::move(item));
   }
   return json_answer(200, body);

@@ -262,6 +262,36 @@ TEST(Scheduler, WhatCannotWaitDoesNotWaitForTheEndOfARun) {
   EXPECT_EQ(world.in_state(DeliveryState::staged), 13);
 }
 
+// --- what is told of it
+
+TEST(Scheduler, TellsHowManyStartsAreLeft) {
+  ImportLimits limits;
+  limits.starts_per_second = 0.25;
+  limits.start_burst = 2;
+  Scheduled world(limits);
+
+  EXPECT_DOUBLE_EQ(world.scheduler->state().start_tokens, 2);
+  world.scheduler->start_called();
+  world.scheduler->start_called();
+  EXPECT_DOUBLE_EQ(world.scheduler->state().start_tokens, 0);
+  world.env.clock.advance(2s);
+  EXPECT_DOUBLE_EQ(world.scheduler->state().start_tokens, 0.5);
+  EXPECT_EQ(world.scheduler->state().until_import_probe, 0ms);
+}
+
+TEST(Scheduler, TellsWhenADestinationThatIsOutIsTriedAgain) {
+  Scheduled world;
+
+  world.scheduler->start_failed("batch", transient_error("http.connect", "Nobody listens."), 0);
+
+  const SchedulerState out = world.scheduler->state();
+  EXPECT_EQ(out.import_circuit, "open");
+  EXPECT_GT(out.until_import_probe, 0ms);
+  EXPECT_EQ(out.until_bucket_probe, 0ms);
+  world.env.clock.advance(out.until_import_probe);
+  EXPECT_EQ(world.scheduler->state().until_import_probe, 0ms);
+}
+
 // --- scarce starts
 
 TEST(Scheduler, SmallStudiesShareABatchWhenStartsAreScarce) {
