@@ -264,7 +264,7 @@ class S3Store : public ObjectStore {
       FAILPOINT(upload_kept);
     }
     Result<StoredObject> stored = upload_and_complete(key, bytes, expected, parts);
-    // The next try goes on with what is kept; the bytes themselves being wrong, none may.
+    // What is kept of it the next try goes on with; the bytes themselves being wrong, none may.
     const bool goes_on =
         uploads_.outlive_the_process() && !stored.ok() && stored.error().fate == Fate::transient;
     if (goes_on) return stored;
@@ -350,12 +350,19 @@ class S3Store : public ObjectStore {
     return complete(key, size, parts);
   }
 
+  // Whether what the bucket has of an earlier try are these bytes. A store that keeps no SHA-256 of
+  // parts names them by their MD5, unless it encrypts them (Ceph 16: no checksum in ListParts).
+  static bool is_part(const wire_s3::UploadedPart& known, ByteSpan bytes, const Digest& digest) {
+    if (known.size_bytes != bytes.size()) return false;
+    if (!known.checksum_sha256.empty()) return known.checksum_sha256 == digest.base64();
+    return known.etag == to_hex(md5(bytes));
+  }
+
   Result<void> put_part(const ObjectKey& key, Bytes bytes, Parts& parts) {
     const Digest digest = sha256(bytes);
     const int number = static_cast<int>(parts.uploaded.parts.size()) + 1;
     const auto known = parts.known.find(number);
-    if (known != parts.known.end() && known->second.size_bytes == bytes.size() &&
-        known->second.checksum_sha256 == digest.base64()) {
+    if (known != parts.known.end() && is_part(known->second, bytes, digest)) {
       parts.uploaded.parts.push_back({number, known->second.etag, digest.base64()});
       parts.digests.push_back(digest);
       return {};

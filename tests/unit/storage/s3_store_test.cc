@@ -465,6 +465,34 @@ TEST_F(S3Resumed, IsEndedWhenTheBytesAreOthersByNow) {
   EXPECT_EQ(sent()[before + 1], "POST?uploads=");
 }
 
+// As Ceph's gateway lists them: what is known of their bytes is the MD5 in the ETag.
+TEST_F(S3Resumed, TakesPartsOfAStoreWithoutChecksumsByTheirMd5) {
+  const auto without_checksum = [this] {
+    std::string list = listed(1);
+    const std::size_t from = list.find("<ChecksumSHA256>");
+    const std::string end = "</ChecksumSHA256>";
+    list.erase(from, list.find(end) + end.size() - from);
+    return list;
+  };
+  cut_off();
+  std::size_t before = sent().size();
+  transport_.answers(200, without_checksum());
+  transport_.answers(200, "", {{"ETag", etags_[1]}}).answers(200, "", {{"ETag", etags_[2]}});
+  transport_.answers(200, completed()).answers(200, "", final_head());
+  ASSERT_THAT(put(bytes_), IsOk());
+  EXPECT_EQ(sent()[before + 1], "PUT?partNumber=2&uploadId=up%2F1");
+
+  cut_off();
+  before = sent().size();
+  std::string other = without_checksum();
+  other.replace(other.find(etags_[0]), 4, "abcd");
+  transport_.answers(200, other);
+  for (const std::string& etag : etags_) transport_.answers(200, "", {{"ETag", etag}});
+  transport_.answers(200, completed()).answers(200, "", final_head());
+  ASSERT_THAT(put(bytes_), IsOk());
+  EXPECT_EQ(sent()[before + 1], "PUT?partNumber=1&uploadId=up%2F1");
+}
+
 TEST_F(S3Resumed, BeginsAnewWhenTheBucketKnowsNothingOfIt) {
   cut_off();
   const std::size_t before = sent().size();
