@@ -322,10 +322,11 @@ void MemoryLedger::back_to_waiting(DeliveryRow& row) {
 // --- stager
 // ----------------------------------------------------------------------------------------
 
-std::vector<MemoryLedger::BatchRow> MemoryLedger::stat_first() const {
-  std::vector<BatchRow> rows = batches_;
+std::vector<const MemoryLedger::BatchRow*> MemoryLedger::stat_first() const {
+  std::vector<const BatchRow*> rows;
+  for (const BatchRow& row : batches_) rows.push_back(&row);
   std::ranges::stable_partition(rows,
-                                [](const BatchRow& row) { return row.batch.lane == Lane::stat; });
+                                [](const BatchRow* row) { return row->batch.lane == Lane::stat; });
   return rows;
 }
 
@@ -334,7 +335,8 @@ Result<std::vector<StagingItem>> MemoryLedger::staging_items(std::string_view de
   if (auto error = admit("staging_items")) return *error;
   const Lock lock(mutex_);
   std::vector<StagingItem> items;
-  for (const BatchRow& batch : stat_first()) {
+  for (const BatchRow* first : stat_first()) {
+    const BatchRow& batch = *first;
     if (batch.batch.destination != destination || batch.batch.state != BatchState::sealed) continue;
     for (const DeliveryRow* row : members(batch.batch.id)) {
       const Delivery& d = row->delivery;

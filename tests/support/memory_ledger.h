@@ -204,7 +204,7 @@ class MemoryLedger : public Ledger, private SpoolRows, private ReceiverRows {
   // In the order in which they were made.
   std::vector<InstanceRow> instances_;
   std::vector<DeliveryRow> deliveries_;
-  std::vector<BatchRow> stat_first() const;  // with the lock held
+  std::vector<const BatchRow*> stat_first() const;  // with the lock held
   std::vector<BatchRow> batches_;
   std::vector<JobRow> jobs_;
   std::vector<HistoryEntry> history_;

@@ -24,8 +24,8 @@ Result<std::vector<Batch>> MemoryLedger::due_batches(std::string_view destinatio
   if (auto error = admit("due_batches")) return *error;
   const Lock lock(mutex_);
   std::vector<Batch> due;
-  for (const BatchRow& row : stat_first()) {
-    const Batch& b = row.batch;
+  for (const BatchRow* row : stat_first()) {
+    const Batch& b = row->batch;
     if (b.destination != destination || b.state != state || !b.next_attempt_at) continue;
     if (*b.next_attempt_at <= at && due.size() < limit) due.push_back(b);
   }
