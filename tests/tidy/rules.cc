@@ -73,7 +73,7 @@ const std::vector<Library>& libraries() {
       {"signal.h", kSystem},
       {"spawn.h", kSystem},
       {"time.h", kSystem},
-      {"malloc.h", {"bridge/datastore/worker/"}},
+      {"malloc.h", {"bridge/datastore/worker/", "bridge/app/main.cc"}},
       {"pthread.h", {"bridge/base/"}}};
   return kLibraries;
 }
