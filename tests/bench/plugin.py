@@ -14,9 +14,8 @@ import shutil
 import statistics
 import subprocess
 import tempfile
-import time
 
-from kit.receivers import Orthanc, Receiver, cpu_seconds, peak_kib
+from kit.receivers import Orthanc, Receiver, cpu_seconds, peak_kib, wait_for_segments
 from kit.senders import Raw
 
 MOST_FEWER_PERCENT = 15
@@ -42,10 +41,8 @@ class WithPlugin(Orthanc):
 
     def start(self, no_delay=False):
         super().start(no_delay)
-        for _ in range(600 if self.spool == "segments" else 0):
-            if len(list((self.folder / "data").rglob("segments/*.segment"))) >= self.ready:
-                return self
-            time.sleep(0.1)
+        if self.spool == "segments":
+            wait_for_segments(self.folder / "data", self.ready)
         return self
 
 

@@ -22,7 +22,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from kit.receivers import Isthmus, Orthanc, Receiver, cpu_seconds, peak_kib  # noqa: E402
+from kit.receivers import Isthmus, Orthanc, Receiver, cpu_seconds, peak_kib, wait_for_segments  # noqa: E402
 from stow_client import BOUNDARY, RELATED, related  # noqa: E402
 
 AT_LEAST = 3
@@ -41,14 +41,18 @@ def parse_arguments():
     parser.add_argument("--parallel", type=int, default=32)
     parser.add_argument("--parallel-mb", type=int, default=200)
     parser.add_argument("--only", default="rate,memory")
+    parser.add_argument("--ready", type=int, default=12,
+                        help="segments of the spool that are there when the clock starts; 1: its first day")
     return parser.parse_args()
 
 
 class IsthmusStow(Isthmus):
     path = "/dicom-web/studies"
+    ready = 1
 
     def command(self):
         self.more = {"http.port": self.port, "dimse.enabled": "false", "datastore.listen": "false",
+                     "spool.segments_ahead": self.ready,
                      "spool.kind": "segments"}
         return super().command()
 
@@ -77,6 +81,8 @@ def start(kind, folder):
         try:
             link.request("GET", "/")
             link.getresponse().read()
+            if isinstance(receiver, IsthmusStow):
+                wait_for_segments(receiver.folder / "data", receiver.ready)
             return receiver
         except OSError:
             if receiver.process.poll() is not None:
@@ -248,7 +254,8 @@ def memory(arguments, folder, name, count, megabytes, number):
 def main():
     arguments = parse_arguments()
     Receiver.bin = pathlib.Path(arguments.bin).resolve()
-    print(f"load at the start: {os.getloadavg()[0]:.2f}")
+    IsthmusStow.ready = arguments.ready
+    print(f"load at the start: {os.getloadavg()[0]:.2f}, {arguments.ready} segments ready")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="isthmus-bench-"))
     try:
         if "rate" in arguments.only:

@@ -76,6 +76,15 @@ class Receiver:
         os.sync()  # what this one left unwritten is not the next one's to wait for
 
 
+def wait_for_segments(data, ready):
+    """Until so many segments of the spool are there, as on any day but the first; each is filled with zeros."""
+    for _ in range(600):
+        if len(list(data.rglob("segments/*.segment"))) >= ready:
+            return
+        time.sleep(0.1)
+    raise SystemExit(f"no {ready} segments after a minute")
+
+
 class Isthmus(Receiver):
     name = "isthmus"
     more = {}  # settings for one measurement
