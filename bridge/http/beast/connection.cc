@@ -17,6 +17,9 @@ using HttpError = boost::beast::http::error;
 using std::chrono::steady_clock;
 
 constexpr std::size_t kPieceBytes = 256 * KiB;
+constexpr std::size_t kIdlePieces = 16;
+// A fast peer keeps a thread of the pool for so many pieces, then others have their turn.
+constexpr int kPiecesInARow = 8;
 constexpr std::size_t kReadBytes = 64 * KiB;
 // A refusal is followed by reading what the peer still sends, else the kernel resets the connection
 // and the peer never sees why (RFC 9112 section 9.6).
@@ -52,6 +55,24 @@ void Counters::refused(const char* reason) {
                "Requests and connections that reached no answer of a handler.",
                {{"reason", reason}})
       .add();
+}
+
+Bytes Pieces::take() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!idle_.empty()) {
+      Bytes piece = std::move(idle_.back());
+      idle_.pop_back();
+      return piece;
+    }
+  }
+  return Bytes(kPieceBytes);
+}
+
+void Pieces::give_back(Bytes piece) {
+  if (piece.size() != kPieceBytes) return;
+  const std::lock_guard lock(mutex_);
+  if (idle_.size() < kIdlePieces) idle_.push_back(std::move(piece));
 }
 
 Core::Core(Env& e, Handler& h, ServerOptions o)
@@ -119,9 +140,13 @@ void Connection::close() {
   const auto self = shared_from_this();  // the set may hold the last reference
   closed_ = true;
   disarm();
-  error_code ignored;
-  stream_.socket().close(ignored);
-  if (phase_ != Phase::working) drop_exchange();
+  if (phase_ == Phase::working) {
+    stream_.shutdown();  // the pool may be reading: the socket closes with the connection
+  } else {
+    error_code ignored;
+    stream_.socket().close(ignored);
+    drop_exchange();
+  }
   core_.connections.erase(self);
   if (one_too_many_) core_.turned_away -= 1;
   core_.counters.connections.add(-1);
@@ -165,7 +190,7 @@ void Connection::wait_for_request() {
   // An idle connection holds no buffers.
   parser_.reset();
   buffer_ = boost::beast::flat_buffer();
-  piece_ = Bytes();
+  core_.pieces.give_back(std::exchange(piece_, {}));
   const ServerOptions& options = core_.options;
   arm(Phase::idle, first_request_ ? std::min(options.header_timeout, options.keep_alive_timeout)
                                   : options.keep_alive_timeout);
@@ -254,21 +279,41 @@ void Connection::send_continue() {
                     });
 }
 
-// Nothing is read meanwhile: the peer fills the socket's buffers, then it waits too.
-void Connection::go_on_after(Milliseconds pause) {
-  if (pause <= Milliseconds(0)) return read_body();
-  arm(Phase::pausing, pause);
-}
-
 void Connection::read_body() {
-  const std::uint64_t wanted = framing_.content_length.value_or(kPieceBytes);
-  piece_.resize(static_cast<std::size_t>(std::min<std::uint64_t>(wanted, kPieceBytes)));
-  piece_filled_ = 0;
-  more_body();
+  begin_piece();
+  take_more(gather());
 }
 
-// Fills the piece with what is here already. Waits only while there is nothing to feed.
-void Connection::more_body() {
+void Connection::begin_piece() {
+  const std::uint64_t wanted = framing_.content_length.value_or(kPieceBytes);
+  if (wanted >= kPieceBytes) {
+    if (piece_.size() != kPieceBytes) piece_ = core_.pieces.take();
+  } else {
+    piece_.resize(static_cast<std::size_t>(wanted));
+  }
+  piece_filled_ = 0;
+}
+
+void Connection::take_more(Gathered what) {
+  switch (what) {
+    case Gathered::piece:
+      return work(&Connection::feed_exchange);
+    case Gathered::malformed:
+      return refuse(400, "framing", "The request's body is not chunked as it should be.");
+    case Gathered::too_large:
+      return refuse(413, "body_bytes", "The request's body is larger than allowed.");
+    case Gathered::nothing:
+      break;
+  }
+  arm(Phase::body, core_.options.body_idle_timeout);
+  stream_.async_read_some(next_buffer(),
+                          [self = shared_from_this()](error_code failure, std::size_t count) {
+                            self->on_body_bytes(failure, count);
+                          });
+}
+
+// Fills the piece with what is here already.
+Connection::Gathered Connection::gather() {
   using State = rules::BodyDecoder::State;
   for (;;) {
     const auto buffered = buffer_.data();
@@ -278,27 +323,17 @@ void Connection::more_body() {
     buffer_.consume(step.consumed);
     piece_filled_ += step.produced;
     body_bytes_ += step.produced;
-    if (decoder_.state() == State::broken) {
-      return refuse(400, "framing", "The request's body is not chunked as it should be.");
-    }
-    if (body_bytes_ > core_.options.body_bytes) {
-      return refuse(413, "body_bytes", "The request's body is larger than allowed.");
-    }
+    if (decoder_.state() == State::broken) return Gathered::malformed;
+    if (body_bytes_ > core_.options.body_bytes) return Gathered::too_large;
     body_done_ = decoder_.state() == State::done;
-    if (body_done_ || piece_filled_ == piece_.size()) return work(&Connection::feed_exchange);
+    if (body_done_ || piece_filled_ == piece_.size()) return Gathered::piece;
 
-    if (piece_filled_ == 0) break;
     error_code failure;
     const std::size_t count = stream_.read_some(next_buffer(), failure);
     // Whatever it is, would_block or an end, it can be waited for after this piece.
-    if (failure) return work(&Connection::feed_exchange);
+    if (failure) return piece_filled_ > 0 ? Gathered::piece : Gathered::nothing;
     took(count);
   }
-  arm(Phase::body, core_.options.body_idle_timeout);
-  stream_.async_read_some(next_buffer(),
-                          [self = shared_from_this()](error_code failure, std::size_t count) {
-                            self->on_body_bytes(failure, count);
-                          });
 }
 
 // Bytes that are body and nothing else go where the handler will see them, without a copy.
@@ -328,7 +363,7 @@ void Connection::on_body_bytes(error_code failure, std::size_t count) {
   if (failure) return close();  // the peer went away
   disarm();
   took(count);
-  more_body();
+  take_more(gather());
 }
 
 // --- the answer ----------------------------------------------------------------------------------
@@ -441,15 +476,36 @@ void Connection::guarded(void (Connection::*job)()) {
 void Connection::open_exchange() {
   exchange_ = core_.handler.open(head_);
   if (body_done_) return answer(exchange_->finish());
-  if (!framing_.expects_continue) return post([this] { read_body(); });
+  if (!framing_.expects_continue) {
+    if (has_next_piece()) feed_exchange();
+    return;
+  }
   if (!exchange_->feed({})) return answer(exchange_->finish());
   post([this] { send_continue(); });
 }
 
 void Connection::feed_exchange() {
-  const bool wanted = piece_filled_ == 0 || exchange_->feed(ByteSpan(piece_).first(piece_filled_));
-  if (!wanted || body_done_) return answer(exchange_->finish());
-  post([this, pause = exchange_->pause()] { go_on_after(pause); });
+  for (int fed = 0; fed < kPiecesInARow; ++fed) {
+    const bool wanted =
+        piece_filled_ == 0 || exchange_->feed(ByteSpan(piece_).first(piece_filled_));
+    if (!wanted || body_done_) return answer(exchange_->finish());
+    if (const Milliseconds pause = exchange_->pause(); pause > Milliseconds(0)) {
+      // Nothing is read meanwhile: the peer fills the socket's buffers, then it waits too.
+      return post([this, pause] { arm(Phase::pausing, pause); });
+    }
+    if (!has_next_piece()) return;
+  }
+  post([this] { work(&Connection::feed_exchange); });
+}
+
+// True when the next piece is there: what a fast peer sent meanwhile is fed by the same thread.
+// Else the waiting thread goes on.
+bool Connection::has_next_piece() {
+  begin_piece();
+  const Gathered what = gather();
+  if (what == Gathered::piece) return true;
+  post([this, what] { take_more(what); });
+  return false;
 }
 
 void Connection::answer(Response response) {

@@ -9,7 +9,9 @@
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
+#include <mutex>
 #include <set>
+#include <vector>
 
 #include "base/thread.h"
 #include "http/beast/stream.h"
@@ -49,7 +51,18 @@ class LivePlace {
   Core& core_;
 };
 
-// The waiting thread owns the connections; atomics and the pool are for all threads.
+// Memory for bodies, kept between requests: an idle connection holds none. Any thread.
+class Pieces {
+ public:
+  Bytes take();
+  void give_back(Bytes piece);
+
+ private:
+  std::mutex mutex_;
+  std::vector<Bytes> idle_;
+};
+
+// The waiting thread owns the connections; atomics, pieces and the pool are for all threads.
 struct Core {
   Core(Env& e, Handler& h, ServerOptions o);
 
@@ -58,6 +71,7 @@ struct Core {
   const ServerOptions options;
   Counters counters;
   boost::asio::io_context io{1};
+  Pieces pieces;
   WorkerPool pool;
   std::set<std::shared_ptr<Connection>> connections;
   std::size_t turned_away = 0;
@@ -79,6 +93,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
  private:
   enum class Phase { handshake, idle, header, body, working, pausing, waiting, writing, lingering };
+  // What there is to do with what came of a body.
+  enum class Gathered { piece, nothing, malformed, too_large };
 
   // In the waiting thread.
   void begin_tls();
@@ -88,11 +104,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_header(error_code failure);
   void judge_header();
   void send_continue();
-  void go_on_after(Milliseconds pause);
   void read_body();
-  void more_body();
-  boost::asio::mutable_buffer next_buffer();
-  void took(std::size_t count);
+  void take_more(Gathered what);
   void on_body_bytes(error_code failure, std::size_t count);
   void write(std::string head, std::size_t body_bytes);
   void on_written(error_code failure);
@@ -111,6 +124,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void guarded(void (Connection::*job)());
   void open_exchange();
   void feed_exchange();
+  bool has_next_piece();
   void answer(Response response);
   void next_response_piece();
   // live.cc: answers that do not end by themselves.
@@ -120,6 +134,11 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_live_sent(error_code failure);
   void wait_for_more(Milliseconds pause);
   Result<std::size_t> fill_piece();
+  // In either, never in both: the waiting thread leaves the stream alone while the pool works.
+  void begin_piece();
+  Gathered gather();
+  boost::asio::mutable_buffer next_buffer();
+  void took(std::size_t count);
   // Back to the waiting thread.
   void post(std::function<void()> then);
 

@@ -63,6 +63,11 @@ void Stream::shutdown_send() {
   socket_.shutdown(tcp::socket::shutdown_send, ignored);
 }
 
+void Stream::shutdown() {
+  error_code ignored;
+  socket_.shutdown(tcp::socket::shutdown_both, ignored);
+}
+
 void Stream::read_tls(asio::mutable_buffer into, Done done) {
   if (into.size() == 0) return finish(std::move(done), {}, 0);
   if (std::exchange(cancelled_, false)) {

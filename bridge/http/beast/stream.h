@@ -1,7 +1,7 @@
 // The bytes of one connection: a socket, or a TLS session over it. What Asio and Beast need of a
 // stream, and the few things beside it that a connection asks of its socket. Private to beast/.
 //
-// The waiting thread only. Operations end through the socket's executor, never inside the call that
+// One thread at a time, but for shutdown(). Operations end through the socket's executor, never inside the call that
 // began them; the stream must live until then.
 #pragma once
 
@@ -44,6 +44,8 @@ class Stream {
   void cancel();
   // Tells the peer that nothing follows.
   void shutdown_send();
+  // Reads and writes end, now and from here on; any thread.
+  void shutdown();
 
   template <typename Buffers, typename Token>
   auto async_read_some(const Buffers& buffers, Token&& token) {

@@ -713,7 +713,73 @@ TEST_F(LiveAnswers, EndWhenTheirPeerGoesAwayOrTheServerStops) {
   EXPECT_EQ(told_.alive, 0);
 }
 
+// A peer that sends as fast as it is read, until the connection ends.
+class Flood {
+ public:
+  explicit Flood(std::uint16_t port) : peer_(port) {
+    peer_.send(kPost + "Content-Length: 400000000000\r\n\r\n");
+    thread_ = std::thread([this] {
+      const std::string more(1 << 20, 'x');
+      while (!ending_ && peer_.send(more)) {
+      }
+    });
+  }
+  ~Flood() {
+    ending_ = true;
+    thread_.join();
+  }
+
+ private:
+  Peer peer_;
+  std::atomic<bool> ending_ = false;
+  std::thread thread_;
+};
+
+TEST_F(ServerTest, AFastBodyDoesNotKeepTheWorkerFromOthers) {
+  options_.threads = 1;
+  options_.body_bytes = std::uint64_t{1} << 40;
+  std::atomic<std::uint64_t> poured = 0;
+  handler_.on_open = [&](const Head& head) {
+    auto opened = std::make_unique<TestExchange>(count_);
+    if (head.method == "GET") return opened;
+    opened->on_feed = [&](ByteSpan piece) {
+      poured += piece.size();
+      return true;
+    };
+    return opened;
+  };
+  start();
+  const Flood first(port()), second(port());
+  while (poured < 8 * MiB) std::this_thread::yield();
+
+  Peer quick(port());
+  quick.send(kGet);
+
+  EXPECT_THAT(quick.read_until("done", Milliseconds(10'000)), StartsWith("HTTP/1.1 200"));
+}
+
 // --- stopping ------------------------------------------------------------------------------------
+
+TEST_F(ServerTest, StopEndsABodyThatPoursIn) {
+  options_.body_bytes = std::uint64_t{1} << 40;
+  std::atomic<std::uint64_t> poured = 0;
+  handler_.on_open = [&](const Head&) {
+    auto opened = std::make_unique<TestExchange>(count_);
+    opened->on_feed = [&](ByteSpan piece) {
+      poured += piece.size();
+      return true;
+    };
+    return opened;
+  };
+  start();
+  const Flood flood(port());
+  while (poured < 8 * MiB) std::this_thread::yield();
+
+  server_->stop();
+
+  EXPECT_EQ(count_.finished, 0);
+  EXPECT_EQ(count_.destroyed_unfinished, 1);
+}
 
 TEST_F(ServerTest, StopEndsIdleConnectionsAtOnceAndLetsARequestFinish) {
   Gate inside, release;
