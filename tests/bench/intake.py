@@ -79,6 +79,7 @@ HEAD = (f"{'':18}" + "".join(f"{kind.name:>10}" for kind in KINDS) + f"{'p50 ms'
 
 
 def measure(kind, sender, folders, work, row):
+    Isthmus.reused = sender.reused
     receiver = kind(work / f"{kind.name}-data").start(sender.no_delay)
     try:
         before = cpu_seconds(receiver.process.pid)

@@ -22,7 +22,7 @@ import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from kit.receivers import Isthmus, Orthanc, Receiver, cpu_seconds, peak_kib, wait_for_segments  # noqa: E402
+from kit.receivers import Isthmus, Orthanc, Receiver, cpu_seconds, peak_kib  # noqa: E402
 from stow_client import BOUNDARY, RELATED, related  # noqa: E402
 
 AT_LEAST = 3
@@ -41,18 +41,16 @@ def parse_arguments():
     parser.add_argument("--parallel", type=int, default=32)
     parser.add_argument("--parallel-mb", type=int, default=200)
     parser.add_argument("--only", default="rate,memory")
-    parser.add_argument("--ready", type=int, default=12,
-                        help="segments of the spool that are there when the clock starts; 1: its first day")
+    parser.add_argument("--reused", type=int, default=12,
+                        help="segments of the spool that are there from before; 0: its first day")
     return parser.parse_args()
 
 
 class IsthmusStow(Isthmus):
     path = "/dicom-web/studies"
-    ready = 1
 
     def command(self):
         self.more = {"http.port": self.port, "dimse.enabled": "false", "datastore.listen": "false",
-                     "spool.segments_ahead": self.ready,
                      "spool.kind": "segments"}
         return super().command()
 
@@ -81,8 +79,6 @@ def start(kind, folder):
         try:
             link.request("GET", "/")
             link.getresponse().read()
-            if isinstance(receiver, IsthmusStow):
-                wait_for_segments(receiver.folder / "data", receiver.ready)
             return receiver
         except OSError:
             if receiver.process.poll() is not None:
@@ -254,8 +250,8 @@ def memory(arguments, folder, name, count, megabytes, number):
 def main():
     arguments = parse_arguments()
     Receiver.bin = pathlib.Path(arguments.bin).resolve()
-    IsthmusStow.ready = arguments.ready
-    print(f"load at the start: {os.getloadavg()[0]:.2f}, {arguments.ready} segments ready")
+    IsthmusStow.reused = arguments.reused
+    print(f"load at the start: {os.getloadavg()[0]:.2f}, {arguments.reused} segments there from before")
     folder = pathlib.Path(tempfile.mkdtemp(prefix="isthmus-bench-"))
     try:
         if "rate" in arguments.only:
@@ -268,4 +264,5 @@ def main():
         shutil.rmtree(folder, ignore_errors=True)
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -76,20 +76,33 @@ class Receiver:
         os.sync()  # what this one left unwritten is not the next one's to wait for
 
 
-def wait_for_segments(data, ready):
-    """Until so many segments of the spool are there, as on any day but the first; each is filled with zeros."""
-    for _ in range(600):
-        if len(list(data.rglob("segments/*.segment"))) >= ready:
-            return
-        time.sleep(0.1)
-    raise SystemExit(f"no {ready} segments after a minute")
+def leave_segments(program, data, count):
+    """A spool as it is in operation: segments that were written before and are empty again, to be used anew. A run
+    of Isthmus makes them and ends; the receiver that is measured finds them. Nothing makes further ones meanwhile."""
+    process = subprocess.Popen([str(program), "serve", "--set", f"data_dir={data}", "--set", "dimse.enabled=false",
+                                "--set", "http.port=0", "--set", "datastore.listen=false", "--set", "log.level=warn",
+                                "--set", "spool.reserve_bytes=64MiB", "--set", "spool.resume_bytes=80MiB",
+                                "--set", f"spool.segments_ahead={count}"], stdout=subprocess.DEVNULL)
+    try:
+        for _ in range(1200):
+            if len(list(data.rglob("segments/*.segment"))) >= count:
+                return
+            time.sleep(0.1)
+        raise SystemExit(f"no {count} segments after two minutes")
+    finally:
+        process.terminate()
+        process.wait(60)
+        os.sync()
 
 
 class Isthmus(Receiver):
     name = "isthmus"
     more = {}  # settings for one measurement
+    reused = 0  # segments that are there from before
 
     def command(self):
+        if self.reused:
+            leave_segments(self.bin / "isthmus", self.folder / "data", self.reused)
         settings = {"data_dir": self.folder / "data", "dimse.address": "127.0.0.1",
                     "dimse.port": self.port, "dimse.admission": "open", "http.port": 0,
                     "datastore.port": 0, "spool.reserve_bytes": "64MiB",
