@@ -30,6 +30,7 @@ TARGETS = [
     ("dcmsend", 20, 4, "storescp", 10),
 ]
 MOST_MIB = 64
+FOR_STOCK_SENDERS = 6  # segments: they send their folders once
 
 
 def make_sets(folder, senders, count, size_kb):
@@ -78,9 +79,10 @@ HEAD = (f"{'':18}" + "".join(f"{kind.name:>10}" for kind in KINDS) + f"{'p50 ms'
         "".join(f"{'/' + kind.name:>10}" for kind in KINDS[1:]) + f"{'us/inst':>9}{'sender':>9}{'MiB':>9}")
 
 
-def measure(kind, sender, folders, work, row):
-    Isthmus.reused = sender.reused
+def measure(kind, sender, folders, work, row, reused):
+    Isthmus.reused = reused if sender.no_delay else min(reused, FOR_STOCK_SENDERS)
     receiver = kind(work / f"{kind.name}-data").start(sender.no_delay)
+    Isthmus.reused = 0
     try:
         before = cpu_seconds(receiver.process.pid)
         sent = sender.send(receiver.port, folders)
@@ -100,12 +102,12 @@ def rates(arguments, work):
     print(f"\ninstances per second; us/inst: processor time of Isthmus, and of our sender\n{HEAD}")
     for size_kb in arguments.sizes:
         folders = make_sets(work, max(arguments.senders), arguments.count, size_kb)
-        for sender, associations, kinds in plan:
+        for sender, associations, kinds in [row for row in plan if row[0].name in arguments.tools]:
             for count in associations:
                 row = Row(sender.name, size_kb, count)
                 for _ in range(arguments.runs):
                     for kind in kinds:
-                        measure(kind, sender, folders[:count], work, row)
+                        measure(kind, sender, folders[:count], work, row, arguments.reused)
                 print(row.line(), flush=True)
                 rows.append(row)
         for folder in folders:
@@ -201,6 +203,10 @@ def parse():
     options.add_argument("--seconds", type=float, default=2, help="how long our own sender sends")
     options.add_argument("--senders", type=int, nargs="+", default=[1, 4, 8])
     options.add_argument("--sizes", type=int, nargs="*", default=[512, 20], help="KB per instance")
+    options.add_argument("--tools", nargs="+", choices=["raw-send", "storescu", "dcmsend"],
+                         default=["raw-send", "storescu", "dcmsend"])
+    options.add_argument("--reused", type=int, default=32,
+                         help="segments of 64 MiB that Isthmus has from before; 0: as on the first day")
     options.add_argument("--only-protected", action="store_true", help="only TLS and commitment")
     options.add_argument("--big-mb", type=int, default=4000, help="0 leaves that instance out")
     options.add_argument("--ledger-rows", type=int, default=0, help="10000000 is what the issue asks for")
