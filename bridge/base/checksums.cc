@@ -2,14 +2,11 @@
 
 #include <openssl/evp.h>
 
+#include "base/freed.h"
 #include "base/result.h"
 
 namespace isthmus {
 namespace {
-
-struct FreeDigestContext {
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-};
 
 using Crc64Tables = std::array<std::array<std::uint64_t, 256>, 8>;
 
@@ -39,7 +36,7 @@ struct Sha1::State {
     ASSERT(context != nullptr);
     ASSERT(EVP_DigestInit_ex(context.get(), EVP_sha1(), nullptr) == 1);
   }
-  std::unique_ptr<EVP_MD_CTX, FreeDigestContext> context;
+  std::unique_ptr<EVP_MD_CTX, Freed<EVP_MD_CTX_free>> context;
 };
 Sha1::Sha1() : state_(std::make_unique<State>()) {}
 Sha1::~Sha1() = default;

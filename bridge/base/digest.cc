@@ -7,15 +7,13 @@
 
 #include <algorithm>
 
+#include "base/freed.h"
 #include "base/result.h"
 
 namespace isthmus {
 namespace {
 
-struct FreeDigestContext {
-  void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
-};
-using DigestContext = std::unique_ptr<EVP_MD_CTX, FreeDigestContext>;
+using DigestContext = std::unique_ptr<EVP_MD_CTX, Freed<EVP_MD_CTX_free>>;
 
 // Fetched once: EVP_sha256() and EVP_md5() are looked up by name at every use (crypto(7ossl),
 // "Implicit fetching"). They live as long as the process.

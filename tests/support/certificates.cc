@@ -11,17 +11,11 @@
 #include <vector>
 
 #include "base/digest.h"
+#include "base/freed.h"
 
 namespace isthmus::test {
 namespace {
 
-template <auto free>
-struct Freed {
-  template <typename T>
-  void operator()(T* object) const {
-    free(object);
-  }
-};
 using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
 using Certificate = std::unique_ptr<X509, Freed<X509_free>>;
 using Crl = std::unique_ptr<X509_CRL, Freed<X509_CRL_free>>;

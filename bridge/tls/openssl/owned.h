@@ -8,15 +8,10 @@
 
 #include <memory>
 
+#include "base/freed.h"
+
 namespace isthmus::tls {
 
-template <auto free>
-struct Freed {
-  template <typename T>
-  void operator()(T* object) const {
-    free(object);
-  }
-};
 using OwnedBio = std::unique_ptr<BIO, Freed<BIO_free_all>>;
 using OwnedCertificate = std::unique_ptr<X509, Freed<X509_free>>;
 using OwnedCrl = std::unique_ptr<X509_CRL, Freed<X509_CRL_free>>;

@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "base/freed.h"
 #include "contract/http/fixtures.h"
 #include "http/client.h"
 #include "support/matchers.h"
@@ -15,14 +16,10 @@ namespace {
 using test::FailsWith;
 using ::testing::HasSubstr;
 
-template <typename T, void (*free)(T*)>
-struct Freed {
-  void operator()(T* object) const { free(object); }
-};
-using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY, EVP_PKEY_free>>;
-using Certificate = std::unique_ptr<X509, Freed<X509, X509_free>>;
-using Context = std::unique_ptr<SSL_CTX, Freed<SSL_CTX, SSL_CTX_free>>;
-using Session = std::unique_ptr<SSL, Freed<SSL, SSL_free>>;
+using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
+using Certificate = std::unique_ptr<X509, Freed<X509_free>>;
+using Context = std::unique_ptr<SSL_CTX, Freed<SSL_CTX_free>>;
+using Session = std::unique_ptr<SSL, Freed<SSL_free>>;
 
 // Signed by itself, for an hour, for `names` ("IP:127.0.0.1").
 Certificate make_certificate(EVP_PKEY* key, const std::string& names) {
