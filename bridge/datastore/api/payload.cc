@@ -126,11 +126,11 @@ Result<void> PayloadCheck::finish(
     return permanent_error("BadDigest",
                            "The Content-MD5 you specified did not match what we received.");
   }
-  return check_checksum(trailers);
+  return check_checksum(digest, trailers);
 }
 
 Result<void> PayloadCheck::check_checksum(
-    const std::vector<std::pair<std::string, std::string>>& trailers) {
+    const Digest& digest, const std::vector<std::pair<std::string, std::string>>& trailers) {
   Checksum& claim = claims_.checksum;
   if (claim.algorithm.empty()) return {};
   if (claims_.checksum_in_trailer) {
@@ -142,7 +142,7 @@ Result<void> PayloadCheck::check_checksum(
       return permanent_error("InvalidRequest", "The checksum announced did not come.");
     }
   }
-  if (claim.value != sum_.finish()) {
+  if (claim.value != (is_the_digest() ? digest.base64() : sum_.finish())) {
     return permanent_error(
         "BadDigest", "The " + claim.algorithm + " you specified did not match what we received.");
   }

@@ -44,7 +44,7 @@ Result<PayloadClaims> read_payload_claims(const http::Head& head);
 class PayloadCheck {
  public:
   explicit PayloadCheck(PayloadClaims claims)
-      : claims_(std::move(claims)), sum_(claims_.checksum.algorithm) {}
+      : claims_(std::move(claims)), sum_(is_the_digest() ? "" : claims_.checksum.algorithm) {}
   // "IncompleteBody" as soon as more comes than was said.
   Result<void> update(ByteSpan bytes);
   // After the last byte; `digest` of all that was given to update(), `trailers` of the body.
@@ -55,7 +55,10 @@ class PayloadCheck {
   const std::array<std::byte, 16>& md5() const { return md5_value_; }  // after finish()
 
  private:
-  Result<void> check_checksum(const std::vector<std::pair<std::string, std::string>>& trailers);
+  // The checksum is what finish() is given anyway: nothing is summed twice.
+  bool is_the_digest() const { return claims_.checksum.algorithm == "sha256"; }
+  Result<void> check_checksum(const Digest& digest,
+                              const std::vector<std::pair<std::string, std::string>>& trailers);
 
   PayloadClaims claims_;
   std::uint64_t size_bytes_ = 0;

@@ -174,7 +174,7 @@ class Objects {
  private:
   struct Sums {  // of all bytes of an upload
     RunningChecksum checksum;
-    Md5 md5;
+    std::optional<Md5> md5;  // none: the parts' own make the ETag
   };
 
   Result<bool> referenced(const Digest& digest);

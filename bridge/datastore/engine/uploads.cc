@@ -266,7 +266,7 @@ Result<BlobPin> Objects::join(std::span<const PartRecord> parts, Sums& sums) {
       if (count == 0) break;
       TRY(whole->append(ByteSpan(buffer).first(count)));
       sums.checksum.update(ByteSpan(buffer).first(count));
-      sums.md5.update(ByteSpan(buffer).first(count));
+      if (sums.md5) sums.md5->update(ByteSpan(buffer).first(count));
     }
   }
   return whole->finish();
@@ -277,6 +277,7 @@ Result<ObjectRecord> Objects::complete_upload(const UploadRecord& upload,
   TRY_ASSIGN(const std::vector<PartRecord> chosen, chosen_parts(upload, completion.parts));
   const bool of_whole = upload.checksum_type == "FULL_OBJECT";
   Sums sums{RunningChecksum(of_whole ? upload.checksum_algorithm : ""), {}};
+  if (!upload.resumable.empty()) sums.md5.emplace();
   TRY_ASSIGN(const BlobPin pin, join(chosen, sums));
   ObjectRecord object;
   std::vector<std::array<std::byte, 16>> md5s;
@@ -286,8 +287,7 @@ Result<ObjectRecord> Objects::complete_upload(const UploadRecord& upload,
     if (raw && raw->size() == md5_raw.size()) std::copy(raw->begin(), raw->end(), md5_raw.begin());
     md5s.push_back(md5_raw);
   }
-  object.etag =
-      upload.resumable.empty() ? wire::s3::multipart_etag(md5s) : to_hex(sums.md5.finish());
+  object.etag = sums.md5 ? to_hex(sums.md5->finish()) : wire::s3::multipart_etag(md5s);
   object.headers = upload.headers;
   if (of_whole) {
     object.checksum_algorithm = upload.checksum_algorithm;
