@@ -6,7 +6,9 @@
 #include <pplx/threadpool.h>
 
 #include <atomic>
+#include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ssl/context.hpp>
+#include <boost/asio/ssl/stream.hpp>
 #include <charconv>
 #include <map>
 
@@ -156,7 +158,7 @@ class CpprestClient : public Transport {
                              bool& reused);
   std::shared_ptr<Host> host_of(const Url& url);
   void forget(const std::shared_ptr<Host>& host);
-  web::http::client::http_client_config config() const;
+  web::http::client::http_client_config config(bool secure) const;
   static void start(Host& host, const Url& url, const Request& request,
                     const std::shared_ptr<Call>& call);
   Result<Response> wait(const Request& request, const std::shared_ptr<Call>& call,
@@ -171,14 +173,34 @@ class CpprestClient : public Transport {
   std::map<std::string, std::shared_ptr<Host>> hosts_;
 };
 
-web::http::client::http_client_config CpprestClient::config() const {
+// A body's last bytes are a small write behind a large one: Nagle's algorithm would keep them until
+// the peer's delayed acknowledgement (RFC 9293 section 3.7.4, RFC 1122 section 4.2.3.2). The
+// library calls this before each request: a connection's first one has no socket yet, and goes
+// without.
+void no_delay(web::http::client::native_handle handle, bool secure) {
+  using Socket = boost::asio::ip::tcp::socket;
+  const boost::asio::ip::tcp::no_delay option(true);
+  boost::system::error_code ignored;
+  if (secure) {
+    static_cast<boost::asio::ssl::stream<Socket&>*>(handle)->lowest_layer().set_option(option,
+                                                                                       ignored);
+  } else {
+    static_cast<Socket*>(handle)->set_option(option, ignored);
+  }
+}
+
+web::http::client::http_client_config CpprestClient::config(bool secure) const {
   web::http::client::http_client_config config;
   config.set_chunksize(kPieceBytes);
   // Its own time is between two pieces; ours is the whole exchange, kept by wait().
   config.set_timeout(std::chrono::hours(1));
   // A redirect would be followed with all headers, Authorization included, and a stale signature.
   config.set_max_redirects(0);
-  if (!options_.proxy_url.empty()) config.set_proxy(web::web_proxy(web::uri(options_.proxy_url)));
+  if (options_.proxy_url.empty()) {
+    config.set_nativehandle_options([secure](auto handle) { no_delay(handle, secure); });
+  } else {  // whether such a connection has TLS yet is not told to that callback
+    config.set_proxy(web::web_proxy(web::uri(options_.proxy_url)));
+  }
   config.set_ssl_context_callback([file = options_.ca_file](boost::asio::ssl::context& context) {
     using boost::asio::ssl::context_base;
     context.set_options(context_base::no_sslv2 | context_base::no_sslv3 | context_base::no_tlsv1 |
@@ -194,7 +216,9 @@ std::shared_ptr<CpprestClient::Host> CpprestClient::host_of(const Url& url) {
   const auto known = hosts_.find(base);
   if (known != hosts_.end()) return known->second;
   if (hosts_.size() >= kHosts) hosts_.clear();
-  return hosts_.emplace(base, std::make_shared<Host>(web::uri(base), config())).first->second;
+  const web::uri uri(base);  // its scheme is in small letters, whatever ours is
+  return hosts_.emplace(base, std::make_shared<Host>(uri, config(uri.scheme() == "https")))
+      .first->second;
 }
 
 // After one connection broke, the idle ones are likely to be closed too, and each would cost a try.
