@@ -56,6 +56,9 @@ class GoogleCloud:
         return sorted((one["0020000D"]["Value"][0], one["0020000E"]["Value"][0], one["00080018"]["Value"][0])
                       for one in json.loads(text or b"[]"))
 
+    def count(self):
+        return len(self.instances())
+
     def stored(self, study, series, sop):
         """The file as the DICOM store has it; None when it has none."""
         path = f"/v1/{STORE}/dicomWeb/studies/{study}/series/{series}/instances/{sop}"
@@ -84,9 +87,9 @@ class GoogleCloud:
 class AwsCloud:
     """S3 and HealthImaging."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, **settings):
         (folder / "cloud").mkdir()
-        self.daemon = Daemon(folder / "cloud").start()
+        self.daemon = Daemon(folder / "cloud", **settings).start()
         self.models = imaging_models(folder)
         imaging = self.daemon.imaging(self.models)
         self.store = imaging.create_datastore(datastoreName="cloud")["datastoreId"]
@@ -97,10 +100,11 @@ class AwsCloud:
                           AWS_CONFIG_FILE=str(folder / "none"),
                           AWS_SHARED_CREDENTIALS_FILE=str(folder / "none"))
 
-    def settings(self):
-        url = f"http://127.0.0.1:{self.daemon.datastore_port}"
+    def settings(self, port=None, s3_port=None):
+        url = f"http://127.0.0.1:{port or self.daemon.datastore_port}"
+        s3_url = f"http://127.0.0.1:{s3_port}" if s3_port else url
         main = {"kind": "aws", "region": "us-east-1", "datastore_id": self.store, "bucket": "staging",
-                "endpoint": url, "s3_endpoint": url}
+                "endpoint": url, "s3_endpoint": s3_url}
         return {f"destinations__main__{name}": value for name, value in main.items()}
 
     def instances(self):
@@ -108,6 +112,11 @@ class AwsCloud:
         # One instance is one image set; a second import of it would be a second version.
         sets = imaging.search_image_sets(datastoreId=self.store)["imageSetsMetadataSummaries"]
         return [one for one in sets for _ in range(one["version"])]
+
+    def count(self):
+        sets = self.daemon.imaging(self.models).search_image_sets(datastoreId=self.store)
+        return sum(one["DICOMTags"]["DICOMNumberOfStudyRelatedInstances"]
+                   for one in sets["imageSetsMetadataSummaries"])
 
     def imports(self):
         imaging = self.daemon.imaging(self.models)
