@@ -75,7 +75,7 @@ class Scheduler {
 };
 
 struct SchedulerOptions {
-  std::size_t uploads = 4;                    // at a time
+  std::size_t uploads = 8;                    // at a time
   std::uint64_t upload_bytes_per_second = 0;  // 0: no limit
   UploadHours hours;
   // Failures of different instances or batches in a row before the circuit opens.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <mutex>
+#include <set>
 #include <string>
 
 #include "base/failpoint.h"
@@ -16,6 +17,8 @@ namespace isthmus {
 namespace {
 
 constexpr std::size_t kExaminedAtOnce = 256 * KiB;
+// What is no larger is read once and held until the bucket has it.
+constexpr std::uint64_t kHeldBytes = 1 * MiB;
 constexpr std::size_t kStoryLines = 1000;
 // How often a run looks whether something that cannot wait has come meanwhile.
 constexpr Milliseconds kLookEvery{1'000};
@@ -59,6 +62,7 @@ class Stager final : public Step {
     const std::size_t limit = std::max<std::size_t>(options_.uploads, 1) * kRoundsPerRun;
     Run run;
     run.only_stat = scheduler_.until_upload(false).count() > 0;
+    forget_past_dates();
     run.look_at = env_.clock.steady_now() + kLookEvery;
     if (may_go_on(run)) {
       TRY_ASSIGN(run.items, ledger_.staging_items(destination_.name, env_.clock.wall_now(), limit));
@@ -70,7 +74,7 @@ class Stager final : public Step {
     const bool cut_short = run.taken < run.items.size();
     if (may_go_on(run) && (cut_short || run.items.size() == limit)) return NextRun{};
     const Milliseconds wait = scheduler_.until_upload(false);
-    if (wait.count() > 0) return NextRun{std::min(wait, kIdle)};
+    if (wait.count() > 0) return NextRun{std::min({wait, kIdle, until_stat()})};
     TRY_ASSIGN(const std::optional<WallTime> next, ledger_.next_staging_at(destination_.name));
     return run_at(env_.clock.wall_now(), next);
   }
@@ -89,6 +93,22 @@ class Stager final : public Step {
 
   // What cannot wait is uploaded at any hour of the day.
   bool may_go_on(const Run& run) { return scheduler_.until_upload(run.only_stat).count() == 0; }
+
+  // While routine instances have to wait: when what cannot is to be tried again, as far as this
+  // process knows. What it does not know, the idle look finds.
+  Milliseconds until_stat() {
+    if (const Milliseconds urgent = scheduler_.until_upload(true); urgent.count() > 0) {
+      return urgent;
+    }
+    const std::lock_guard lock(dates_mutex_);
+    if (stat_dates_.empty()) return kIdle;
+    return std::max(*stat_dates_.begin() - env_.clock.wall_now(), Milliseconds{0});
+  }
+
+  void forget_past_dates() {
+    const std::lock_guard lock(dates_mutex_);
+    stat_dates_.erase(stat_dates_.begin(), stat_dates_.upper_bound(env_.clock.wall_now()));
+  }
 
   // Ends a run of routine instances behind which such of the lane stat wait: the next one begins
   // with them.
@@ -133,10 +153,14 @@ class Stager final : public Step {
 
   // Errors are about our own means; what the bucket or the spool said is in the delivery's row.
   Result<void> stage(const StagingItem& item) {
-    TRY_ASSIGN(const bool may_go, passes(item));
-    if (!may_go) return {};
+    Result<std::shared_ptr<ByteSource>> bytes = open(item);
+    if (bytes.ok()) {
+      TRY_ASSIGN(const bool may_go, passes(item, **bytes));
+      if (!may_go) return {};
+    }
     const SteadyTime start = env_.clock.steady_now();
-    const Result<StoredObject> stored = put(item);
+    const Result<StoredObject> stored =
+        bytes.ok() ? put(item, *std::move(bytes)) : std::move(bytes).error();
     if (!stored.ok()) return refused(item, stored.error());
     FAILPOINT(stager_object_put);
     scheduler_.upload_succeeded();
@@ -157,12 +181,10 @@ class Stager final : public Step {
 
   // Whether it may be uploaded; else it is in quarantine. Bytes that cannot be read are no matter
   // of this: the upload says so.
-  Result<bool> passes(const StagingItem& item) {
+  Result<bool> passes(const StagingItem& item, ByteSource& bytes) {
     const PreflightMode mode = options_.preflight_mode;
     if (options_.preflight == nullptr || mode == PreflightMode::off) return true;
-    const auto bytes = open(item);
-    if (!bytes.ok()) return true;
-    const auto findings = options_.preflight->examine(**bytes);
+    const auto findings = options_.preflight->examine(bytes);
     if (!findings.ok() || findings->empty()) return true;
     const Error& first = findings->front();
     const bool keeps = mode == PreflightMode::quarantine;
@@ -195,8 +217,8 @@ class Stager final : public Step {
     });
   }
 
-  Result<StoredObject> put(const StagingItem& item) {
-    TRY_ASSIGN(std::shared_ptr<ByteSource> bytes, open(item));
+  Result<StoredObject> put(const StagingItem& item, std::shared_ptr<ByteSource> bytes) {
+    TRY(bytes->rewind());
     Digest expected = item.file_digest;
     if (expected.empty()) {
       TRY_ASSIGN(expected, examine(*bytes, item));
@@ -206,8 +228,25 @@ class Stager final : public Step {
                                   expected);
   }
 
+  // Looked at by the preflight, hashed and put: a small one is read from the spool once for all.
+  Result<std::shared_ptr<ByteSource>> open(const StagingItem& item) {
+    TRY_ASSIGN(std::unique_ptr<ByteSource> bytes, open_in_spool(item));
+    if (bytes->size() > kHeldBytes) return std::shared_ptr(std::move(bytes));
+    Bytes held(static_cast<std::size_t>(bytes->size()));
+    for (std::size_t have = 0; have < held.size();) {
+      TRY_ASSIGN(const std::size_t got, bytes->read(MutableByteSpan(held).subspan(have)));
+      if (got == 0) {
+        return permanent_error("spool.damaged",
+                               "The spool's bytes end before the instance does: see whether its "
+                               "disk is failing, and have the instance sent again.");
+      }
+      have += got;
+    }
+    return std::shared_ptr(source_of(std::move(held)));
+  }
+
   // The spool may have moved the bytes since the item was read.
-  Result<std::unique_ptr<ByteSource>> open(const StagingItem& item) {
+  Result<std::unique_ptr<ByteSource>> open_in_spool(const StagingItem& item) {
     auto bytes = spool_.open(item.spool_ref);
     if (bytes.ok() || bytes.error().code != "spool.not_found") return bytes;
     TRY_ASSIGN(const std::optional<Instance> now, ledger_.instance(item.instance));
@@ -264,6 +303,10 @@ class Stager final : public Step {
   Result<void> postpone(const StagingItem& item, const Error& error) {
     const std::int64_t attempt = item.attempts + 1;
     const WallTime next = retry_date(env_, options_.backoff, attempt, error);
+    if (item.lane == Lane::stat) {
+      const std::lock_guard lock(dates_mutex_);
+      stat_dates_.insert(next);
+    }
     env_.log.warn("delivery.staging_failed", {{"delivery", item.delivery.text()},
                                               {"instance", item.instance.text()},
                                               {"destination", destination_.name},
@@ -312,6 +355,8 @@ class Stager final : public Step {
   const StagerOptions options_;
   const std::unique_ptr<Scheduler> own_scheduler_;
   Scheduler& scheduler_;
+  std::mutex dates_mutex_;
+  std::set<WallTime> stat_dates_;  // of retries in the lane stat; the rows have them too
   Counter& staged_;
   Counter& staged_bytes_;
   Counter& failed_;

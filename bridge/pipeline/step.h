@@ -60,7 +60,7 @@ struct BatcherOptions {
   std::function<Lane(const WaitingDelivery&)> lane_of = {};
 };
 struct StagerOptions {
-  std::size_t uploads = 4;     // at a time
+  std::size_t uploads = 8;     // at a time
   std::int64_t attempts = 20;  // then quarantine
   Backoff backoff;
   Scheduler* scheduler = nullptr;  // none: one of its own

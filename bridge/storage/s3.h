@@ -25,7 +25,7 @@ struct S3Options {
   bool path_style = true;
   std::uint64_t multipart_threshold_bytes = 64 * MiB;  // larger objects go up in parts
   // At least 5 MiB (S3 UploadPart). Each put in parts holds this much in memory.
-  std::uint64_t part_bytes = 16 * MiB;
+  std::uint64_t part_bytes = 8 * MiB;
   int list_page_keys = 1000;  // at most 1000 (ListObjectsV2)
   S3Encryption encryption = S3Encryption::bucket;
   std::string kms_key_id = {};  // with kms; empty: the account's default key

@@ -174,21 +174,30 @@ TEST(Scheduler, ALargeObjectIsReadNoFasterThanTheBandwidth) {
   EXPECT_LE(world.env.clock.steady_now() - begun, 21s);
 }
 
+// Open for an hour, two hours from now, whatever the machine's zone.
+UploadHours open_in_two_hours() {
+  const Milliseconds of_day = local_time_of_day(TestEnv().clock.wall_now());
+  const auto text = [](Milliseconds time) {
+    const auto minutes = time.count() / 60'000 % (24 * 60);
+    return std::string{
+        static_cast<char>('0' + minutes / 600), static_cast<char>('0' + minutes / 60 % 10), ':',
+        static_cast<char>('0' + minutes % 60 / 10), static_cast<char>('0' + minutes % 10)};
+  };
+  return *UploadHours::parse({text(of_day + 2h) + "-" + text(of_day + 3h)});
+}
+
+// A batcher to which a study's instances cannot wait.
+std::unique_ptr<Step> batcher_with_stat(World& world, const char* study) {
+  BatcherOptions lanes;
+  lanes.lane_of = [study = uid(study)](const WaitingDelivery& delivery) {
+    return delivery.study_instance_uid == study ? Lane::stat : Lane::routine;
+  };
+  return make_batcher(world.env, world.ledger, world.destination, lanes);
+}
+
 TEST(Scheduler, OutsideItsHoursNothingIsUploadedButWhatIsUrgent) {
   SchedulerOptions options;
-  // The fake clock stands at 09:30 UTC; whatever the machine's zone, one minute is open.
-  WallTime now = *from_rfc3339("2026-01-31T09:30:00Z");
-  const auto clock_text = [](Milliseconds of_day) {
-    const auto minutes = std::chrono::duration_cast<std::chrono::minutes>(of_day % 24h).count();
-    std::string text = "00:00";
-    text[0] = static_cast<char>('0' + minutes / 600);
-    text[1] = static_cast<char>('0' + minutes / 60 % 10);
-    text[3] = static_cast<char>('0' + minutes % 60 / 10);
-    text[4] = static_cast<char>('0' + minutes % 10);
-    return text;
-  };
-  const Milliseconds of_day = local_time_of_day(now);
-  options.hours = *UploadHours::parse({clock_text(of_day + 2h) + "-" + clock_text(of_day + 3h)});
+  options.hours = open_in_two_hours();
   Scheduled world(World::roomy(), options);
   world.sealed(3);
   const auto stager = world.stager();
@@ -204,28 +213,42 @@ TEST(Scheduler, OutsideItsHoursNothingIsUploadedButWhatIsUrgent) {
 // Hours are for bandwidth that others need by day; a study that cannot wait is not kept for them.
 TEST(Scheduler, WhatCannotWaitIsUploadedAtAnyHour) {
   SchedulerOptions options;
-  const Milliseconds of_day = local_time_of_day(TestEnv().clock.wall_now());
-  const auto text = [](Milliseconds time) {
-    const auto minutes = time.count() / 60'000 % (24 * 60);
-    return std::string{
-        static_cast<char>('0' + minutes / 600), static_cast<char>('0' + minutes / 60 % 10), ':',
-        static_cast<char>('0' + minutes % 60 / 10), static_cast<char>('0' + minutes % 10)};
-  };
-  options.hours = *UploadHours::parse({text(of_day + 2h) + "-" + text(of_day + 3h)});
+  options.hours = open_in_two_hours();
   Scheduled world(World::roomy(), options);
   world.sealed(3, "1.2.3");
   world.receive_some(2, "1.2.4");
-  BatcherOptions lanes;
-  lanes.lane_of = [](const WaitingDelivery& delivery) {
-    return delivery.study_instance_uid == uid("1.2.4") ? Lane::stat : Lane::routine;
-  };
-  const auto batcher = make_batcher(world.env, world.ledger, world.destination, lanes);
+  const auto batcher = batcher_with_stat(world, "1.2.4");
   const auto stager = world.stager();
 
   world.run({batcher.get(), stager.get()}, 60s);
 
   EXPECT_EQ(world.in_state(DeliveryState::staged), 2);
   EXPECT_EQ(world.in_state(DeliveryState::waiting), 3);
+}
+
+// Its second try has a date of its own, at which nobody wakes the stager.
+TEST(Scheduler, ARetryOfWhatCannotWaitKeepsItsDateOutsideTheHours) {
+  SchedulerOptions options;
+  options.hours = open_in_two_hours();
+  Scheduled world(World::roomy(), options);
+  world.sealed(3, "1.2.3");
+  world.receive_some(1, "1.2.4");
+  const auto batcher = batcher_with_stat(world, "1.2.4");
+  world.run({batcher.get()}, 60s);
+  const auto stager = world.stager();
+  world.store.refuse(Call::put, MemoryObjectStore::unavailable());
+
+  ASSERT_OK_AND_ASSIGN(const NextRun next, stager->run_once());
+  ASSERT_EQ(world.in_state(DeliveryState::staged), 0);
+  ASSERT_OK_AND_ASSIGN(const NextRun woken_by_others, stager->run_once());
+  world.env.clock.advance(next.in);
+  ASSERT_OK_AND_ASSIGN(const NextRun last, stager->run_once());
+
+  EXPECT_GT(next.in, 0ms);
+  EXPECT_LE(next.in, 1s);  // the first backoff
+  EXPECT_EQ(woken_by_others.in, next.in);
+  EXPECT_EQ(world.in_state(DeliveryState::staged), 1);
+  EXPECT_EQ(last.in, 30s);
 }
 
 // One study of many images is on its way up when another comes that cannot wait.

@@ -389,6 +389,28 @@ TEST(Stager, PreflightThatWarnsSendsItAndOneThatIsOffDoesNotLook) {
   }
 }
 
+TEST(Stager, BytesAreFetchedFromTheSpoolOnceForAllThatIsDoneWithThem) {
+  for (const std::size_t size_bytes : {std::size_t{4}, std::size_t{3 * MiB}}) {
+    SCOPED_TRACE(size_bytes);
+    World world;
+    PickyPreflight preflight;
+    world.receive("1.2.3", 1, std::string(size_bytes, 'b'));
+    const BatchId batch = world.sealed(0);
+    int opened = 0;
+    world.spool.set_hook([&](MemorySpool::Call call, const SpoolRef&) -> std::optional<Error> {
+      opened += call == MemorySpool::Call::open ? 1 : 0;
+      return std::nullopt;
+    });
+
+    EXPECT_THAT(picky_stager(world, preflight, PreflightMode::warn)->run_once(), IsOk());
+
+    EXPECT_EQ(opened, 1);
+    EXPECT_EQ(
+        world.store.bytes_of(layout::staged_object("gw", batch, world.deliveries()[0].instance)),
+        std::string(size_bytes, 'b'));
+  }
+}
+
 TEST(Stager, LedgerErrorsReachTheRunner) {
   expect_ledger_errors_reach_the_runner(
       {"staging_items", "mark_staged", "conclude_staging", "next_staging_at"},
