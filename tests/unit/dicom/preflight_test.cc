@@ -67,6 +67,15 @@ TEST(Preflight, FindsUidsThatOnlyWeTolerate) {
   EXPECT_THAT(codes_of(recipe), ElementsAre("preflight.uid_syntax"));
 }
 
+TEST(Preflight, FindsRequiredElementsThatAreEmpty) {
+  DicomRecipe recipe;
+  recipe.study_instance_uid = "";
+  EXPECT_THAT(codes_of(recipe), ElementsAre("preflight.missing_element"));
+  recipe.series_instance_uid = "";
+  EXPECT_THAT(codes_of(recipe),
+              ElementsAre("preflight.missing_element", "preflight.missing_element"));
+}
+
 TEST(Preflight, FindsWhatIsTooLong) {
   const struct {
     std::string DicomRecipe::*member;
