@@ -6,7 +6,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <condition_variable>
 #include <map>
+#include <mutex>
 
 #include "base/failpoint.h"
 #include "storage/s3/answers.h"
@@ -59,6 +61,38 @@ Result<Bytes> read_exactly(ByteSource& source, std::uint64_t length) {
   return bytes;
 }
 
+// So many parts in memory at once, of all uploads.
+class PartTurns {
+ public:
+  explicit PartTurns(std::size_t count) : left_(std::max<std::size_t>(count, 1)) {}
+  // Waits for its turn, and has it until it is destroyed.
+  class Turn {
+   public:
+    explicit Turn(PartTurns& turns) : turns_(turns) {
+      std::unique_lock lock(turns_.mutex_);
+      turns_.given_back_.wait(lock, [this] { return turns_.left_ > 0; });
+      --turns_.left_;
+    }
+    ~Turn() {
+      {
+        const std::lock_guard lock(turns_.mutex_);
+        ++turns_.left_;
+      }
+      turns_.given_back_.notify_one();
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+
+   private:
+    PartTurns& turns_;
+  };
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable given_back_;
+  std::size_t left_;
+};
+
 // A multipart upload in progress.
 struct Parts {
   std::string upload_id;
@@ -75,6 +109,7 @@ class S3Store : public ObjectStore {
         options_(std::move(options)),
         base_url_(base_url(options_)),
         uploads_(env, options_.sessions),
+        part_turns_(options_.parts_at_once),
         http_(env, transport, options_.retry,
               [this](http::Request& request) { return sign(request); }) {}
 
@@ -340,6 +375,7 @@ class S3Store : public ObjectStore {
     const std::uint64_t part_size = part_size_for(size);
     Sha256 whole;
     for (std::uint64_t offset = 0; offset < size; offset += part_size) {
+      const PartTurns::Turn turn(part_turns_);
       TRY_ASSIGN(Bytes part, read_exactly(bytes, std::min(part_size, size - offset)));
       whole.update(part);
       TRY(put_part(key, std::move(part), parts));
@@ -457,6 +493,7 @@ class S3Store : public ObjectStore {
   const S3Options options_;
   const std::string base_url_;
   UploadsInProgress uploads_;
+  PartTurns part_turns_;
   http::RetryingTransport http_;
 };
 

@@ -1,5 +1,6 @@
 #include "storage/s3.h"
 
+#include "base/thread.h"
 #include "support/matchers.h"
 #include "support/scripted_transport.h"
 #include "support/test_env.h"
@@ -361,6 +362,48 @@ TEST_F(S3Parts, AreNeverSmallerThanS3Takes) {
   transport_.answers(200, completed()).answers(200, "", final_head());
 
   EXPECT_THAT(put(bytes_), IsOk());
+}
+
+// Answers parts when a third one has come, or when none comes for a while.
+class CrowdedTransport : public http::Transport {
+ public:
+  Result<http::Response> send(http::Request request) override {
+    if (request.method == "POST" && request.url.ends_with("?uploads=")) {
+      const auto upload = wire::s3::print(wire::s3::InitiatedUpload{"bucket", "key", "up"});
+      return http::Response{200, {}, source_of(upload)};
+    }
+    if (request.method != "PUT") return http::Response{403, {}, source_of(std::string())};
+    std::unique_lock lock(mutex_);
+    most_ = std::max(most_, ++inside_);
+    came_.notify_all();
+    came_.wait_for(lock, std::chrono::milliseconds(100), [&] { return inside_ > 2; });
+    --inside_;
+    return http::Response{200, {{"ETag", "\"etag\""}}, source_of(std::string())};
+  }
+  int most() const { return most_; }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable came_;
+  int inside_ = 0;
+  int most_ = 0;
+};
+
+TEST_F(S3Parts, AreNoMoreInMemoryThanAllowedHoweverManyUploads) {
+  options_.parts_at_once = 2;
+  CrowdedTransport crowd;
+  const auto store = make_s3_store(env_, crowd, *credentials_, options_);
+  {
+    std::vector<Thread> uploads;
+    for (int i = 0; i < 4; ++i) {
+      uploads.emplace_back(env_, "upload", [&, key = ObjectKey{"k" + std::to_string(i)}] {
+        EXPECT_FALSE(store->put(key, source_of(bytes_), sha256(bytes_)).ok());  // not completed
+      });
+    }
+  }
+
+  EXPECT_LE(crowd.most(), 2);
+  EXPECT_GE(crowd.most(), 1);
 }
 
 // --- an upload that was cut off
