@@ -11,9 +11,9 @@ constexpr Milliseconds kYounger = std::chrono::minutes(1);
 
 }  // namespace
 
-void put_in_fair_order(std::vector<Batch>& batches) {
+void put_in_fair_order(std::vector<Batch>& batches, const std::map<Uid, int>& gone) {
   std::ranges::stable_sort(batches, {}, &Batch::opened_at);
-  std::map<Uid, int> earlier;  // batches of the study
+  std::map<Uid, int> earlier = gone;  // batches of the study
   std::vector<std::pair<WallTime, Batch>> ranked;
   for (Batch& batch : batches) {
     const bool is_shared = batch.study_instance_uid == Uid();

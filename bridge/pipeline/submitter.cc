@@ -3,6 +3,7 @@
 // A job must not be started twice. So the intent with its token is durable before the call; and
 // when an earlier call with this intent may have arrived (the process died, the answer was lost)
 // the service is asked for a job of that name before the call is made again, with the same token.
+#include <map>
 #include <set>
 #include <string>
 
@@ -40,7 +41,8 @@ class Submitter final : public Step {
     const WallTime now = env_.clock.wall_now();
     TRY_ASSIGN(std::vector<Batch> due,
                ledger_.due_batches(destination_.name, BatchState::staged, now, kBatchesPerRun));
-    put_in_fair_order(due);
+    forget_studies_without_batches(due);
+    put_in_fair_order(due, started_of_);
     for (const Batch& batch : due) {
       TRY_ASSIGN(const Milliseconds wait, turn());
       if (wait.count() > 0) return NextRun{std::min(wait, kIdle)};
@@ -75,6 +77,14 @@ class Submitter final : public Step {
     return scheduler_.until_start();
   }
 
+  // A study of which nothing waits any more begins anew.
+  void forget_studies_without_batches(const std::vector<Batch>& due) {
+    std::erase_if(started_of_, [&](const auto& one) {
+      return std::ranges::none_of(
+          due, [&](const Batch& batch) { return batch.study_instance_uid == one.first; });
+    });
+  }
+
   Result<void> submit(const Batch& batch) {
     Result<ImportIntent> intent = ledger_.intend(batch.id, destination_.object_prefix);
     if (!intent.ok()) {
@@ -107,6 +117,7 @@ class Submitter final : public Step {
     TRY(ledger_.job_started(intent.id, job, next_poll));
     FAILPOINT(submitter_noted);
     unanswered_.erase(intent.id);
+    ++started_of_[batch.study_instance_uid];
     scheduler_.start_answered();
     started_.add();
     env_.log.info("import.started", {{"job", intent.id.text()},
@@ -147,8 +158,7 @@ class Submitter final : public Step {
   Result<bool> failed_at(const Batch& batch, const Error& error) {
     TRY_ASSIGN(const std::vector<Batch> out,
                ledger_.batches(destination_.name, BatchState::submitted, kBatchesPerRun));
-    return scheduler_.start_failed(batch.id.text(), error,
-                                   static_cast<std::int64_t>(out.size()));
+    return scheduler_.start_failed(batch.id.text(), error, static_cast<std::int64_t>(out.size()));
   }
 
   Result<void> postpone(const Batch& batch, const Error& error) {
@@ -187,6 +197,8 @@ class Submitter final : public Step {
   Counter& stuck_;
   // Calls of this process whose answer never came: the job may exist.
   std::set<ImportJobId> unanswered_;
+  // By study, while batches of it wait. Only in memory: losing it costs fairness for a while.
+  std::map<Uid, int> started_of_;
 };
 
 }  // namespace

@@ -241,6 +241,16 @@ TEST(FairOrder, AStudyOfManyBatchesDoesNotHoldUpTheSmallOnes) {
   EXPECT_EQ(order_of(batches), "1.1 1.2 1.1 1.3 1.1 1.1 ");
 }
 
+TEST(FairOrder, TurnsThatWereHadCount) {
+  std::vector<Batch> batches{batch_of("1.1", 0s), batch_of("1.2", 50s), batch_of("1.3", 70s)};
+
+  put_in_fair_order(batches, {{*Uid::parse("1.1"), 1}});
+
+  EXPECT_EQ(batches[0].study_instance_uid.text(), "1.2");
+  EXPECT_EQ(batches[1].study_instance_uid.text(), "1.1");
+  EXPECT_EQ(batches[2].study_instance_uid.text(), "1.3");
+}
+
 TEST(FairOrder, NobodyIsPutOffForEver) {
   std::vector<Batch> batches{batch_of("1.1", 0s), batch_of("1.1", 0s)};
   for (int i = 2; i < 6; ++i) batches.push_back(batch_of("1." + std::to_string(i), i * 30s));

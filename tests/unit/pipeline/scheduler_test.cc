@@ -108,7 +108,9 @@ TEST(Scheduler, AfterAnOutageItProbesWithOneUploadAlone) {
 // --- throttling
 
 TEST(Scheduler, SlowDownHalvesTheUploadsAndSuccessBringsThemBack) {
-  Scheduled world;
+  SchedulerOptions options;
+  options.uploads = 4;
+  Scheduled world(World::roomy(), options);
   Error slow_down = MemoryObjectStore::slow_down();
   slow_down.retry_after = 2s;
 
@@ -141,6 +143,26 @@ TEST(Scheduler, TooManyCallsLowersTheRate) {
 
   EXPECT_EQ(world.scheduler->job_slots(), 100);
   EXPECT_DOUBLE_EQ(world.scheduler->state().starts_per_second, 0.5);
+}
+
+// Starts come one by one, so that whichever batch is a study's oldest is always its first in line.
+TEST(Scheduler, AStudyOfManyBatchesDoesNotHoldUpTheSmallOnes) {
+  ImportLimits limits = World::roomy();
+  limits.starts_per_second = 1;
+  limits.start_burst = 1;
+  Scheduled world(limits);
+  for (int i = 0; i < 4; ++i) world.staged(1, "1.2.1");
+  const BatchId small = world.staged(1, "1.2.2");
+  const auto submitter = world.submitter();
+
+  EXPECT_THAT(submitter->run_once(), IsOk());
+  EXPECT_EQ(world.batches(BatchState::submitted).size(), 1u);
+  EXPECT_EQ(world.batch_state(small), BatchState::staged);
+  world.env.clock.advance(1s);
+  EXPECT_THAT(submitter->run_once(), IsOk());
+
+  EXPECT_EQ(world.batch_state(small), BatchState::submitted);
+  EXPECT_EQ(world.batches(BatchState::staged).size(), 3u);
 }
 
 // --- bandwidth and hours
