@@ -46,7 +46,8 @@ class DataStore:
 
     def __init__(self, folder):
         (folder / "endpoint").mkdir()
-        self.daemon = harness.Daemon(folder / "endpoint", dimse__enabled="false", log__level="warn",
+        # Threads wait for syncs: with the default of 4 whoever sends more at a time would wait for those.
+        self.daemon = harness.Daemon(folder / "endpoint", dimse__enabled="false", log__level="warn", http__threads=16,
                                      spool__reserve_bytes="1MiB", spool__resume_bytes="2MiB")
         self.daemon.start()
         self.url, self.region = f"http://127.0.0.1:{self.daemon.datastore_port}", "us-east-1"
