@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "api/value_check.h"
 #include "dicom/dictionary.h"
 #include "wire/dicom_json_values.h"
 
@@ -142,6 +143,7 @@ class Reader {
       }
       TRY_ASSIGN(const json value, wire::metadata_value(element, one.form, look_up));
       TRY(check(one, value.is_array()));
+      TRY(check_value(one, element, value.is_array()));
       AttributeChange change = at(one);
       change.action = AttributeAction::set;
       if (!one.known) change.vr = one.form.vr;
@@ -204,9 +206,22 @@ class Reader {
     const bool fits = target_.level() == level ||
                       (target_.level() == MetadataLevel::study && level == MetadataLevel::patient);
     if (!fits) return wrong_level(key, level);
-    const bool guarded = !one.known || one.tag == kStudyId || one.form.vr == "SQ" ||
-                         one.form.several_values || is_list;
-    return guarded ? guard(key) : Result<void>{};
+    return is_guarded(one, is_list) ? guard(key) : Result<void>{};
+  }
+
+  static bool is_guarded(const Named& one, bool is_list) {
+    return !one.known || one.tag == kStudyId || one.form.vr == "SQ" || one.form.several_values ||
+           is_list;
+  }
+
+  // Whoever names an attribute in force that is not guarded wants this very value, and the service
+  // takes any then. Of a guarded one that is no more than leave to change it.
+  Result<void> check_value(const Named& one, const json& element, bool is_list) {
+    if (is_guarded(one, is_list) || !forced_.contains(one.form.key)) {
+      return check_values(element, one.form, look_up);
+    }
+    change_.force = true;
+    return {};
   }
 
   Result<void> guard(const std::string& key) {

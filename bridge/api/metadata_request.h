@@ -27,7 +27,8 @@ struct MetadataTarget {
 
 // The body of PATCH: {"set": {<tag or keyword>: <DICOM JSON element>}, "remove": [<tag or
 // keyword>], "expect": {as set}, "removeInstance": true, "force": [<tag or keyword>]}; DICOM JSON
-// alone, of which every key is a tag, is a set. "api.bad_request", "api.bad_attribute";
+// alone, of which every key is a tag, is a set. "api.bad_request", "api.bad_attribute",
+// "api.bad_value" (not of its VR, and not named in "force" to be taken as it is);
 // "metadata.wrong_level" (the attribute belongs to another resource), "metadata.not_changeable",
 // "metadata.needs_force" (guarded attributes that "force" does not name: UIDs, StudyID, sequences,
 // several values, private and unknown ones, the removal of an instance).

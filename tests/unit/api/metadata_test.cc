@@ -178,6 +178,65 @@ TEST_F(MetadataRoutes, RefuseWhatCannotBeAndKeepNothing) {
   EXPECT_EQ(ordered(), 0U);
 }
 
+// PS3.5 section 6.2: what the service would refuse, or keep for good, it is not asked for.
+TEST_F(MetadataRoutes, RefuseValuesThatAreNotOfTheirVrInADryRunAndInEarnest) {
+  import();
+  const std::string of_instance = "/series/1.2.826.7.1/instances/1.2.826.7.1.1";
+  const struct {
+    std::string below, key, body;
+  } cases[] = {
+      {"", "PatientBirthDate", R"({"PatientBirthDate":{"Value":["Secret"]}})"},
+      {"", "PatientBirthDate", R"({"PatientBirthDate":{"Value":["20260230"]}})"},
+      {"", "PatientBirthDate", R"({"PatientBirthDate":{"vr":"LO","Value":["Secret"]}})"},
+      {"", "PatientBirthDate", R"({"PatientBirthDate":{"vr":"OB","InlineBinary":"AAAA"}})"},
+      {"", "StudyTime", R"({"StudyTime":{"Value":["250000"]}})"},
+      {"", "PatientSex", R"({"PatientSex":{"Value":["Secret"]}})"},
+      {"", "PatientID", R"({"PatientID":{"Value":["Secret\\Secret"]}})"},
+      {"", "PatientID", R"({"PatientID":{"Value":[")" + std::string(65, 'S') + R"("]}})"},
+      {"", "PatientWeight", R"({"PatientWeight":{"Value":[70.123456789012345]}})"},
+      {"", "PatientName", R"({"PatientName":{"Value":[{"Alphabetic":"Secret=Secret"}]}})"},
+      {"", "StudyID", R"({"StudyID":{"Value":["12345678901234567"]}})"},
+      {of_instance, "Rows", R"({"Rows":{"Value":[65536]}})"},
+      {of_instance, "InstanceNumber", R"({"InstanceNumber":{"Value":["4294967296"]}})"},
+      {of_instance, "00191001", R"({"00191001":{"vr":"UI","Value":["Secret"]}})"},
+      {of_instance, "ReferencedSOPInstanceUID",
+       R"({"ReferencedImageSequence":{"Value":[{"00081155":{"vr":"UI","Value":["Secret"]}}]}})"},
+  };
+  const std::string forced = R"(,"force":["StudyID","00191001","ReferencedImageSequence"]})";
+  for (const auto& one : cases) {
+    const std::string body = "{\"set\":" + one.body + forced;
+    const Answer dry = patch(body, one.below + "?dryRun=true");
+    const Answer answer = patch(body, one.below);
+    EXPECT_EQ(dry.status, 400) << one.body << dry.body;
+    EXPECT_EQ(dry.code(), "api.bad_value") << one.body;
+    EXPECT_EQ(answer.body, dry.body);
+    EXPECT_TRUE(dry.body.value("detail", "").starts_with(one.key + " ")) << dry.body;
+    EXPECT_EQ(dry.body.dump().find("Secret"), std::string::npos) << dry.body;
+  }
+  EXPECT_EQ(ordered(), 0U);
+}
+
+TEST_F(MetadataRoutes, TakeValuesAtTheLimitsOfTheirVr) {
+  const Answer answer = patch(R"({"set":{
+      "PatientName":{"Value":[{"Alphabetic":"A^B^C^D^E","Ideographic":"\u5c71","Phonetic":"F"}]},
+      "PatientID":{"Value":["0123456789012345678901234567890123456789012345678901234567890123"]},
+      "PatientBirthDate":{"Value":["20240229"]},
+      "PatientSex":{"vr":"CS"},
+      "PatientWeight":{"Value":[70.5]},
+      "StudyTime":{"Value":["093000.000001"]},
+      "AccessionNumber":{"Value":[""]}}})");
+
+  EXPECT_EQ(answer.status, 202) << answer.body;
+}
+
+TEST_F(MetadataRoutes, TakeAnyValueOfAnUnguardedAttributeThatForceNames) {
+  const Answer answer =
+      patch(R"({"set":{"PatientBirthDate":{"Value":["1950"]}},"force":["PatientBirthDate"]})");
+
+  ASSERT_EQ(answer.status, 202) << answer.body;
+  EXPECT_EQ(answer.body["force"], true);
+}
+
 TEST_F(MetadataRoutes, GuardedAttributesAreChangedWhenTheyAreNamed) {
   const Answer answer = patch(R"({"set":{"StudyID":{"Value":["7"]}},"force":["00200010"]})");
 
