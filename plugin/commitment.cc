@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "dicom/sop_class.h"
+
 namespace isthmus::plugin {
 namespace {
 
@@ -23,7 +25,11 @@ CommitmentLevel reached(DeliveryState state) {
 
 Standing standing_of(std::span<const InstanceView> held, std::string_view sop_class_uid,
                      const CommitmentLevels& levels, std::optional<CommitmentLevel> of_sender) {
-  if (held.empty()) return Standing::unknown;
+  if (held.empty()) {
+    const bool can_never_come =
+        dicom::sop_class_kind(sop_class_uid) == dicom::SopClassKind::not_storage;
+    return can_never_come ? Standing::not_storage : Standing::unknown;
+  }
   bool of_class = false, moving = false, failing = false, homeless = false;
   for (const InstanceView& view : held) {
     if (view.instance.sop_class_uid.text() != sop_class_uid) continue;

@@ -19,6 +19,7 @@ namespace isthmus::plugin {
 enum class Standing {
   committed,
   unknown,      // never received
+  not_storage,  // never received, and of a SOP class that nobody stores
   other_class,  // held under another SOP class
   failing,      // rejected or in quarantine at a destination that it has to reach
   homeless,     // held, but goes to no destination

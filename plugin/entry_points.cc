@@ -97,6 +97,8 @@ OrthancPluginStorageCommitmentFailureReason reason_of(Standing standing) {
       return OrthancPluginStorageCommitmentFailureReason_Success;
     case Standing::unknown:
       return OrthancPluginStorageCommitmentFailureReason_NoSuchObjectInstance;
+    case Standing::not_storage:
+      return OrthancPluginStorageCommitmentFailureReason_ReferencedSOPClassNotSupported;
     case Standing::other_class:
       return OrthancPluginStorageCommitmentFailureReason_ClassInstanceConflict;
     case Standing::homeless:

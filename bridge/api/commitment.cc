@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "api/problem.h"
+#include "dicom/failure_reason.h"
 #include "ledger/ledger.h"
 
 namespace isthmus::api {
@@ -74,7 +75,7 @@ json result_item(const CommitmentResult& result) {
   json item{{"00081150", uid_element(result.sop_class_uid)},
             {"00081155", uid_element(result.sop_instance_uid)}};
   if (result.reason != FailureReason::none) {
-    item["00081197"] = {{"vr", "US"}, {"Value", json::array({static_cast<int>(result.reason)})}};
+    item["00081197"] = {{"vr", "US"}, {"Value", json::array({dicom::failure_reason_of(result)})}};
   }
   return item;
 }

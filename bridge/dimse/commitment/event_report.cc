@@ -1,5 +1,6 @@
 #include "dimse/commitment/event_report.h"
 
+#include "dicom/failure_reason.h"
 #include "dimse/session/command_writer.h"
 
 namespace isthmus::dimse {
@@ -101,7 +102,7 @@ Result<std::int64_t> write_list(Commitments& commitments, const Commitment& comm
     const std::size_t item = writer.begin_item();
     writer.uid(0x00081150, result.sop_class_uid);
     writer.uid(0x00081155, result.sop_instance_uid);
-    if (failed) writer.number(0x00081197, static_cast<std::uint16_t>(result.reason));
+    if (failed) writer.number(0x00081197, dicom::failure_reason_of(result));
     writer.end(item);
     ++written;
   }));

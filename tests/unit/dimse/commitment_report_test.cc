@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <deque>
+#include <vector>
 
 #include "dicom/action_information.h"
 #include "dimse/commitment.h"
@@ -108,8 +109,9 @@ TEST(DataPdus, AreNeverLongerThanThePeerTakes) {
 
 class Report : public testing::Test {
  protected:
-  // A request about `known` received instances and `unknown` others, answered.
-  Commitment answered(int known, int unknown) {
+  // A request about `known` received instances and `unknown` others, and one more that never came
+  // of each of `classes`, answered.
+  Commitment answered(int known, int unknown, std::vector<const char*> classes = {}) {
     CommitmentRequest request;
     request.transaction_uid = *Uid::parse("1.2.3");
     request.calling_ae_title = "CT";
@@ -122,6 +124,9 @@ class Report : public testing::Test {
       arrival.identity.sop_class_uid = *Uid::parse(kCt);
       arrival.identity.sop_instance_uid = uid;
       EXPECT_THAT(ledger_.record(arrival, nullptr), IsOk());
+    }
+    for (const char* one : classes) {
+      EXPECT_TRUE(request.references.add(*Uid::parse(one), *Uid::parse("1.9.100")));
     }
     request.references.sort_and_unite();
     request.level = CommitmentLevel::spooled;
@@ -164,6 +169,27 @@ TEST_F(Report, HasEveryReferenceOnceInTheListItBelongsTo) {
         ledger_.commitments().advance(commitment.id, CommitmentEvent::acknowledged, nullptr),
         IsOk());
   }
+}
+
+// PS3.3 C.14.1.1: 0122H for a class that is no storage; 0112H for one that we have no name for.
+TEST_F(Report, TellsWhatCanNeverComeFromWhatDidNotCome) {
+  const Commitment commitment =
+      answered(0, 1, {"1.2.840.10008.3.1.2.3.3", "1.3.12.2.1107.5.9.1", "1.2.840.10008.1.20.1"});
+  const auto report = make_event_report(ledger_.commitments(), commitment, 1, true);
+  ASSERT_THAT(report, IsOk());
+
+  const std::string dataset = bytes_of(report->dataset);
+  const auto times = [&](const char* reason) {
+    const std::string element = std::string("\x08\0\x97\x11\2\0\0\0", 8) + reason + "\1";
+    int found = 0;
+    for (auto at = dataset.find(element); at != std::string::npos;
+         at = dataset.find(element, at + 1)) {
+      ++found;
+    }
+    return found;
+  };
+  EXPECT_EQ(times("\x22"), 2);
+  EXPECT_EQ(times("\x12"), 2);
 }
 
 TEST_F(Report, AListThatWouldBeEmptyIsLeftOut) {

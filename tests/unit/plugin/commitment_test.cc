@@ -54,6 +54,8 @@ TEST(StandingOf, AllCopiesUnderOneUidHaveToBeSafe) {
 
 TEST(StandingOf, SaysWhyNot) {
   EXPECT_EQ(of({}), Standing::unknown);
+  // A Modality Performed Procedure Step.
+  EXPECT_EQ(standing_of({}, "1.2.840.10008.3.1.2.3.3", {}, {}), Standing::not_storage);
   EXPECT_EQ(of({held({{"a", DeliveryState::imported}}, "1.2.840.10008.5.1.4.1.1.4")}),
             Standing::other_class);
   EXPECT_EQ(of({held({{"a", DeliveryState::quarantined}})}), Standing::failing);
