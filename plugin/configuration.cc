@@ -62,4 +62,13 @@ std::optional<app::ParsedSettings> read_configuration(Env& env, const std::strin
   return parsed;
 }
 
+bool asks_for_passwords(const std::string& orthanc_json) {
+  const Json whole = Json::parse(orthanc_json, nullptr, false, /*ignore_comments=*/true);
+  const auto flag = [&](const char* key, bool otherwise) {
+    const bool is_said = whole.is_object() && whole.contains(key) && whole[key].is_boolean();
+    return is_said ? whole[key].get<bool>() : otherwise;
+  };
+  return flag("AuthenticationEnabled", flag("RemoteAccessAllowed", false));
+}
+
 }  // namespace isthmus::plugin

@@ -16,4 +16,8 @@ namespace isthmus::plugin {
 // set.
 std::optional<app::ParsedSettings> read_configuration(Env& env, const std::string& orthanc_json);
 
+// Whether Orthanc asks for name and password: "AuthenticationEnabled", which is on by itself where
+// remote access is allowed (Orthanc 1.5.8 and newer).
+bool asks_for_passwords(const std::string& orthanc_json);
+
 }  // namespace isthmus::plugin

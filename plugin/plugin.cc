@@ -64,8 +64,8 @@ Plugin::~Plugin() {
 }
 
 Plugin::Opened Plugin::open() {
-  const auto parsed =
-      read_configuration(env_, take_text(context_, OrthancPluginGetConfiguration(context_)));
+  const std::string whole = take_text(context_, OrthancPluginGetConfiguration(context_));
+  const auto parsed = read_configuration(env_, whole);
   if (!parsed) {
     env_.log.warn("plugin.stays_out", {{"missing_section", "Isthmus"}});
     return Opened::stays_out;
@@ -89,7 +89,7 @@ Plugin::Opened Plugin::open() {
   make_followup(parsed->settings);
   make_notifier(parsed->settings);
   make_jobs(parsed->settings);
-  make_users(parsed->settings);
+  make_users(parsed->settings, asks_for_passwords(whole));
   ahead_ = std::make_unique<IntakeAhead>(env_, parts_->spool, parts_->senders, AheadOptions{});
   in_use_.store(bridge_.get(), std::memory_order_release);
   if (failed_.load()) bridge_->fail();  // a thread of it was quicker than we
@@ -136,14 +136,17 @@ void Plugin::make_notifier(const app::Settings& settings) {
                                          std::move(options));
 }
 
-void Plugin::make_users(const app::Settings& settings) {
+void Plugin::make_users(const app::Settings& settings, bool are_checked) {
   std::map<std::string, api::Scopes, std::less<>> named;
   for (const std::string& entry : settings.entries("orthanc_users")) {
     const std::string prefix = "orthanc_users." + entry + ".";
     const std::string name = settings.text(prefix + "name");
     named.emplace(name.empty() ? entry : name, app::scopes_of(settings, prefix + "scopes"));
   }
-  users_.emplace(std::move(named), app::scopes_of(settings, "orthanc.scopes"));
+  if (!named.empty() && !are_checked) {
+    env_.log.warn("orthanc.users_unchecked", {{"missing", "AuthenticationEnabled"}});
+  }
+  users_.emplace(std::move(named), app::scopes_of(settings, "orthanc.scopes"), are_checked);
 }
 
 void Plugin::make_jobs(const app::Settings& settings) {

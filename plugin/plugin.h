@@ -71,7 +71,7 @@ class Plugin {
   void make_feed(const app::Settings& settings);
   void make_followup(const app::Settings& settings);
   void make_notifier(const app::Settings& settings);
-  void make_users(const app::Settings& settings);
+  void make_users(const app::Settings& settings, bool are_checked);
   void make_jobs(const app::Settings& settings);
   // What /isthmus/orthanc shows: how far the repair is, what asks for a person.
   Result<std::string> status_json() const;

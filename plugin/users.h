@@ -13,9 +13,11 @@ namespace isthmus::plugin {
 
 class Users {
  public:
-  // `others`: of whoever has no entry in `named`.
-  Users(std::map<std::string, api::Scopes, std::less<>> named, api::Scopes others)
-      : named_(std::move(named)), others_(others) {}
+  // `others`: of whoever has no entry in `named`. `are_checked`: Orthanc asks for passwords
+  // (configuration.h); else anybody may write any name, and everybody is one of the others.
+  Users(std::map<std::string, api::Scopes, std::less<>> named, api::Scopes others,
+        bool are_checked = true)
+      : named_(std::move(named)), others_(others), are_checked_(are_checked) {}
 
   // `authorization`: the header as Orthanc accepted it, or empty. Without a name in it (no
   // authentication, or a plugin's) it is one of the others. The name in the audit log is
@@ -25,6 +27,7 @@ class Users {
  private:
   const std::map<std::string, api::Scopes, std::less<>> named_;
   const api::Scopes others_;
+  const bool are_checked_;
 };
 
 }  // namespace isthmus::plugin

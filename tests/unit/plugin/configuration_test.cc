@@ -59,5 +59,15 @@ TEST_F(PluginConfiguration, RefusesWhatWouldBeSilentlyWrong) {
   EXPECT_THAT(no_day->problems, ElementsAre(HasSubstr("orthanc.import_existing_since")));
 }
 
+TEST(PluginAuthentication, IsOnWhenItIsSaidOrRemoteAccessIsAllowed) {
+  using plugin::asks_for_passwords;
+
+  EXPECT_TRUE(asks_for_passwords(R"({"AuthenticationEnabled": true})"));
+  EXPECT_TRUE(asks_for_passwords(R"({"RemoteAccessAllowed": true})"));
+  EXPECT_FALSE(
+      asks_for_passwords(R"({"RemoteAccessAllowed": true, "AuthenticationEnabled": false})"));
+  EXPECT_FALSE(asks_for_passwords("{}"));
+}
+
 }  // namespace
 }  // namespace isthmus::test

@@ -40,6 +40,16 @@ TEST_F(PluginUsers, EverybodyElseIsOneOfTheOthers) {
   EXPECT_EQ(users_.of("").name, "orthanc");
 }
 
+// Without AuthenticationEnabled Orthanc looks at no password: a name in the header is anybody's.
+TEST_F(PluginUsers, NobodyIsBelievedWhereOrthancAsksForNoPassword) {
+  const Users unchecked({{"boss", Scopes{Scope::admin}}}, Scopes{Scope::read}, false);
+
+  const api::Caller caller = unchecked.of(basic("boss:whatever"));
+
+  EXPECT_EQ(caller.scopes, Scopes{Scope::read});
+  EXPECT_EQ(caller.name, "orthanc");
+}
+
 TEST_F(PluginUsers, TheSchemeMayBeInEitherCaseAndAPasswordMayHaveColons) {
   EXPECT_EQ(users_.of("bAsIc " + to_base64(as_bytes(std::string("jane:a:b")))).scopes,
             Scopes{Scope::read});
