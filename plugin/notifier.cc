@@ -21,6 +21,12 @@ constexpr Milliseconds kPatience{10'000};  // with one call
 constexpr Milliseconds kFirstWait{500};
 constexpr int kLongestDoubling = 10;  // 4 minutes
 
+// Somewhere: what a person discarded at one destination may be imported at another.
+bool is_imported(const InstanceView& view) {
+  return std::any_of(view.deliveries.begin(), view.deliveries.end(),
+                     [](const Delivery& one) { return one.state == DeliveryState::imported; });
+}
+
 }  // namespace
 
 Notifier::Notifier(Env& env, Archive& archive, Ledger& ledger, http::Transport& transport,
@@ -74,7 +80,7 @@ Result<bool> Notifier::announce() {
   TRY_ASSIGN(const NewsPage page, ledger_.receiver_rows().news(kReceiver, after, kEventsAtOnce));
   std::map<std::string, LastNews> studies;
   for (const DeliveryNews& news : page.news) {
-    if (news.state != "imported") continue;
+    if (news.state != "imported" && news.state != "discarded") continue;
     studies[news.study_instance_uid.text()] = {news.position, news.at};
   }
   for (const auto& [study, last] : studies) {
@@ -88,19 +94,23 @@ Result<bool> Notifier::announce() {
 
 Result<void> Notifier::announce_study(const std::string& study, const LastNews& last) {
   TRY_ASSIGN(const auto held, ledger_.instances(study, kInstancesOfStudy));
-  if (state_of(held) != "imported") return {};  // what comes to rest later tells of it
+  const std::string_view state = state_of(held);
+  if (state != "imported" && state != "discarded") return {};  // what comes to rest later tells
   std::set<std::string> image_sets;
+  std::size_t imported = 0;
   for (const InstanceView& view : held) {
+    imported += is_imported(view) ? 1 : 0;
     for (const Delivery& delivery : view.deliveries) {
       if (!delivery.image_set_id.empty()) image_sets.insert(delivery.image_set_id);
     }
   }
+  if (imported == 0) return {};  // a person discarded all of it
   TRY_ASSIGN(const std::string found, archive_.post("/tools/lookup", study));
   TRY_ASSIGN(const auto ids, looked_up_in(found, "Study"));
   const Json body{{"event", "StudyImported"},
                   {"study_instance_uid", study},
                   {"orthanc_study", ids.empty() ? Json() : Json(ids.front())},
-                  {"instances", held.size()},
+                  {"instances", imported},
                   {"image_sets", image_sets},
                   {"at", to_rfc3339(last.at)}};
   return tell(body.dump(), study + "/" + std::to_string(last.position));

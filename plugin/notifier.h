@@ -1,10 +1,11 @@
 // Tells a program of the site that a study is imported: one POST to orthanc.notify_url.
 //
 // Reads the ledger's news (ledger/receiver_rows.h) with a mark of its own. A study is told of when
-// the last thing that was on its way is imported; images that come later are told of again. At
-// least once: after a restart, or an answer that was lost, the same is told again, with the same
-// Idempotency-Key. The mark goes on when it was told, so that nothing is left out however long the
-// program is away; what it refuses (4xx) is not told again.
+// the last thing that was on its way is imported, or was discarded by a person beside what is
+// imported; images that come later are told of again. At least once: after a restart, or an answer
+// that was lost, the same is told again, with the same Idempotency-Key. The mark goes on when it
+// was told, so that nothing is left out however long the program is away; what it refuses (4xx) is
+// not told again.
 //
 //   {"event": "StudyImported", "study_instance_uid": "1.2.4", "orthanc_study": "<its id>",
 //    "instances": 3, "image_sets": ["<id>"], "at": "2026-01-31T09:30:00.000Z"}

@@ -70,6 +70,37 @@ TEST_F(NotifierTest, SaysNothingWhileSomethingOfItIsOnItsWay) {
   EXPECT_THAT(transport_.seen(), SizeIs(1));
 }
 
+TEST_F(NotifierTest, TellsWhenAPersonDiscardedTheLastThatWasInTheWay) {
+  receive(1, "1.5", "one");
+  import_all();
+  receive(2, "1.6", "refused");
+  conclude_all(OutcomeKind::rejected);
+  run();
+  EXPECT_THAT(transport_.seen(), IsEmpty());
+  ASSERT_THAT(ledger_.order_discard("1.6", "not wanted"), IsOk());
+  transport_.answers(200).answers(200);
+
+  run();
+
+  ASSERT_THAT(transport_.seen(), SizeIs(1));
+  EXPECT_EQ(nlohmann::json::parse(transport_.seen()[0].body)["instances"], 1);
+  // What comes later is told of as well.
+  receive(3, "1.7", "late");
+  import_all();
+  run();
+  EXPECT_THAT(transport_.seen(), SizeIs(2));
+}
+
+TEST_F(NotifierTest, SaysNothingOfAStudyThatAPersonDiscarded) {
+  receive(1, "1.5", "refused");
+  conclude_all(OutcomeKind::rejected);
+  ASSERT_THAT(ledger_.order_discard("1.5", "not wanted"), IsOk());
+
+  run();
+
+  EXPECT_THAT(transport_.seen(), IsEmpty());
+}
+
 TEST_F(NotifierTest, TellsAgainWithTheSameKeyUntilItIsHeard) {
   receive(1, "1.5", "one");
   import_all();

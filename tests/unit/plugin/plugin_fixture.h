@@ -52,7 +52,8 @@ class PluginFixture : public testing::Test {
     ASSERT_THAT(ledger_.record(arrival, nullptr), IsOk());
   }
   // All that waits becomes imported, in one batch.
-  void import_all() {
+  void import_all() { conclude_all(OutcomeKind::imported); }
+  void conclude_all(OutcomeKind kind) {
     std::vector<DeliveryId> ids;
     for (const auto& one :
          ledger_.waiting_deliveries("cloud", env_.clock.wall_now(), 100).value()) {
@@ -73,8 +74,8 @@ class PluginFixture : public testing::Test {
     for (const DeliveryId& id : ids) {
       OutcomeRecord record;
       record.outcome.delivery = id;
-      record.outcome.kind = OutcomeKind::imported;
-      record.outcome.image_set_id = "set-1";
+      record.outcome.kind = kind;
+      if (kind == OutcomeKind::imported) record.outcome.image_set_id = "set-1";
       outcomes.push_back(record);
     }
     ASSERT_THAT(ledger_.record_outcomes(batch, outcomes), IsOk());
