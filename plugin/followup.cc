@@ -90,20 +90,21 @@ void Followup::stop() {
 }
 
 Milliseconds Followup::run_once() {
-  bool more = false;
+  bool more = false, failed = false;
   for (const auto piece : {&Followup::guard, &Followup::tell, &Followup::clear}) {
     const auto done = (this->*piece)();
-    if (!done.ok()) {
-      if (waits_ == 0) {
-        env_.log.warn("orthanc.followup_waits",
-                      {{"code", done.error().code}, {"error", done.error().message}});
-      }
-      waits_ = std::min(waits_ + 1, kLongestDoubling);
-      return kFirstWait * (1 << (waits_ - 1));
+    if (done.ok()) {
+      more = more || *done;
+      continue;
     }
-    more = more || *done;
+    if (waits_ == 0) {
+      env_.log.warn("orthanc.followup_waits",
+                    {{"code", done.error().code}, {"error", done.error().message}});
+    }
+    failed = true;  // the others do not wait for this one
   }
-  waits_ = 0;
+  waits_ = failed ? std::min(waits_ + 1, kLongestDoubling) : 0;
+  if (failed) return kFirstWait * (1 << (waits_ - 1));
   return more ? Milliseconds{0} : options_.poll;
 }
 

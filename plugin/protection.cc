@@ -159,11 +159,11 @@ Result<bool> Protection::release_imported() {
 
 // The note last: killed in between, the same is done again.
 Result<void> Protection::release(const std::string& patient) {
+  known_.erase(patient);  // a person may protect and unprotect: the next arrival asks
   TRY_ASSIGN(const bool is_ours_to_release, is_ours(patient));
   if (!is_ours_to_release) return {};
   TRY_ASSIGN(const bool through, is_through(patient));
   if (!through) return {};
-  known_.erase(patient);
   TRY(archive_.put(switch_of(patient), "0"));
   TRY(archive_.remove(metadata_of(patient)));
   unprotected_.add();

@@ -71,6 +71,21 @@ TEST_F(FollowupTest, TellsOnceAndGoesOnAfterAnError) {
   EXPECT_THAT(archive_.metadata, IsEmpty());
 }
 
+TEST_F(FollowupTest, MetadataThatCannotBeWrittenDoesNotKeepDeletionBack) {
+  options_.first_metadata = 4700;
+  options_.delete_imported = true;
+  receive(1, "1.5", "one");
+  import_all();
+  archive_.hook = [](const std::string& path) -> std::optional<Error> {
+    if (path.find("/metadata/") == std::string::npos) return std::nullopt;
+    return transient_error("orthanc.failed", "Busy.");
+  };
+
+  run();
+
+  EXPECT_FALSE(archive_.holds(1));
+}
+
 TEST_F(FollowupTest, DeletesWhatIsImportedAfterItsRetentionAndNotBefore) {
   options_.delete_imported = true;
   options_.retention = Milliseconds{60'000};

@@ -96,6 +96,25 @@ TEST_F(ProtectionTest, WhomAPersonProtectedStaysProtected) {
   EXPECT_EQ(counted("orthanc_unprotected_total"), 0);
 }
 
+TEST_F(ProtectionTest, WhomAPersonUnprotectedIsProtectedForWhatComesNext) {
+  Followup followup(env_, archive_, ledger_, options_);
+  const auto until_idle = [&] {
+    for (int i = 0; i < 100 && followup.run_once() == Milliseconds{0}; ++i) {
+    }
+  };
+  archive_.is_protected = true;
+  receive(1, "1.5", "one");
+  until_idle();
+  import_all();
+  until_idle();
+  archive_.is_protected = false;
+
+  receive(2, "1.6", "two");
+  until_idle();
+
+  EXPECT_TRUE(archive_.is_protected);
+}
+
 TEST_F(ProtectionTest, WhatIsImportedAlreadyIsNotProtected) {
   receive(1, "1.5", "one");
   import_all();
