@@ -81,6 +81,13 @@ void Feed::taken(const std::string& archive_id) {
   taken.poll = poll_;
 }
 
+// Orthanc calls back without a change, too, when it keeps what it had: that one must not stand for
+// the change of this one.
+void Feed::missed(const std::string& archive_id) {
+  const std::lock_guard lock(mutex_);
+  taken_.erase(archive_id);
+}
+
 // Orthanc notes a change before it calls back. So what was taken before this poll began and is not
 // in it any more was fetched before its callback returned: its change will not come again.
 void Feed::forget_taken() {
@@ -344,12 +351,11 @@ Result<Milliseconds> Feed::walk() {
   const double rate = options_.existing_per_second;
   const std::size_t piece =
       rate <= 0 ? kWalkedAtOnce : std::max<std::size_t>(1, static_cast<std::size_t>(rate / 10));
-  std::size_t taken = 0;
-  while (!walk_instances_.empty() && taken < piece) {
+  std::size_t taken = 0, looked = 0;
+  while (!walk_instances_.empty() && taken < piece && looked++ < kWalkedAtOnce) {
     if (stopping_.load()) return Milliseconds{0};
     const std::string id = walk_instances_.back();
-    TRY_ASSIGN(const bool is_wanted, wanted(id));
-    if (is_wanted) {
+    if (wanted(id)) {
       TRY(fetch(id, fetched_by_walk_));
       ++taken;
       const std::lock_guard lock(mutex_);
@@ -398,13 +404,11 @@ Result<void> Feed::open_study(const std::string& study) {
   return {};
 }
 
-Result<bool> Feed::wanted(const std::string& archive_id) {
+bool Feed::wanted(const std::string& archive_id) {
   if (options_.existing != Existing::since) return true;
   const auto text = archive_.get("/instances/" + archive_id + "/metadata?expand");
-  if (!text.ok()) {
-    if (text.error().code == "orthanc.not_found") return false;
-    return text.error();
-  }
+  // Gone, or Orthanc fails: fetch() says which, and puts it aside when that goes on.
+  if (!text.ok()) return true;
   // "20260131T093000": a prefix of eight digits is the day. One without a date is taken.
   const std::string day = reception_day_in(*text);
   return day.empty() || day >= options_.since;

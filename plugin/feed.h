@@ -64,6 +64,9 @@ class Feed {
 
   // The callback has this one: its change needs no fetching. Any thread.
   void taken(const std::string& archive_id);
+  // The callback could not take this one: whatever it took before under this id, what Orthanc holds
+  // now is fetched. Any thread.
+  void missed(const std::string& archive_id);
 
   FeedStatus status() const;
 
@@ -98,7 +101,7 @@ class Feed {
   Result<Milliseconds> walk();
   Result<void> open_study(const std::string& study);
   Result<void> conclude_study();
-  Result<bool> wanted(const std::string& archive_id);
+  bool wanted(const std::string& archive_id);
   Result<void> keep_walk();
   Result<void> retry_untaken();
   // Fetches one instance. Only errors after which the same has to be tried again come out: what can

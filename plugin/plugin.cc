@@ -91,7 +91,7 @@ Plugin::Opened Plugin::open() {
   make_jobs(parsed->settings);
   make_users(parsed->settings, asks_for_passwords(whole));
   ahead_ = std::make_unique<IntakeAhead>(env_, parts_->spool, parts_->senders, AheadOptions{});
-  in_use_.store(bridge_.get(), std::memory_order_release);
+  in_use_.store(bridge_.get());
   if (failed_.load()) bridge_->fail();  // a thread of it was quicker than we
   const app::BridgeAddresses addresses = bridge_->addresses();
   env_.log.info("bridge.started",
@@ -203,7 +203,7 @@ Result<std::string> Plugin::status_json() const {
   body["http_port"] = addresses.http_port;
   body["datastore_port"] = addresses.datastore_port;
   body["datastore_access_key_file"] = addresses.datastore_access_key_file;
-  return body.dump();
+  return body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
 }
 
 void Plugin::stop() {
@@ -266,6 +266,7 @@ bool Plugin::stored(const OrthancPluginDicomInstance* instance, const char* inst
     env_.log.warn("orthanc.not_taken", {{"archive_id", instance_id},
                                         {"code", receipt.error().code},
                                         {"fate", to_string(receipt.error().fate)}});
+    feed_->missed(instance_id);
     return false;
   }
   feed_->taken(instance_id);
@@ -341,7 +342,7 @@ void Plugin::on_fatal(const Error& error) {
                                    " Senders hear 0xA700 until Orthanc is started again.")
                                       .c_str());
   failed_.store(true);
-  if (app::Bridge* bridge = in_use_.load(std::memory_order_acquire)) bridge->fail();
+  if (app::Bridge* bridge = in_use_.load()) bridge->fail();
 }
 
 }  // namespace isthmus::plugin

@@ -87,7 +87,9 @@ class Plugin {
   // the embedded data store on their own.
   WorkerPool handlers_{env_, "orthanc-http", /*threads=*/8, /*queue_limit=*/64};
   std::unique_ptr<app::Bridge> bridge_;
-  // The bridge once it may be used by any thread; it stays where it is until the destructor.
+  // The bridge once it may be used by any thread; it stays where it is until the destructor. open()
+  // writes it and then reads failed_, on_fatal() writes that and then reads it: in one order for
+  // all threads, or neither would see the other.
   std::atomic<app::Bridge*> in_use_{nullptr};
   std::optional<app::BridgeParts> parts_;
   CommitmentLevels levels_;

@@ -248,6 +248,22 @@ TEST_F(FeedTest, ALateCallbackDoesNotHideALaterChange) {
   EXPECT_THAT(taken_, ElementsAre("one", "other bytes"));
 }
 
+// A repetition, which Orthanc calls back for without a change, and then other bytes that the
+// callback had no room for.
+TEST_F(FeedTest, WhatTheCallbackMissedIsFetchedWhateverItTookBefore) {
+  start();
+  run();
+  feed_->taken(FakeArchive::id(1));
+  archive_.store(1, "other bytes");
+  feed_->missed(FakeArchive::id(1));
+
+  run();
+  env_.clock.advance(options_.grace);
+  run();
+
+  EXPECT_THAT(taken_, ElementsAre("other bytes"));
+}
+
 TEST_F(FeedTest, TakesAllThatWasThereBeforeOnce) {
   options_.existing = Existing::all;
   for (int i = 0; i < 6; ++i) {
@@ -297,6 +313,43 @@ TEST_F(FeedTest, TakesWhatWasReceivedSinceADay) {
   run();
 
   EXPECT_THAT(taken_, ElementsAre("new"));
+}
+
+TEST_F(FeedTest, TheWalkLetsTheFeedGoOnWhileItFindsNothingToTake) {
+  options_.existing = Existing::since;
+  options_.since = "20260120";
+  for (int i = 1; i <= 250; ++i) {
+    archive_.store(i, "old", "20260119T235959");
+    archive_.put_into_study(900, i);
+  }
+  start();
+
+  feed_->run_once();
+
+  EXPECT_EQ(feed_->status().walk, "running");
+  run();
+  EXPECT_EQ(feed_->status().walk, "done");
+  EXPECT_THAT(taken_, IsEmpty());
+}
+
+TEST_F(FeedTest, AnInstanceThatOrthancCannotShowDoesNotEndTheWalk) {
+  options_.existing = Existing::since;
+  options_.since = "20260120";
+  archive_.store(1, "broken", "20260120T000000");
+  archive_.store(2, "new", "20260120T000000");
+  archive_.put_into_study(100, 2);
+  archive_.put_into_study(100, 1);  // looked at first
+  archive_.hook = [](const std::string& path) -> std::optional<Error> {
+    if (!path.starts_with("/instances/" + FakeArchive::id(1))) return std::nullopt;
+    return transient_error("orthanc.failed", "It cannot be read.");
+  };
+  start();
+
+  for (int i = 0; i < 10; ++i) run();
+
+  EXPECT_THAT(taken_, ElementsAre("new"));
+  EXPECT_THAT(untaken(), SizeIs(1));
+  EXPECT_EQ(feed_->status().walk, "done");
 }
 
 TEST_F(FeedTest, TheWalkKeepsToItsRateAndLetsTheFeedGoOnInBetween) {
