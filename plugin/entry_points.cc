@@ -122,16 +122,22 @@ OrthancPluginErrorCode look_up(OrthancPluginStorageCommitmentFailureReason* targ
   });
 }
 
-void register_callbacks(OrthancPluginContext* context) {
-  OrthancPluginRegisterIncomingDicomInstanceFilter(context, on_arriving);
-  OrthancPluginRegisterIncomingCStoreInstanceFilter(context, filter_c_store);
+// False when Orthanc does not take one that a promise rests on.
+bool register_callbacks(OrthancPluginContext* context) {
+  const OrthancPluginErrorCode codes[] = {
+      OrthancPluginRegisterIncomingDicomInstanceFilter(context, on_arriving),
+      OrthancPluginRegisterIncomingCStoreInstanceFilter(context, filter_c_store),
+      OrthancPluginRegisterStorageCommitmentScpCallback(context, begin_commitment, end_commitment,
+                                                        look_up)};
+  for (const OrthancPluginErrorCode code : codes) {
+    if (code != OrthancPluginErrorCode_Success) return false;
+  }
   OrthancPluginRegisterOnStoredInstanceCallback(context, on_stored);
   OrthancPluginRegisterOnChangeCallback(context, on_change);
-  OrthancPluginRegisterStorageCommitmentScpCallback(context, begin_commitment, end_commitment,
-                                                    look_up);
   OrthancPluginExtendOrthancExplorer(context, isthmus::plugin::explorer_script());
   OrthancPluginRegisterRestCallbackNoLock(context, "/isthmus", on_rest);
   OrthancPluginRegisterRestCallbackNoLock(context, "/isthmus/.*", on_rest);
+  return true;
 }
 
 void end() noexcept {
@@ -158,10 +164,11 @@ ORTHANC_PLUGINS_API std::int32_t OrthancPluginInitialize(OrthancPluginContext* c
   OrthancPluginSetDescription(context, "Isthmus: a gateway to cloud imaging stores.");
   try {
     state = new State(context);
-    const Plugin::Opened opened = state->plugin.open();
+    Plugin::Opened opened = state->plugin.open();
     if (opened == Plugin::Opened::yes) {
-      register_callbacks(context);
-      return 0;
+      if (register_callbacks(context)) return 0;
+      OrthancPluginLogError(context, "isthmus cannot start: Orthanc refused a callback");
+      opened = Plugin::Opened::failed;
     }
     end();
     return opened == Plugin::Opened::stays_out ? 0 : -1;

@@ -61,13 +61,13 @@ void IntakeAhead::begin(ByteSpan file, std::string calling_ae_title) {
   {
     const std::lock_guard lock(mutex_);
     if (stopped_ || copied_bytes_ + file.size() > options_.copied_bytes) return;
-    copied_bytes_ += file.size();
   }
   pending->bytes = buffer_for(file.size());
   pending->bytes.assign(file.begin(), file.end());
   {
     const std::lock_guard lock(mutex_);
     pending_[std::this_thread::get_id()] = pending;
+    copied_bytes_ += file.size();  // now that nothing can fail any more
   }
   if (workers_.try_submit([this, pending] { secure(*pending); })) return;
   const std::lock_guard lock(mutex_);
