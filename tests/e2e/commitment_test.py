@@ -12,6 +12,7 @@ from harness import Daemon, dcmsend, fail, in_temp_folder, make_study, raw_send
 from truth import imported_exactly_once, rows
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
+STEP = "1.2.840.10008.3.1.2.3.3"  # a Modality Performed Procedure Step
 PRIVATE_SYNTAX = "1.2.840.10008.1.2.4.9999"  # kept by us, imported by nobody
 
 
@@ -102,14 +103,15 @@ def every_reason_and_every_repetition(folder):
         dcmsend(port, folder / "study")
         daemon.wait_settled()
         says(*scu.wait_events(1, transaction=early), [uid for _, uid in good], {})
-        # Unknown, and of another class. Twice in one list is once.
-        strange = [(CT, "1.2.3.4.5"), ("1.2.840.10008.5.1.4.1.1.4", good[0][1])]
+        # Unknown, of another class, and of a class that is no storage. Twice in one list is once.
+        strange = [(CT, "1.2.3.4.5"), ("1.2.840.10008.5.1.4.1.1.4", good[0][1]), (STEP, "1.2.3.4.6")]
+        reasons = {"1.2.3.4.5": 0x0112, good[0][1]: 0x0119, "1.2.3.4.6": 0x0122}
         mixed, status = scu.ask(port, good[1:] + strange + strange, explicit=True, role=(1, 0))
         assert status == 0 and scu.answered_role == (1, 0), scu.answered_role
         asked = time.monotonic()
         [event] = scu.wait_events(1, transaction=mixed)
         assert event.at - asked > 1, "it was called unknown before the wait was over"
-        says(event, [good[1][1]], {"1.2.3.4.5": 0x0112, good[0][1]: 0x0119})
+        says(event, [good[1][1]], reasons)
         assert event.explicit, "the requester takes nothing but Explicit VR"
         # Repeated: one that was reported is reported again, one that is pending is one event.
         wait_state(daemon, early, "delivered")
@@ -128,8 +130,7 @@ def every_reason_and_every_repetition(folder):
         # An operator may have it told once more.
         daemon.settings["http.port"] = str(daemon.http_port)
         assert daemon.command("commitments", "resend", mixed).stdout.startswith("1 ")
-        says(scu.wait_events(2, transaction=mixed)[1], [good[1][1]],
-             {"1.2.3.4.5": 0x0112, good[0][1]: 0x0119})
+        says(scu.wait_events(2, transaction=mixed)[1], [good[1][1]], reasons)
         assert daemon.command("commitments", "resend", "1.2.3", check=False).returncode != 0
         assert "commitment.role_not_confirmed" in daemon.log_path.read_text()
         assert not scu.problems, scu.problems

@@ -213,9 +213,10 @@ def commitment_through_orthanc(folder):
         orthanc.stop()
         orthanc.settings["orthanc.commitment_wait_s"] = 1
         orthanc.start()
-        transaction, status = scu.ask(orthanc.dimse_port, good + [absent])
+        step = ("1.2.840.10008.3.1.2.3.3", new_uid())  # a procedure step: nobody stores it
+        transaction, status = scu.ask(orthanc.dimse_port, good + [absent, step])
         [event] = scu.wait_events(transaction=transaction)
-        if set(event.committed) != instances or event.failed != {absent[1]: 0x0112}:
+        if set(event.committed) != instances or event.failed != {absent[1]: 0x0112, step[1]: 0x0122}:
             fail(f"committed {event.committed}, failed {event.failed}")
         print(f"committed {len(good)} after the import; {event.failed}")
 
