@@ -13,12 +13,11 @@ constexpr const char* kMetricHelp = "Instances whose taking began while Orthanc 
 
 }  // namespace
 
-// `bytes`, `origin`, `intake` are the worker's until it is done, then the storing thread's.
+// `origin` and `intake` are the worker's until it is done, then the storing thread's.
 struct IntakeAhead::Pending {
   const std::byte* place = nullptr;  // in Orthanc's memory: to know it again, never read
   std::size_t size_bytes = 0;
   SteadyTime begun{};
-  Bytes bytes;
   Origin origin;
   std::unique_ptr<InstanceIntake> intake;
   std::optional<Error> error;
@@ -58,46 +57,17 @@ void IntakeAhead::begin(ByteSpan file, std::string calling_ae_title) {
   pending->begun = env_.clock.steady_now();
   pending->origin.receiver = "orthanc";
   pending->origin.calling_ae_title = std::move(calling_ae_title);
+  pending->intake = std::make_unique<InstanceIntake>(spool_, pending->origin,
+                                                     std::numeric_limits<std::uint64_t>::max());
+  if (!pending->intake->gather_file(file)) return;
   {
     const std::lock_guard lock(mutex_);
-    if (stopped_ || copied_bytes_ + file.size() > options_.copied_bytes) return;
-  }
-  pending->bytes = buffer_for(file.size());
-  pending->bytes.assign(file.begin(), file.end());
-  {
-    const std::lock_guard lock(mutex_);
+    if (stopped_) return;
     pending_[std::this_thread::get_id()] = pending;
-    copied_bytes_ += file.size();  // now that nothing can fail any more
   }
   if (workers_.try_submit([this, pending] { secure(*pending); })) return;
   const std::lock_guard lock(mutex_);
-  copied_bytes_ -= file.size();
   pending_.erase(std::this_thread::get_id());
-}
-
-// Memory that was touched before: fresh pages cost more than the copy, under Orthanc's lock.
-Bytes IntakeAhead::buffer_for(std::size_t size_bytes) {
-  const std::lock_guard lock(mutex_);
-  const auto found = std::find_if(idle_.begin(), idle_.end(), [&](const Bytes& buffer) {
-    return buffer.capacity() >= size_bytes;
-  });
-  if (found == idle_.end()) return {};
-  Bytes buffer = std::move(*found);
-  idle_.erase(found);
-  return buffer;
-}
-
-// With the lock held. The longest ones are kept, which serve the others as well.
-void IntakeAhead::keep_buffer(Bytes buffer) {
-  idle_.push_back(std::move(buffer));
-  std::sort(idle_.begin(), idle_.end(),
-            [](const Bytes& a, const Bytes& b) { return a.capacity() < b.capacity(); });
-  std::size_t kept_bytes = 0;
-  for (const Bytes& one : idle_) kept_bytes += one.capacity();
-  while (kept_bytes > options_.idle_bytes || idle_.size() > options_.workers) {
-    kept_bytes -= idle_.front().capacity();
-    idle_.erase(idle_.begin());
-  }
 }
 
 void IntakeAhead::secure(Pending& pending) {
@@ -107,10 +77,7 @@ void IntakeAhead::secure(Pending& pending) {
     is_wanted = !pending.is_withdrawn;
   }
   const auto attempt = [&]() -> Result<void> {
-    pending.intake = std::make_unique<InstanceIntake>(spool_, pending.origin,
-                                                      std::numeric_limits<std::uint64_t>::max());
-    pending.intake->file_follows();
-    pending.intake->append(pending.bytes);
+    pending.intake->look();
     TRY(pending.intake->identify());
     return pending.intake->secure(route_of(senders_, pending.origin));
   };
@@ -120,8 +87,6 @@ void IntakeAhead::secure(Pending& pending) {
   std::unique_ptr<InstanceIntake> unwanted;
   {
     const std::lock_guard lock(mutex_);
-    copied_bytes_ -= pending.size_bytes;
-    keep_buffer(std::exchange(pending.bytes, {}));
     pending.done = true;
     if (pending.is_withdrawn) unwanted = std::move(pending.intake);
   }

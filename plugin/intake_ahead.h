@@ -3,10 +3,11 @@
 // Orthanc calls back with one stored instance at a time, under a lock of its own
 // (storedCallbackMutex_ in OrthancPlugins.cpp, 1.10.1): a sync within that callback is shared with
 // nobody, and all associations wait for it. So the work begins when Orthanc asks whether the
-// instance is wanted, in the same thread and with the same bytes: they are copied, and workers of
-// ours digest and sync them (IncomingInstance::secure) while Orthanc writes its own file. The
-// stored-instance callback waits for the rest of that, and makes it a promise. What Orthanc does
-// not store after all is withdrawn, and never was ours (decision 0017).
+// instance is wanted, in the same thread and with the same bytes: they are copied into the spool's
+// memory (spool.buffer_bytes), and workers of ours look at them, digest and sync them
+// (IncomingInstance::secure) while Orthanc writes its own file. The stored-instance callback waits
+// for the rest of that, and makes it a promise. What Orthanc does not store after all is withdrawn,
+// and never was ours (decision 0017).
 #pragma once
 
 #include <condition_variable>
@@ -25,12 +26,9 @@ namespace isthmus::plugin {
 
 struct AheadOptions {
   std::size_t workers = 8;
-  // Longer ones are taken in the callback; what they cost is not the sync.
+  // Longer ones are taken in the callback; what they cost is not the sync. So are those that the
+  // spool has no memory for, and all of them when it keeps files.
   std::uint64_t most_bytes = 4 * MiB;
-  // Of all that is copied and not yet in the spool; beyond, instances are taken in the callback.
-  std::uint64_t copied_bytes = 16 * MiB;
-  // Of memory that is kept for the next copies.
-  std::uint64_t idle_bytes = 8 * MiB;
   // Orthanc has refused what it has not stored after this long, or is slow: then it is taken in the
   // callback. Rows of others wait meanwhile.
   Milliseconds patience{10'000};
@@ -63,8 +61,6 @@ class IntakeAhead {
   using PendingPtr = std::shared_ptr<Pending>;
 
   void secure(Pending& pending);
-  Bytes buffer_for(std::size_t size_bytes);
-  void keep_buffer(Bytes buffer);
   void withdraw(const PendingPtr& pending);
   // All of which this is true.
   template <typename Condition>
@@ -80,8 +76,6 @@ class IntakeAhead {
   std::mutex mutex_;
   std::condition_variable done_;
   std::map<std::thread::id, PendingPtr> pending_;
-  std::uint64_t copied_bytes_ = 0;
-  std::vector<Bytes> idle_;
   bool stopped_ = false;
   WorkerPool workers_;
   Wakeup ending_;

@@ -49,6 +49,19 @@ void InstanceIntake::append(ByteSpan bytes) {
   if (!in_head_ && !bytes.empty()) take_dataset(bytes);
 }
 
+bool InstanceIntake::gather_file(ByteSpan file) {
+  file_follows();
+  return failure_ || incoming_->gather(file);
+}
+
+void InstanceIntake::look() {
+  if (!incoming_) return;
+  for (const ByteSpan piece : incoming_->gathered()) {
+    append(piece);
+    if (failure_) return;  // its memory is somebody else's already
+  }
+}
+
 // What is gathered of a file is all of its meta information, and the beginning of its data set.
 void InstanceIntake::end_head() {
   in_head_ = false;
@@ -119,7 +132,7 @@ Result<Receipt> InstanceIntake::commit(const RouteInstance& route, std::optional
 }
 
 void InstanceIntake::give_up(Error error) {
-  failure_ = std::move(error);
+  if (!failure_) failure_ = std::move(error);
   incoming_.reset();
 }
 

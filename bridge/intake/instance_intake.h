@@ -4,7 +4,7 @@
 //
 //   InstanceIntake intake(spool, origin, most_bytes);
 //   intake.dataset_follows(meta);   or   intake.file_follows();
-//   intake.append(bytes) …
+//   intake.append(bytes) …        or   intake.gather_file(file); … intake.look();
 //   intake.identify();              what it is, or why it cannot be taken
 //   intake.secure(route);           optional: durable, while it may still be refused
 //   intake.commit(route);           durable, and ours
@@ -41,6 +41,11 @@ class InstanceIntake {
   // What comes next is a Part 10 file, kept byte for byte.
   void file_follows();
   void append(ByteSpan bytes);
+  // Instead of these, for whoever may not look at it now: copies the whole file and never waits.
+  // False: the spool has no memory for it now, and this object is of no more use.
+  bool gather_file(ByteSpan file);
+  // Then, in any thread, once, before identify(): takes what was gathered as append() would have.
+  void look();
 
   // After the last byte. Whatever went wrong first: errors of the spool, of dicom/part10.h and
   // dicom/probe.h, "dicom.instance_too_large" (permanent). Valid as long as this object.

@@ -36,6 +36,11 @@ class IncomingInstance {
   // are not concerned. After an error every later call gives the same one.
   virtual Result<void> append(ByteSpan bytes) = 0;
   virtual void dataset_begins() = 0;
+  // Before append(), by a receiver that may not look at the file now: the whole of it is copied and
+  // not looked at. Never waits. False: there is no memory for it here, and nothing happened. Else
+  // append() is given what gathered() says, piece by piece, and copies it no more.
+  virtual bool gather(ByteSpan) { return false; }
+  virtual std::vector<ByteSpan> gathered() const { return {}; }
   // Before commit(), by a receiver whose host may still refuse the instance: does what can be done
   // before that is known, so that commit() has less to wait for. No row is made before commit();
   // destroyed without it there is none, also after a restart, unless the process is killed before

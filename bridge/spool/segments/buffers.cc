@@ -30,6 +30,11 @@ Chunk BufferPool::take_first() {
   return has_room_to_begin() ? take_one() : nullptr;
 }
 
+Chunk BufferPool::take_first_now() {
+  const std::lock_guard lock(mutex_);
+  return has_room_to_begin() ? take_one() : nullptr;
+}
+
 Chunk BufferPool::take() {
   const std::lock_guard lock(mutex_);
   return taken_ < limit_ ? take_one() : nullptr;
@@ -55,13 +60,28 @@ void BufferPool::give_back(Chunk chunk) {
 }
 
 bool Gathered::append(ByteSpan bytes) {
+  if (bytes.empty()) return true;
+  if (chunks_.empty()) {
+    Chunk first = pool_.take_first();
+    if (!first) return false;
+    chunks_.push_back(std::move(first));
+  }
+  return append_now(bytes);
+}
+
+bool Gathered::append_now(ByteSpan bytes) {
   // All of the memory first, so that a refusal leaves what was there.
   const std::size_t needed = (size_ + bytes.size() + kChunkBytes - 1) / kChunkBytes;
   while (chunks_.size() < needed) {
-    Chunk chunk = chunks_.empty() ? pool_.take_first() : pool_.take();
+    Chunk chunk = chunks_.empty() ? pool_.take_first_now() : pool_.take();
     if (!chunk) return false;
     chunks_.push_back(std::move(chunk));
   }
+  copy(bytes);
+  return true;
+}
+
+void Gathered::copy(ByteSpan bytes) {
   while (!bytes.empty()) {
     const std::size_t at = size_ % kChunkBytes;
     const ByteSpan fits = bytes.first(std::min(bytes.size(), kChunkBytes - at));
@@ -69,7 +89,6 @@ bool Gathered::append(ByteSpan bytes) {
     size_ += fits.size();
     bytes = bytes.subspan(fits.size());
   }
-  return true;
 }
 
 void Gathered::set_header(ByteSpan header) {

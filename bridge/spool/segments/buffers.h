@@ -32,6 +32,8 @@ class BufferPool {
   BufferPool(Env& env, std::uint64_t budget_bytes, Milliseconds patience);
   // The first chunk of an instance; waits. Nothing when there is none in time.
   Chunk take_first();
+  // The same, and does not wait.
+  Chunk take_first_now();
   // Nothing when the budget is used up; does not wait.
   Chunk take();
   void give_back(Chunk chunk);
@@ -64,6 +66,8 @@ class Gathered {
   // False, and nothing is kept of these bytes, when the budget is used up. The first bytes wait for
   // it (BufferPool).
   bool append(ByteSpan bytes);
+  // The same, and does not wait.
+  bool append_now(ByteSpan bytes);
   void set_header(ByteSpan header);
   // Everything, header included, with zeros up to the next block: for File::write_pieces_at.
   std::vector<ByteSpan> blocks();
@@ -73,6 +77,8 @@ class Gathered {
   std::size_t size() const { return size_; }  // headroom included
 
  private:
+  void copy(ByteSpan bytes);
+
   BufferPool& pool_;
   std::vector<Chunk> chunks_;
   std::size_t size_;

@@ -25,33 +25,42 @@ class IncomingRecord : public IncomingInstance {
   Result<void> append(ByteSpan bytes) override {
     ASSERT(!concluded_);
     if (file_) return file_->append(bytes);
-    if (size_bytes_ + bytes.size() > workshop_.options.max_instance_bytes) {
-      TRY(go_on_as_file("too_large"));
-      return file_->append(bytes);
+    if (looked_at_bytes_ == size_bytes_) {
+      if (size_bytes_ + bytes.size() > workshop_.options.max_instance_bytes) {
+        TRY(go_on_as_file("too_large"));
+        return file_->append(bytes);
+      }
+      if (!gathered_.append(bytes)) {
+        TRY(go_on_as_file("no_memory"));
+        return file_->append(bytes);
+      }
+      hold(bytes.size());
     }
-    if (!gathered_.append(bytes)) {
-      TRY(go_on_as_file("no_memory"));
-      return file_->append(bytes);
-    }
-    if (dataset_begins_at_) {
-      dataset_digest_.update(bytes);
-    } else {
-      head_checksum_ = crc32c(bytes, head_checksum_);
-    }
-    size_bytes_ += bytes.size();
-    workshop_.admission.in_flight(static_cast<std::int64_t>(bytes.size()));
+    look_at(bytes);
     return {};
   }
 
+  bool gather(ByteSpan file) override {
+    ASSERT(size_bytes_ == 0);
+    if (file.size() > workshop_.options.max_instance_bytes || !gathered_.append_now(file)) {
+      gathered_.clear();
+      return false;
+    }
+    hold(file.size());
+    return true;
+  }
+  std::vector<ByteSpan> gathered() const override { return gathered_.pieces(kPayloadOffset); }
+
   void dataset_begins() override {
     ASSERT(!dataset_begins_at_);
-    dataset_begins_at_ = size_bytes_;
+    dataset_begins_at_ = looked_at_bytes_;
     if (file_) file_->dataset_begins();
   }
 
   Result<void> secure(const Identified& identified) override {
     ASSERT(!concluded_ && !secured_);
     if (file_) return {};
+    ASSERT(looked_at_bytes_ == size_bytes_);
     if (!dataset_begins_at_ || identified.dataset_offset_bytes != *dataset_begins_at_) {
       return permanent_error("spool.dataset_offset",
                              "The data set does not begin where the receiver said.");
@@ -111,6 +120,20 @@ class IncomingRecord : public IncomingInstance {
     return arrival;
   }
 
+  void hold(std::size_t bytes) {
+    size_bytes_ += bytes;
+    workshop_.admission.in_flight(static_cast<std::int64_t>(bytes));
+  }
+
+  void look_at(ByteSpan bytes) {
+    if (dataset_begins_at_) {
+      dataset_digest_.update(bytes);
+    } else {
+      head_checksum_ = crc32c(bytes, head_checksum_);
+    }
+    looked_at_bytes_ += bytes.size();
+  }
+
   // What was gathered so far goes to a file, and everything after it.
   Result<void> go_on_as_file(const char* reason) {
     workshop_.env.metrics
@@ -147,7 +170,8 @@ class IncomingRecord : public IncomingInstance {
   const Origin origin_;
   Gathered gathered_;
   std::unique_ptr<IncomingInstance> file_;
-  std::uint64_t size_bytes_ = 0;  // gathered
+  std::uint64_t size_bytes_ = 0;       // gathered
+  std::uint64_t looked_at_bytes_ = 0;  // of these; fewer only behind gather()
   std::optional<std::uint64_t> dataset_begins_at_;
   std::uint32_t head_checksum_ = 0;
   Sha256 dataset_digest_;

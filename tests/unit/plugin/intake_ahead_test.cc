@@ -28,10 +28,13 @@ std::string file_of(std::uint64_t number) {
 
 class IntakeAheadTest : public testing::Test {
  protected:
-  IntakeAheadTest() {
+  IntakeAheadTest() { open_spool(16 * MiB); }
+  void open_spool(std::uint64_t buffer_bytes) {
     SegmentOptions segment;
     segment.segment_bytes = 1 * MiB;
     segment.reserve_bytes = 0;
+    segment.buffer_bytes = buffer_bytes;
+    spool_.reset();
     spool_ = open_segment_spool(env_, "/spool", ledger_, admission_, segment).value();
     EXPECT_THAT(spool_->recover(), IsOk());
   }
@@ -181,11 +184,16 @@ TEST_F(IntakeAheadTest, WhatIsTooLargeOrTooMuchIsLeftToTheCallback) {
   EXPECT_FALSE(ahead_->conclude(as_bytes(file), origin_));
 
   options_.most_bytes = 4 * MiB;
-  options_.copied_bytes = file.size() - 1;
   ahead_.reset();
+  open_spool(64 * KiB);
   start();
+  const std::string large = file + std::string(100'000, '\0');
+  ahead_->begin(as_bytes(large), "CT1");
+  EXPECT_FALSE(ahead_->conclude(as_bytes(large), origin_));
   ahead_->begin(as_bytes(file), "CT1");
-  EXPECT_FALSE(ahead_->conclude(as_bytes(file), origin_));
+  const auto concluded = ahead_->conclude(as_bytes(file), origin_);
+  ASSERT_TRUE(concluded);
+  EXPECT_THAT(*concluded, IsOk());
 }
 
 // The record would say where it goes before that is known.

@@ -99,6 +99,58 @@ TEST_F(SegmentSpoolTest, OneWriteAndOneSyncStandBeforeTheAnswer) {
   EXPECT_THAT(ledger.arrivals(), IsEmpty());
 }
 
+TEST_F(SegmentSpoolTest, AFileThatWasGatheredUnseenBecomesTheSameRecord) {
+  const Sent sent = make_sent(1, 200'000);
+  const std::string file = sent.whole();
+  auto incoming = spool->begin({}).value();
+
+  ASSERT_TRUE(incoming->gather(as_bytes(file)));
+  std::string seen;
+  for (const ByteSpan piece : incoming->gathered()) {
+    const std::size_t before = seen.size();
+    seen += as_text(piece);
+    if (before == 0) {
+      ASSERT_THAT(incoming->append(piece.first(sent.head.size())), IsOk());
+      incoming->dataset_begins();
+      ASSERT_THAT(incoming->append(piece.subspan(sent.head.size())), IsOk());
+    } else {
+      ASSERT_THAT(incoming->append(piece), IsOk());
+    }
+  }
+  const auto receipt = incoming->commit(sent.identified);
+
+  EXPECT_EQ(seen, file);
+  ASSERT_THAT(receipt, IsOk());
+  ASSERT_THAT(spool->catch_up(), IsOk());
+  EXPECT_EQ(stored(*spool, row_of(*receipt)->spool_ref), file);
+  EXPECT_EQ(row_of(*receipt)->dataset_digest, sha256(as_bytes(sent.dataset)));
+}
+
+TEST_F(SegmentSpoolTest, WhatCannotBeGatheredAtOnceHoldsNothing) {
+  const std::string too_large(options.max_instance_bytes + 1, 'x');
+  const std::string fits(250'000, 'x');
+  const Gauge& held = env.env().metrics.gauge("spool_buffered_bytes", "");
+  std::vector<std::unique_ptr<IncomingInstance>> others;
+  EXPECT_FALSE(spool->begin({}).value()->gather(as_bytes(too_large)));
+  EXPECT_EQ(held.value(), 0);
+
+  while (true) {
+    auto next = spool->begin({}).value();
+    const double before = held.value();
+    if (!next->gather(as_bytes(fits))) {
+      EXPECT_EQ(held.value(), before);
+      break;
+    }
+    others.push_back(std::move(next));
+  }
+  EXPECT_THAT(others, testing::SizeIs(testing::Ge(4U)));
+  EXPECT_LE(held.value(), static_cast<double>(options.buffer_bytes));
+  others.clear();
+
+  EXPECT_EQ(held.value(), 0);
+  EXPECT_EQ(went_to_file("no_memory"), 0);
+}
+
 TEST_F(SegmentSpoolTest, WhatWasSecuredIsPromisedWithoutTheDisk) {
   const Sent sent = make_sent(1, 20'000);
   auto incoming = spool->begin({}).value();
