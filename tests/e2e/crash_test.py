@@ -12,7 +12,7 @@ from commitment_scu import Closed, CommitmentScu, new_uid, references_of
 from commitment_scu import settings_for as commitment_settings_for
 from harness import ROOT, Daemon, fail, imaging_models, in_temp_folder, make_study, raw_send, shared_or_none
 from metadata_client import ended as metadata_ended, order as metadata_order
-from image_set_changes import KINDS, dies_in_a_change
+from image_set_changes import KINDS, ONLY, dies_in_a_change
 from stow_client import related, store
 from truth import imported_exactly_once, rows
 
@@ -213,7 +213,7 @@ for point in sys.argv[1:] or POINTS:
     elif point.startswith("replace."):
         in_temp_folder(lambda folder: replaced_nevertheless(folder, point))
     elif point.startswith("datastore.change_"):
-        dies_in_every_change(point, KINDS)
+        dies_in_every_change(point, ONLY.get(point, KINDS))
     elif point.startswith("datastore.deletion_"):
         dies_in_every_change(point, ["delete"])  # of Google's: google_death_test.py
     elif point.startswith(("metadata.", "updater.")):

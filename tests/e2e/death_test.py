@@ -1,8 +1,9 @@
 """SIGKILL at random moments while dcmsend sends: what was acknowledged is imported exactly once. With
 "deletions": while DeleteImageSet is called, again and again; what was answered is deleted after the restart,
-everything else is whole.
+everything else is whole. With "changes": while image sets are updated and copied; what was answered is done
+after the restart, what was not is done or is not there, and nothing is half visible.
 
-usage: death_test.py [KILLS [segments|files|deletions]]     the seed is printed; SEED=n repeats a run
+usage: death_test.py [KILLS [segments|files|deletions|changes]]     the seed is printed; SEED=n repeats a run
 """
 
 import json
@@ -131,5 +132,98 @@ def deaths_in_deletions(folder):
     print(f"{len(answered)} of {len(everything)} image sets deleted, {kept} blobs left")
 
 
+class Changed:
+    """What image sets are: of each the version and the patient's name, and what the last call may have made."""
+
+    def __init__(self, store):
+        self.sets = {one: (1, self.name(store, one)) for one in store.every_set()}
+        self.unanswered = None  # ("update", set, name) or ("copy", set)
+        self.updates = self.copies = 0
+
+    @staticmethod
+    def name(store, one):
+        document = store.document(one)
+        [series] = document["Study"]["Series"].values()
+        assert len(series["Instances"]) == 2, (one, series["Instances"].keys())
+        return document["Patient"]["DICOM"]["PatientName"]
+
+    def update(self, store, one, name):
+        self.unanswered = ("update", one, name)
+        version = self.sets[one][0]
+        document = json.dumps({"SchemaVersion": 1.1, "Patient": {"DICOM": {"PatientName": name}}})
+        store.imaging.update_image_set_metadata(
+            datastoreId=store.id, imageSetId=one, latestVersionId=str(version),
+            updateImageSetMetadataUpdates={"DICOMUpdates": {"updatableAttributes": document.encode()}})
+        self.sets[one] = (version + 1, name)
+        self.unanswered, self.updates = None, self.updates + 1
+
+    def copy(self, store, one):
+        self.unanswered = ("copy", one)
+        made = store.imaging.copy_image_set(
+            datastoreId=store.id, sourceImageSetId=one,
+            copyImageSetInformation={"sourceImageSet": {"latestVersionId": str(self.sets[one][0])}})
+        self.sets[made["destinationImageSetProperties"]["imageSetId"]] = (1, self.sets[one][1])
+        self.unanswered, self.copies = None, self.copies + 1
+
+    def hold(self, store):
+        for one in self.sets:
+            store.settle(one)
+        more = store.every_set() - set(self.sets)
+        if more and (len(more) > 1 or not self.unanswered or self.unanswered[0] != "copy"):
+            fail(f"image sets that nobody asked for: {more}, {self.unanswered}")
+        for one in more:  # a copy whose answer was lost
+            store.settle(one)
+            self.sets[one] = (1, self.sets[self.unanswered[1]][1])
+        if store.every_set() != set(self.sets):
+            fail(f"image sets are missing: {set(self.sets) - store.every_set()}")
+        for one, wanted in self.sets.items():
+            state = store.state(one)
+            found = (int(state["versionId"]), self.name(store, one))
+            if found != wanted and self.unanswered == ("update", one, found[1]):
+                wanted = self.sets[one] = (wanted[0] + 1, found[1])
+            if found != wanted or state["imageSetState"] != "ACTIVE":
+                fail(f"{one} is {found}, wanted {wanted}: {state}")
+        self.unanswered = None
+
+
+def change_until_it_dies(store, changed, order, kill):
+    try:
+        for number, one in enumerate(order):
+            if number % 3 == 2:
+                changed.copy(store, one)
+            else:
+                changed.update(store, one, f"KILL{kill}^{number}")
+    except Exception:  # noqa: BLE001 — the daemon was killed
+        return
+
+
+def deaths_in_changes(folder):
+    chance = random.Random(SEED)
+    print(f"seed {SEED}, {KILLS} kills in updates and copies", flush=True)
+    imaging_models(folder)
+    files = make_study(folder / "study", series=20, instances=2, rows=16, cols=16, seed=SEED)
+    daemon = Daemon(folder).start()
+    store = Store(daemon, folder).fill(files)
+    changed, data_store = Changed(store), store.id
+    for kill in range(KILLS):
+        order = chance.sample(sorted(changed.sets), len(changed.sets))
+        worker = threading.Thread(target=change_until_it_dies, args=(store, changed, order, kill))
+        worker.start()
+        time.sleep(chance.uniform(0.0, 0.3))
+        daemon.kill()
+        worker.join(120)
+        daemon.start()
+        store = Store(daemon, folder)
+        store.id = data_store
+        changed.hold(store)
+    if not changed.updates or not changed.copies:
+        fail("nothing was changed in the whole test: it proved nothing")
+    assert daemon.stop() == 0
+    found = json.loads(daemon.command("datastore", "verify", "--content").stdout)
+    if not found["sound"] or found["unnamed_blobs"]:
+        fail(f"blobs and catalogue do not agree: {found}")
+    print(f"{changed.updates} updates and {changed.copies} copies were answered, {len(changed.sets)} image sets")
+
+
 if __name__ == "__main__":
-    in_temp_folder(deaths_in_deletions if KIND == "deletions" else deaths)
+    in_temp_folder({"deletions": deaths_in_deletions, "changes": deaths_in_changes}.get(KIND, deaths))

@@ -70,6 +70,16 @@ def update(store, image_set):
         updateImageSetMetadataUpdates={"DICOMUpdates": {"updatableAttributes": document.encode()}})
 
 
+def refused(store, image_set):
+    """Accepted, and then it cannot be done: an instance is named that is not there."""
+    [series] = store.document(image_set)["Study"]["Series"]
+    document = json.dumps({"SchemaVersion": 1.1, "Study": {"Series": {series: {"Instances": {
+        "2.25.4711": {"DICOM": {"InstanceNumber": "9"}}}}}}})
+    store.imaging.update_image_set_metadata(
+        datastoreId=store.id, imageSetId=image_set, latestVersionId="1", includeStudyImageSets=True,
+        updateImageSetMetadataUpdates={"DICOMUpdates": {"updatableAttributes": document.encode()}})
+
+
 def copy(store, image_set):
     store.imaging.copy_image_set(
         datastoreId=store.id, sourceImageSetId=image_set,
@@ -88,6 +98,13 @@ def check_updated(store, before, image_set):
     assert names == {NEW_NAME}, names
 
 
+def check_refused(store, before, image_set):
+    for one in before:
+        state = store.settle(one)
+        assert (state["imageSetState"], state["imageSetWorkflowStatus"]) == ("ACTIVE", "UPDATE_FAILED"), state
+        assert store.document(one)["Patient"]["DICOM"]["PatientName"] != NEW_NAME
+
+
 def check_copied(store, before, image_set):
     assert store.settle(image_set)["imageSetWorkflowStatus"] == "COPIED"
     [made] = set(store.sets()) - set(before)
@@ -100,7 +117,18 @@ def check_deleted(store, before, image_set):
     assert set(store.sets()) == set(before) - {image_set}
 
 
-KINDS = {"update": (update, check_updated), "copy": (copy, check_copied), "delete": (delete, check_deleted)}
+KINDS = {"update": (update, check_updated), "copy": (copy, check_copied), "delete": (delete, check_deleted),
+         "refused": (refused, check_refused)}
+# Reached only by some kinds; every other point of a change by all.
+ONLY = {"datastore.change_planned": ["update", "copy", "delete"], "datastore.change_given_up": ["refused"]}
+
+
+def as_before(store, before):
+    """What died before it was accepted has left nothing: the same sets, free, in their first version."""
+    assert set(store.sets()) == set(before), (store.sets(), before)
+    for one in before:
+        state = store.state(one)
+        assert (state["imageSetState"], state["versionId"]) == ("ACTIVE", "1"), state
 
 
 def dies_in_a_change(folder, point, kind):
@@ -114,10 +142,11 @@ def dies_in_a_change(folder, point, kind):
     if kind == "delete":  # then the image sets alone name the bytes
         for number in range(len(files)):
             store.s3.delete_object(Bucket="crash-bucket", Key=f"in/{number}")
+    answered = True
     try:
         change(store, image_set)
     except Exception:  # noqa: BLE001 — it may die before it answers
-        pass
+        answered = False
     status = daemon.reap(60)
     if status != -9:
         fail(f"{point} ({kind}) was not reached: ended with {status}")
@@ -125,6 +154,11 @@ def dies_in_a_change(folder, point, kind):
     daemon.start()
     again = Store(daemon, folder)
     again.id = store.id
+    if point in ("datastore.change_ordered", "datastore.change_accepted"):
+        assert not answered, point
+    if point == "datastore.change_ordered":  # nobody was told, and nothing is there: asked again
+        as_before(again, before)
+        change(again, image_set)
     check(again, before, image_set)
     status = daemon.stop()
     if status != 0:

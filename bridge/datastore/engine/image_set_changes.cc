@@ -82,6 +82,7 @@ Result<void> keep(sql::Database& database, const std::string& data_store, const 
       "INSERT INTO image_set_changes (data_store, kind, work, accepted_at)"
       " VALUES (?, ?, ?, ?)",
       {data_store, kind, work.dump(-1, ' ', false, json::error_handler_t::replace), now}));
+  FAILPOINT(datastore_change_ordered);
   return {};
 }
 
@@ -320,6 +321,7 @@ Result<bool> ImageSetChanges::run_once() {
     done = catalogue_.write([&](sql::Database& database) {
       return give_up_change(database, *row, why, env_.clock.wall_now());
     });
+    if (done) FAILPOINT(datastore_change_given_up);
   }
   TRY_ASSIGN(const std::vector<std::string> garbage, std::move(done));
   FAILPOINT(datastore_change_applied);

@@ -1,6 +1,7 @@
 // Applying changes: everything of one, in the transaction that it is called in.
 #include "datastore/engine/image_set_work.h"
 
+#include "base/failpoint.h"
 #include "datastore/engine/google_removal.h"
 #include "datastore/engine/search_columns.h"
 
@@ -107,6 +108,7 @@ Result<void> apply_update(sql::Database& database, const ChangeRow& row, const C
       TRY(revert(database, set, row.work.value("revertTo", std::int64_t{0})));
     }
     TRY(apply_set(database, set));
+    FAILPOINT(datastore_change_applying);
     TRY(set_levels(database, row.data_store, ended, set.levels));
     TRY(conclude(database, ended, "UPDATED", std::nullopt, now));
   }
@@ -130,6 +132,7 @@ Result<void> apply_copy(sql::Database& database, const ChangeRow& row, const Cha
                      " FROM instances WHERE id = ?",
                      {set.id, set.version, source}));
   }
+  FAILPOINT(datastore_change_applying);
   if (work.value("promote", false)) {
     TRY(database.run("UPDATE image_sets SET is_primary = 1 WHERE id = ?", {set.id}));
     TRY(database.run(
@@ -149,6 +152,7 @@ Result<std::vector<std::string>> apply_deletion(sql::Database& database, const j
       database.run("UPDATE image_set_versions SET workflow_status = 'DELETED', updated_at = ?"
                    " WHERE image_set = ? AND version = ?",
                    {now, id, work.value("version", std::int64_t{0})}));
+  FAILPOINT(datastore_change_applying);
   TRY(erase_image_set(database, id, now, garbage));
   return garbage;
 }
@@ -200,6 +204,7 @@ Result<std::vector<std::string>> give_up_change(sql::Database& database, const C
   for (const json& set : row.work["sets"]) {
     TRY(conclude(database, {set.value("id", ""), set.value("version", std::int64_t{0})},
                  "UPDATE_FAILED", why, now));
+    FAILPOINT(datastore_change_applying);
   }
   return std::vector<std::string>{};
 }
