@@ -61,6 +61,8 @@ datastore::DataStoreOptions datastore_options(const Settings& settings,
   options.max_files_per_job = settings.integer("datastore.max_files_per_job");
   options.max_bytes_per_job =
       static_cast<std::uint64_t>(settings.integer("datastore.max_bytes_per_job"));
+  options.max_google_store_bytes =
+      static_cast<std::uint64_t>(settings.integer("datastore.max_google_store_bytes"));
   options.max_concurrent_jobs = settings.integer("datastore.max_concurrent_jobs");
   options.max_concurrent_changes = settings.integer("datastore.max_concurrent_changes");
   options.max_frames_per_copy = settings.integer("datastore.max_frames_per_copy");
@@ -360,8 +362,11 @@ class OpenBridge : public Bridge {
     api::add_token_routes(*gateway_, access_->tokens(), ledger_->access_rows());
     if (settings_.flag("http.listen")) TRY(listen_to_callers());
     if (settings_.flag("datastore.listen")) {
-      TRY_ASSIGN(datastore_server_, http::listen(env_, data_store_->handler(),
-                                                 server_options(settings_, "datastore")));
+      http::ServerOptions options = server_options(settings_, "datastore");
+      options.body_bytes = std::max(
+          options.body_bytes,
+          static_cast<std::uint64_t>(settings_.integer("datastore.max_google_store_bytes")));
+      TRY_ASSIGN(datastore_server_, http::listen(env_, data_store_->handler(), options));
     }
     if (settings_.flag("dimse.enabled")) {
       if (senders_.mode() == SenderMode::open) {

@@ -50,6 +50,8 @@ struct DataStoreOptions {
   Milliseconds upload_life{7LL * 24 * 3600 * 1000};
   // STOW-RS requests that may wait for their import at once: fewer than the server has threads.
   std::size_t stores_at_once = 3;
+  // A request's body of those to Google's face; to the other, HealthImaging's 1 GB.
+  std::uint64_t max_google_store_bytes = 16 * GiB;
   std::uint64_t frame_cache_bytes = 2 * GiB;  // of frames made once; 0: none is kept
   // Quotas (contracts/healthimaging/quotas.json); 0: no limit.
   std::int64_t max_files_per_job = 5000;

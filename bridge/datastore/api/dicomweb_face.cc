@@ -186,6 +186,7 @@ Result<Stow::Order> GoogleWeb::order(const http::Head& head,
   order.base_url = base_url(head, path);
   order.admitted = true;
   order.google = true;
+  order.most_bytes = most_store_bytes_;
   // XML unless JSON is asked for; of both, the one that is liked better.
   for (const wire::AcceptedType& one : wire::parse_accept(head.headers.get("Accept", "*/*"))) {
     const std::string& type = one.media.type;

@@ -68,8 +68,13 @@ class HealthImagingWeb : public DicomWebFace {
 // Under /v1/projects/…/dicomStores/{store}/dicomWeb, with tokens and Google's errors.
 class GoogleWeb : public DicomWebFace {
  public:
-  GoogleWeb(Env& env, GoogleTokens& tokens, GoogleStores& stores, DataStores& data_stores)
-      : env_(env), tokens_(tokens), stores_(stores), data_stores_(data_stores) {}
+  GoogleWeb(Env& env, GoogleTokens& tokens, GoogleStores& stores, DataStores& data_stores,
+            std::uint64_t most_store_bytes)
+      : env_(env),
+        tokens_(tokens),
+        stores_(stores),
+        data_stores_(data_stores),
+        most_store_bytes_(most_store_bytes) {}
   // Metrics are the Healthcare API's own.
   static bool claims_path(std::string_view path);
 
@@ -90,6 +95,7 @@ class GoogleWeb : public DicomWebFace {
   GoogleTokens& tokens_;
   GoogleStores& stores_;
   DataStores& data_stores_;
+  const std::uint64_t most_store_bytes_;
 };
 
 }  // namespace isthmus::datastore

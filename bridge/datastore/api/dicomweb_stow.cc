@@ -176,7 +176,7 @@ class StowExchange : public http::Exchange, private wire::PartSink {
 
   Result<void> take(ByteSpan piece) {
     size_ += piece.size();
-    if (size_ > Stow::kMostBytes) {
+    if (size_ > order_.most_bytes) {
       return permanent_error("RequestEntityTooLargeException", "The body is too large.");
     }
     hash_.update(piece);

@@ -40,9 +40,10 @@ class Stow {
     bool admitted = false;  // the caller was let in already: the request is not signed
     bool google = false;    // Google's rules and answers (contracts/google-healthcare section 6)
     bool json = true;       // of Google's answers: else XML
+    // Of the body; beyond, "RequestEntityTooLargeException". As HealthImaging's quotas.json says
+    // it.
+    std::uint64_t most_bytes = 1'000'000'000;
   };
-  // Bodies: contracts/healthimaging/quotas.json.
-  static constexpr std::uint64_t kMostBytes = 1'000'000'000;
 
   Stow(Env& env, const Gate& gate, Parts parts);
   // The signature covers the hash that x-amz-content-sha256 says, so that a body can be taken as it

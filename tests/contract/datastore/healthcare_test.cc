@@ -30,7 +30,8 @@ std::string at(const json& object, const char* pointer) {
 
 class Healthcare : public ::testing::Test {
  protected:
-  Healthcare() : kit(with_metadata_server()) {
+  explicit Healthcare(datastore::DataStoreOptions options = with_metadata_server())
+      : kit(std::move(options)) {
     sign_in();
     kit.s3("PUT", "/in-bucket");
     EXPECT_EQ(call("POST", std::string(kLocation) + "?datasetId=ds1", "{}").status, 200);
@@ -266,6 +267,7 @@ TEST_F(Healthcare, FreesWhatADeletedStoreHeld) {
 
 class GoogleDicomWeb : public Healthcare {
  protected:
+  using Healthcare::Healthcare;
   Answer stow(const std::vector<std::string>& files, const std::string& accept = "*/*",
               const std::string& below = "/studies") {
     std::string body;
