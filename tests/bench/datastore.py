@@ -255,8 +255,8 @@ def fill(folder, store, instances):
     with sqlite3.connect(path) as db:
         columns = [row[1] for row in db.execute("PRAGMA table_info(image_sets)")]
         like = dict(zip(columns, db.execute("SELECT * FROM image_sets LIMIT 1").fetchone()))
-        document = db.execute("SELECT examination FROM instances LIMIT 1").fetchone()[0]
-        blob = db.execute("SELECT blob FROM instances LIMIT 1").fetchone()[0]
+        document, blob, imported = db.execute(
+            "SELECT examination, blob, attributes FROM instances LIMIT 1").fetchone()
         marks = ",".join("?" * len(columns))
         per_series, per_study = 20, 5
         for number in range(instances // per_series):
@@ -286,7 +286,8 @@ def fill(folder, store, instances):
                 "INSERT INTO instances (image_set, sop_instance_uid, first_version, blob,"
                 " size_bytes, attributes, examination) VALUES (?, ?, 1, ?, 1000, ?, ?)",
                 [(row["id"], f"2.25.9.{study}.{one}.{i}", blob,
-                  json.dumps({"InstanceNumber": str(i)}), document) for i in range(per_series)])
+                  json.dumps(dict(json.loads(imported), InstanceNumber=str(i), **attributes)), document)
+                 for i in range(per_series)])
 
 
 def bench_qido(arguments, folder, daemon, imaging):

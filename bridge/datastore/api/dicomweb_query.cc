@@ -4,6 +4,7 @@
 #include <charconv>
 #include <span>
 
+#include "datastore/engine/instance_facts.h"
 #include "datastore/engine/levels.h"
 #include "wire/dicom_json.h"
 
@@ -30,6 +31,7 @@ constexpr Attribute kAttributes[] = {
     {"StudyTime", "00080030", "TM", QueryLevel::study},
     {"AccessionNumber", "00080050", "SH", QueryLevel::study},
     {"ModalitiesInStudy", "00080061", "CS", QueryLevel::study},
+    {"ReferringPhysicianName", "00080090", "PN", QueryLevel::study},
     {"StudyDescription", "00081030", "LO", QueryLevel::study},
     {"PatientName", "00100010", "PN", QueryLevel::study},
     {"PatientID", "00100020", "LO", QueryLevel::study},
@@ -196,6 +198,17 @@ std::string text_in(const json& object, const char* keyword) {
   return value.is_string() ? value.get<std::string>() : std::string();
 }
 
+// Of a row that does not keep them: from its document.
+Result<json> facts_of(const QueryResult& result, const json& attributes) {
+  if (json kept = value_in(attributes, kInstanceFacts); kept.is_object()) return kept;
+  TRY_ASSIGN(const json document, parse_document(result.document));
+  const json metadata = value_in(document, "metadata");
+  json found = metadata.is_object() ? value_in(metadata, "instance") : json::object();
+  if (!found.is_object()) found = json::object();
+  found["transferSyntaxUID"] = text_in(document, "transferSyntaxUID");
+  return found;
+}
+
 json modalities_of(const std::string& text) {
   json list = json::array();
   for (const std::string& one : split(text, ",")) {
@@ -271,15 +284,12 @@ Result<json> print_query_result(const QueryResult& result, const ParsedQuery& qu
   }
   if (query.query.level == QueryLevel::instance) {
     url += "/instances/" + result.sop_instance_uid;
-    TRY_ASSIGN(const json document, parse_document(result.document));
-    const json metadata = value_in(document, "metadata");
-    const json attributes = metadata.is_object() ? value_in(metadata, "instance") : json(nullptr);
+    TRY_ASSIGN(const json facts, facts_of(result, instance));
     for (const Attribute& attribute : kInstanceAttributes) {
-      const json value = attributes.is_object() ? value_in(attributes, attribute.keyword) : json();
+      const json value = value_in(facts, attribute.keyword);
       if (!value.is_null()) add(attribute, value, one);
     }
-    one["00083002"] = {{"vr", "UI"},
-                       {"Value", {document.value("transferSyntaxUID", std::string())}}};
+    one["00083002"] = {{"vr", "UI"}, {"Value", {text_in(facts, "transferSyntaxUID")}}};
   }
   one["00081190"] = {{"vr", "UR"}, {"Value", {url}}};
   return one;

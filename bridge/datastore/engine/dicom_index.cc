@@ -24,6 +24,7 @@ constexpr Key kKeys[] = {
     {"StudyDate", QueryLevel::study, "substr(s.study_moment, 1, 8)"},
     {"StudyTime", QueryLevel::study, "substr(s.study_moment, 9)"},
     {"PatientName", QueryLevel::study, "s.patient_name"},
+    {"ReferringPhysicianName", QueryLevel::study, "s.referring_physician"},
     {"PatientBirthDate", QueryLevel::study, ATTRIBUTE("s", "PatientBirthDate")},
     {"PatientSex", QueryLevel::study, ATTRIBUTE("s", "PatientSex")},
     {"StudyDescription", QueryLevel::study, "s.study_description"},
@@ -74,16 +75,58 @@ struct IndexedKey {
   std::string_view keyword;
   const char* column;
   const char* index;
+  int kind;  // of search_values; 0: not there
 };
 constexpr IndexedKey kIndexed[] = {
-    {"PatientID", "patient_id", "image_sets_patient"},
-    {"AccessionNumber", "accession_number", "image_sets_accession"},
-    {"PatientName", "patient_name", "image_sets_name"},
-    {"StudyDescription", "study_description", "image_sets_description"},
-    {"StudyDate", "study_moment", "image_sets_moment"},
+    {"PatientID", "patient_id", "image_sets_patient", 2},
+    {"AccessionNumber", "accession_number", "image_sets_accession", 3},
+    {"PatientName", "patient_name", "image_sets_name", 1},
+    {"StudyDescription", "study_description", "image_sets_description", 4},
+    {"ReferringPhysicianName", "referring_physician", "image_sets_physician", 5},
+    {"StudyDate", "study_moment", "image_sets_moment", 0},
 };
 
 using Found = Result<std::optional<Candidates>>;
+
+// The longest text between the wildcards of a pattern, as far as pieces go. '[' is only ever "[[]",
+// and '[' ends a text here.
+std::string longest_text(const std::string& pattern) {
+  constexpr std::size_t kPiece = 16;  // characters (schema_values.cc)
+  std::string longest, text;
+  std::size_t most = 0, characters = 0;
+  for (const char c : pattern) {
+    if (c == '*' || c == '?' || c == '[' || c == ']') {
+      text.clear();
+      characters = 0;
+      continue;
+    }
+    const bool inside = (static_cast<unsigned char>(c) & 0xC0U) == 0x80;  // of a UTF-8 character
+    if (!inside) ++characters;
+    if (characters > kPiece) continue;
+    text += c;
+    if (characters >= most) {
+      most = characters;
+      longest = text;
+    }
+  }
+  return longest;
+}
+
+// A pattern that begins with a wildcard: first which values it takes, then who has them.
+Found few_by_pieces(sql::Database& database, const std::string& data_store, const QueryMatch& match,
+                    const IndexedKey& key, const std::string& text) {
+  const std::string statement =
+      std::string(
+          "SELECT DISTINCT s.id FROM (SELECT value FROM value_pieces WHERE kind = ?3"
+          " AND piece >= ?4 AND piece < ?5 UNION ALL SELECT id FROM search_values"
+          " INDEXED BY search_values_long"
+          " WHERE data_store = ?2 AND kind = ?3 AND length(value) > 256) p"
+          " CROSS JOIN search_values v ON v.id = p.value CROSS JOIN image_sets s INDEXED BY ") +
+      key.index + " ON s.data_store = v.data_store AND s." + key.column +
+      " = v.value WHERE v.data_store = ?2 AND v.value GLOB ?1";
+  return few_of(database, false, statement,
+                {match.values[0], data_store, key.kind, text, text + kBehindAll});
+}
 
 Found few_by_column(sql::Database& database, const std::string& data_store, const QueryMatch& match,
                     const IndexedKey& key) {
@@ -102,6 +145,9 @@ Found few_by_column(sql::Database& database, const std::string& data_store, cons
     return few_of(database, false, from + " = ?", {data_store, match.values[0]});
   }
   const std::string prefix = prefix_of(match.values[0]);
+  if (const std::string text = longest_text(match.values[0]); prefix.empty() && !text.empty()) {
+    return few_by_pieces(database, data_store, match, key, text);
+  }
   return few_of(database, false, from + " >= ? AND " + column + " < ? AND " + column + " GLOB ?",
                 {data_store, prefix, prefix + kBehindAll, match.values[0]});
 }
@@ -133,7 +179,10 @@ Found candidates_of(sql::Database& database, const std::string& data_store,
                   " INDEXED BY image_sets_modality WHERE data_store = ? AND modality = ?",
                   {data_store, match.values[0]});
   }
-  if (match.kind == QueryMatch::Kind::fuzzy) return few_by_words(database, data_store, match);
+  if (match.kind == QueryMatch::Kind::fuzzy) {
+    if (match.keyword != "PatientName") return std::optional<Candidates>{};
+    return few_by_words(database, data_store, match);
+  }
   for (const IndexedKey& key : kIndexed) {
     if (key.keyword == match.keyword) return few_by_column(database, data_store, match, key);
   }
@@ -254,7 +303,8 @@ std::string statement(const DicomQuery& query, const std::string& from,
     case QueryLevel::instance:
       break;
   }
-  return "SELECT s.attributes, i.attributes, i.sop_instance_uid, i.examination, 1, 1, ''"
+  return "SELECT s.attributes, i.attributes, i.sop_instance_uid,"
+         " CASE WHEN json_type(i.attributes, '$.instance') IS NULL THEN i.examination END, 1, 1, ''"
          " FROM " +
          from + " JOIN instances i ON i.image_set = s.id" + visible + " AND i.end_version IS NULL" +
          conditions + " ORDER BY i.id LIMIT ?3 OFFSET ?4";

@@ -37,7 +37,7 @@ struct QueryResult {
   std::string set_attributes;       // JSON: search_attributes() of a series' image set
   std::string instance_attributes;  // JSON; at instance level, as below
   std::string sop_instance_uid;
-  Bytes document;  // compressed: parse_document()
+  Bytes document;  // compressed: parse_document(); empty where the attributes have what is asked
   std::int64_t series = 0;
   std::int64_t instances = 0;
   std::string modalities;  // separated by commas; at study level

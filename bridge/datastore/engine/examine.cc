@@ -15,6 +15,7 @@
 #include "datastore/engine/dicom_file.h"
 #include "datastore/engine/dicom_metadata.h"
 #include "datastore/engine/dicom_text.h"
+#include "datastore/engine/instance_facts.h"
 #include "datastore/engine/pixels/codecs.h"
 #include "datastore/engine/pixels/layout.h"
 #include "dicom/skeleton.h"
@@ -93,23 +94,27 @@ json grouping(const Metadata& m) {
           {"series", words({{&m.series, "SeriesInstanceUID"}, {&m.series, "SeriesNumber"}})}};
 }
 
-json tags(const Metadata& m) {
-  return words({{&m.patient, "PatientID"},
-                {&m.patient, "PatientName"},
-                {&m.patient, "PatientBirthDate"},
-                {&m.patient, "PatientSex"},
-                {&m.study, "StudyInstanceUID"},
-                {&m.study, "StudyID"},
-                {&m.study, "StudyDescription"},
-                {&m.study, "StudyDate"},
-                {&m.study, "StudyTime"},
-                {&m.study, "AccessionNumber"},
-                {&m.series, "SeriesInstanceUID"},
-                {&m.series, "SeriesNumber"},
-                {&m.series, "Modality"},
-                {&m.series, "BodyPartExamined"},
-                {&m.series, "SeriesDescription"},
-                {&m.instance, "InstanceNumber"}});
+json tags(const Metadata& m, const std::string& transfer_syntax_uid) {
+  json object = words({{&m.patient, "PatientID"},
+                       {&m.patient, "PatientName"},
+                       {&m.patient, "PatientBirthDate"},
+                       {&m.patient, "PatientSex"},
+                       {&m.study, "StudyInstanceUID"},
+                       {&m.study, "StudyID"},
+                       {&m.study, "StudyDescription"},
+                       {&m.study, "StudyDate"},
+                       {&m.study, "StudyTime"},
+                       {&m.study, "AccessionNumber"},
+                       {&m.study, "ReferringPhysicianName"},
+                       {&m.series, "SeriesInstanceUID"},
+                       {&m.series, "SeriesNumber"},
+                       {&m.series, "Modality"},
+                       {&m.series, "BodyPartExamined"},
+                       {&m.series, "SeriesDescription"},
+                       {&m.instance, "InstanceNumber"}});
+  json facts = instance_facts(m.instance, transfer_syntax_uid);
+  if (!facts.is_null()) object[kInstanceFacts] = std::move(facts);
+  return object;
 }
 
 class Warnings {
@@ -375,7 +380,7 @@ json acceptance(File& file) {
                    {"studyInstanceUID", id.study_instance_uid.text()},
                    {"seriesInstanceUID", id.series_instance_uid.text()}}},
                  {"grouping", grouping(metadata)},
-                 {"tags", tags(metadata)},
+                 {"tags", tags(metadata, std::string(file.syntax->uid))},
                  {"rows", number(file.dataset, DCM_Rows)},
                  {"columns", number(file.dataset, DCM_Columns)},
                  {"frames", pixels ? usable(frames) : 0},

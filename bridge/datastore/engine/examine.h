@@ -45,8 +45,10 @@
 //                                     each a string without padding, or null when empty or absent
 //    "tags":{"PatientID":…,"PatientName":…,"PatientBirthDate":…,"PatientSex":…,
 //            "StudyInstanceUID":…,"StudyID":…,"StudyDescription":…,"StudyDate":…,"StudyTime":…,
-//            "AccessionNumber":…,"SeriesInstanceUID":…,"SeriesNumber":…,"Modality":…,
-//            "BodyPartExamined":…,"SeriesDescription":…,"InstanceNumber":…},   as in grouping
+//            "AccessionNumber":…,"ReferringPhysicianName":…,"SeriesInstanceUID":…,"SeriesNumber":…,
+//            "Modality":…,
+//            "BodyPartExamined":…,"SeriesDescription":…,"InstanceNumber":…,   as in grouping
+//            "instance":{…}},                                             instance_facts.h
 //    "rows":512,"columns":512,"frames":1,         0 when the object has no such attribute; frames
 //    is 1
 //                                                 for an image that does not say, 0 without pixels,

@@ -81,7 +81,8 @@ Result<void> erase_image_set(sql::Database& database, const std::string& id, Wal
   TRY(database.run(
       "UPDATE image_sets SET state = 'DELETED', deleted_at = ?1, updated_at = ?1, grouping = id,"
       " is_primary = 0, instance_count = 0, study_instance_uid = '', series_instance_uid = '',"
-      " patient_id = '', accession_number = '', study_id = '', study_moment = '',"
+      " referring_physician = '', patient_id = '', accession_number = '', study_id = '', "
+      "study_moment = '',"
       " attributes = '{}' WHERE id = ?2",
       {now, id}));
   return {};

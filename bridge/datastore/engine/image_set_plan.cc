@@ -57,17 +57,18 @@ bool is_private_key(const std::string& key) {
 struct CurrentRow {
   std::int64_t id = 0;
   Bytes examination;
+  std::string attributes;
 };
 
 Result<CurrentRow> current_row(sql::Database& database, const std::string& image_set,
                                const std::string& sop_instance_uid) {
   TRY_ASSIGN(sql::Statement rows,
-             database.query("SELECT id, examination FROM instances WHERE image_set = ?"
+             database.query("SELECT id, examination, attributes FROM instances WHERE image_set = ?"
                             " AND sop_instance_uid = ? AND end_version IS NULL",
                             {image_set, sop_instance_uid}));
   TRY_ASSIGN(const bool there, rows.next());
   if (!there) return failed("an instance that the request names is not in the image set.");
-  return CurrentRow{rows.integer(0), rows.blob(1)};
+  return CurrentRow{rows.integer(0), rows.blob(1), rows.text(2)};
 }
 
 struct Documents {
@@ -98,8 +99,9 @@ Result<InstanceEdit> edit_instance(const CurrentRow& row, const std::string& sop
     }
     put(more->elements, elements);
   }
-  InstanceEdit edit{row.id, text_at(elements, "SOPInstanceUID").value_or(sop_instance_uid), {}};
+  InstanceEdit edit{row.id, text_at(elements, "SOPInstanceUID").value_or(sop_instance_uid), {}, {}};
   edit.examination = print_document(document);
+  TRY_ASSIGN(edit.attributes, instance_attributes(row.attributes, document));
   return edit;
 }
 

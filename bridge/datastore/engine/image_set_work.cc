@@ -73,12 +73,12 @@ Result<void> apply_set(sql::Database& database, const ImageSetPlan& plan) {
   for (const std::int64_t row : plan.removed) TRY(end_row(database, row, plan.version));
   for (const InstanceEdit& edit : plan.edits) {
     TRY(end_row(database, edit.row, plan.version));
-    TRY(
-        database.run("INSERT INTO instances (image_set, sop_instance_uid, first_version, blob,"
-                     " size_bytes, attributes, examination)"
-                     " SELECT image_set, ?, ?, blob, size_bytes, attributes, ?"
-                     " FROM instances WHERE id = ?",
-                     {edit.sop_instance_uid, plan.version, edit.examination, edit.row}));
+    TRY(database.run(
+        "INSERT INTO instances (image_set, sop_instance_uid, first_version, blob,"
+        " size_bytes, attributes, examination)"
+        " SELECT image_set, ?, ?, blob, size_bytes, ?, ?"
+        " FROM instances WHERE id = ?",
+        {edit.sop_instance_uid, plan.version, edit.attributes, edit.examination, edit.row}));
   }
   return {};
 }

@@ -24,6 +24,7 @@ struct InstanceEdit {
   std::int64_t row = 0;
   std::string sop_instance_uid;
   Bytes examination;
+  std::string attributes;
 };
 
 struct ImageSetPlan {

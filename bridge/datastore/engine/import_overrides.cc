@@ -77,7 +77,8 @@ Result<void> ImportOverrides::apply(Examination& examination) const {
   const Levels levels{metadata["patient"], metadata["study"], metadata["series"]};
   examination.grouping = grouping_of(levels);
   attributes.update(search_attributes(levels));
-  examination.attributes = attributes.dump(-1, ' ', false, json::error_handler_t::replace);
+  const std::string text = attributes.dump(-1, ' ', false, json::error_handler_t::replace);
+  TRY_ASSIGN(examination.attributes, instance_attributes(text, document));
   return {};
 }
 

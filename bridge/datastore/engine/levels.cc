@@ -1,6 +1,7 @@
 #include "datastore/engine/levels.h"
 
 #include "datastore/engine/deflate.h"
+#include "datastore/engine/instance_facts.h"
 #include "datastore/engine/search_columns.h"
 
 namespace isthmus::datastore {
@@ -122,25 +123,40 @@ json search_attributes(const Levels& levels) {
   };
   add(levels.patient, {"PatientID", "PatientName", "PatientBirthDate", "PatientSex"});
   add(levels.study, {"StudyInstanceUID", "StudyID", "StudyDescription", "StudyDate", "StudyTime",
-                     "AccessionNumber"});
+                     "AccessionNumber", "ReferringPhysicianName"});
   add(levels.series,
       {"SeriesInstanceUID", "SeriesNumber", "Modality", "BodyPartExamined", "SeriesDescription"});
   return attributes;
 }
 
+Result<std::string> instance_attributes(const std::string& before, const json& document) {
+  json attributes = json::parse(before, nullptr, false);
+  if (!attributes.is_object()) return damaged();
+  const json elements = member(member(document, "metadata"), "instance");
+  const std::string number = word(elements, "InstanceNumber");
+  attributes["InstanceNumber"] = number.empty() ? json(nullptr) : json(number);
+  attributes.erase(kInstanceFacts);
+  json facts = instance_facts_of(document);
+  if (!facts.is_null()) attributes[kInstanceFacts] = std::move(facts);
+  return dumped(attributes);
+}
+
 Result<void> describe_image_set(sql::Database& database, const std::string& image_set,
                                 const json& attributes) {
+  json of_set = attributes;
+  of_set.erase(kInstanceFacts);
   TRY(database.run(
       "UPDATE image_sets SET attributes = ?, study_instance_uid = ?, series_instance_uid = ?,"
       " patient_id = ?, accession_number = ?, study_id = ?, study_moment = ?,"
+      " referring_physician = ?,"
       " instance_count = (SELECT COUNT(*) FROM instances"
       "   WHERE image_set = image_sets.id AND end_version IS NULL)"
       " WHERE id = ?",
-      {dumped(attributes), text_of(attributes, "StudyInstanceUID"),
+      {dumped(of_set), text_of(attributes, "StudyInstanceUID"),
        text_of(attributes, "SeriesInstanceUID"), text_of(attributes, "PatientID"),
        text_of(attributes, "AccessionNumber"), text_of(attributes, "StudyID"),
        study_moment(text_of(attributes, "StudyDate"), text_of(attributes, "StudyTime")),
-       image_set}));
+       text_of(attributes, "ReferringPhysicianName"), image_set}));
   return write_search_columns(database, image_set, attributes);
 }
 

@@ -40,6 +40,10 @@ Result<Levels> levels_of(sql::Database& database, const std::string& image_set,
 Digest grouping_of(const Levels& levels);
 nlohmann::json search_attributes(const Levels& levels);
 
+// An instance's `attributes` once its document is another. "datastore.io" (fatal) when those of
+// before are damaged.
+Result<std::string> instance_attributes(const std::string& before, const nlohmann::json& document);
+
 // Writes what searching sees of a set: from `attributes`, and the count of its instances.
 Result<void> describe_image_set(sql::Database& database, const std::string& image_set,
                                 const nlohmann::json& attributes);

@@ -6,6 +6,7 @@
 #include "datastore/engine/schema_objects.h"
 #include "datastore/engine/schema_pixels.h"
 #include "datastore/engine/schema_search.h"
+#include "datastore/engine/schema_values.h"
 
 namespace isthmus::datastore {
 namespace {
@@ -283,7 +284,7 @@ std::span<const sql::Migration> catalogue_migrations() {
       {kChanges, {}},         {kEvents, {}},
       {kPixelDataSchema, {}}, {kPixelDataOfFilesSchema, {}},
       {kObjectsSchema, {}},   search_columns_migration(),
-      {kGoogleSchema, {}}};
+      {kGoogleSchema, {}},    {kSearchValuesSchema, {}}};
   return migrations;
 }
 

@@ -196,6 +196,19 @@ TEST_F(Changes, RefuseAVersionThatIsNotTheLatest) {
   EXPECT_EQ(copy_error(copy_of(id, "1")), "404 ResourceNotFoundException");
 }
 
+TEST_F(Changes, OfAnInstanceAreFoundBySearching) {
+  const std::string id = import_two();
+  const std::string instances = "/datastore/" + data_store + "/instances?InstanceNumber=";
+
+  changed(update_of(id, "1", one("1.2.3.1.1", {{"DICOM", {{"InstanceNumber", "7"}}}})));
+
+  const Answer found = kit.imaging("GET", instances + "7");
+  EXPECT_EQ(found.status, 200) << found.body;
+  ASSERT_EQ(found.json().size(), 1U) << found.body;
+  EXPECT_EQ(found.json()[0]["00080018"]["Value"][0], "1.2.3.1.1");
+  EXPECT_EQ(found.json()[0]["00083002"]["vr"], "UI");
+}
+
 TEST_F(Changes, ReplaceInsertAndRemoveAtEveryLevel) {
   const std::string id = import_two();
 
