@@ -1,9 +1,9 @@
 #include "base/digest.h"
 
+#include <libdeflate.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
-#include <zlib.h>
 
 #include <algorithm>
 
@@ -135,8 +135,7 @@ Digest hmac_sha256(ByteSpan key, ByteSpan message) {
 }
 
 std::uint32_t crc32(ByteSpan bytes, std::uint32_t so_far) {
-  return static_cast<std::uint32_t>(
-      ::crc32_z(so_far, reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size()));
+  return libdeflate_crc32(so_far, bytes.data(), bytes.size());
 }
 
 std::uint32_t crc32c(ByteSpan bytes, std::uint32_t so_far) {

@@ -6,7 +6,6 @@
 
 #include "datastore/api/native_xml.h"
 #include "datastore/api/stow_assembly.h"
-#include "datastore/engine/levels.h"
 #include "wire/healthimaging.h"
 
 namespace isthmus::datastore {
@@ -102,14 +101,10 @@ Result<Stow::Outcome> Stow::outcome_of(const Examination& examination,
     return outcome;
   }
   const json attributes = json::parse(examination.attributes, nullptr, false);
-  TRY_ASSIGN(const json document, parse_document(examination.document));
   outcome.sop_instance_uid = examination.sop_instance_uid;
   outcome.series_instance_uid = examination.series_instance_uid;
   if (attributes.is_object()) outcome.study_instance_uid = text_of(attributes, "StudyInstanceUID");
-  const auto metadata = document.find("metadata");
-  if (metadata != document.end() && metadata->is_object() && metadata->contains("instance")) {
-    outcome.sop_class_uid = text_of((*metadata)["instance"], "SOPClassUID");
-  }
+  outcome.sop_class_uid = examination.sop_class_uid;
   if (!wanted_study.empty() && outcome.study_instance_uid != wanted_study) {
     outcome.failure = kOutsideStudy;
     outcome.detail = "the study is not that of the path";

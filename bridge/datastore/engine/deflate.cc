@@ -1,28 +1,34 @@
 #include "datastore/engine/deflate.h"
 
+#include <libdeflate.h>
 #include <zlib.h>
 
 #include <array>
+#include <memory>
 
 namespace isthmus::datastore {
+namespace {
+
+constexpr int kLevel = 6;
+
+struct FreeCompressor {
+  void operator()(libdeflate_compressor* compressor) const {
+    libdeflate_free_compressor(compressor);
+  }
+};
+
+}  // namespace
 
 Bytes deflate_text(std::string_view text) {
-  // Tables for 32 KiB of text are 256 KiB: for a document of a few KiB, making them would take
-  // longer than compressing it.
-  int window_bits = 9;
-  while (window_bits < 15 && (std::size_t{1} << window_bits) < text.size()) ++window_bits;
-  z_stream stream{};
-  ASSERT(deflateInit2(&stream, 6, Z_DEFLATED, window_bits, window_bits - 7, Z_DEFAULT_STRATEGY) ==
-         Z_OK);
-  Bytes compressed(deflateBound(&stream, static_cast<uLong>(text.size())));
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
-  stream.avail_in = static_cast<uInt>(text.size());
-  stream.next_out = reinterpret_cast<Bytef*>(compressed.data());
-  stream.avail_out = static_cast<uInt>(compressed.size());
-  const int code = deflate(&stream, Z_FINISH);
-  ASSERT(code == Z_STREAM_END);
-  compressed.resize(compressed.size() - stream.avail_out);
-  deflateEnd(&stream);
+  // Its tables are some hundred KiB: a thread makes them once.
+  thread_local const std::unique_ptr<libdeflate_compressor, FreeCompressor> compressor(
+      libdeflate_alloc_compressor(kLevel));
+  ASSERT(compressor != nullptr);
+  Bytes compressed(libdeflate_zlib_compress_bound(compressor.get(), text.size()));
+  const std::size_t size = libdeflate_zlib_compress(compressor.get(), text.data(), text.size(),
+                                                    compressed.data(), compressed.size());
+  ASSERT(size > 0);
+  compressed.resize(size);
   return compressed;
 }
 

@@ -1,5 +1,6 @@
 #include "datastore/engine/examination.h"
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "datastore/engine/deflate.h"
@@ -46,13 +47,10 @@ Digest grouping_of(const json& grouping) {
   return grouping_key(elements);
 }
 
-Bytes document_of(const json& answer) {
-  json document = json::object();
-  for (const char* name :
-       {"metadata", "transferSyntaxUID", "frames", "rows", "columns", "datasetOffset", "bulk"}) {
-    if (const auto found = answer.find(name); found != answer.end()) document[name] = *found;
-  }
-  return deflate_text(dumped(document));
+// Whoever reads it later takes a document that is no JSON object for a damaged catalogue.
+Result<Bytes> document_of(std::string_view text) {
+  if (!text.starts_with('{') || !json::accept(text)) return unexpected("document");
+  return deflate_text(text);
 }
 
 Result<void> read_pixels(const json& answer, Examination& examination) {
@@ -74,7 +72,8 @@ Result<void> read_pixels(const json& answer, Examination& examination) {
 }  // namespace
 
 Result<Examination> parse_examination(std::string_view line) {
-  const json answer = json::parse(line, nullptr, false);
+  const std::size_t end = std::min(line.find('\t'), line.size());
+  const json answer = json::parse(line.substr(0, end), nullptr, false);
   if (!answer.is_object() || !answer.contains("ok") || !answer["ok"].is_boolean()) {
     return unexpected("\"ok\"");
   }
@@ -86,20 +85,18 @@ Result<Examination> parse_examination(std::string_view line) {
     return failed_examination(type, text_of(answer, "message"));
   }
   const json& identity = member(answer, "identity");
+  examination.sop_class_uid = text_of(identity, "sopClassUID");
   examination.sop_instance_uid = text_of(identity, "sopInstanceUID");
   examination.series_instance_uid = text_of(identity, "seriesInstanceUID");
   if (examination.sop_instance_uid.empty() || examination.series_instance_uid.empty()) {
     return unexpected("\"identity\"");
-  }
-  if (!answer.contains("metadata") || !answer["metadata"].is_object()) {
-    return unexpected("\"metadata\"");
   }
   if (const auto found = answer.find("warnings"); found != answer.end() && found->is_array()) {
     examination.warnings = dumped(*found);
   }
   examination.grouping = grouping_of(member(answer, "grouping"));
   examination.attributes = dumped(member(answer, "tags"));
-  examination.document = document_of(answer);
+  TRY_ASSIGN(examination.document, document_of(line.substr(std::min(end + 1, line.size()))));
   TRY(read_pixels(answer, examination));
   return examination;
 }

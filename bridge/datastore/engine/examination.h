@@ -15,11 +15,12 @@ struct Examination {
   std::string failure_type;  // "ValidationException"
   std::string failure_message;
   std::string warnings;  // JSON array, "[]" when there are none
+  std::string sop_class_uid;
   std::string sop_instance_uid;
   std::string series_instance_uid;
   Digest grouping;
   std::string attributes;  // JSON object: the answer's "tags"
-  Bytes document;          // compressed JSON: the answer's "metadata", syntax, frames, geometry
+  Bytes document;          // compressed JSON: metadata, syntax, frames, geometry
   // Of its frames; pixel_records is empty when it has none.
   std::int64_t dataset_offset = 0;
   std::string pixel_description;  // JSON

@@ -411,6 +411,21 @@ json examine(ByteSource& file, const ExamineLimits& limits) {
   return done.ok() ? acceptance(*state) : refusal_of(done.error());
 }
 
+std::string print_answer(json answer) {
+  const auto dumped = [](const json& value) {
+    return value.dump(-1, ' ', false, json::error_handler_t::replace);
+  };
+  if (!answer.contains("metadata")) return dumped(answer);
+  json document = {{"datasetOffset", answer["datasetOffset"]}};
+  for (const char* name : {"metadata", "transferSyntaxUID", "frames", "rows", "columns", "bulk"}) {
+    const auto found = answer.find(name);
+    if (found == answer.end()) continue;
+    document[name] = std::move(*found);
+    answer.erase(found);
+  }
+  return dumped(answer) + '\t' + dumped(document);
+}
+
 nlohmann::json look_up_keywords(const nlohmann::json& keywords) {
   json elements = json::object();
   for (const json& keyword : keywords) {

@@ -33,7 +33,13 @@
 // a process died of a file: a code stream that kills its decoder costs its frames, not the
 // instance.
 //
-// Accepted:
+// Accepted, one line too: the answer, a tab, and the document as the catalogue keeps it (JSON
+// without white space has neither tab nor line feed). Its own reader needs no more of the document
+// than to know that it is JSON.
+//
+//   {"metadata":…,"transferSyntaxUID":…,"frames":…,"rows":…,"columns":…,"datasetOffset":…,"bulk":…}
+//
+// has left the answer for the document but for datasetOffset, which is in both:
 //
 //   {"ok":true,
 //    "transferSyntaxUID":"1.2.840.10008.1.2.4.201",
@@ -76,6 +82,7 @@
 #include <chrono>
 #include <cstdint>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "base/bytes.h"
 #include "base/result.h"
@@ -94,8 +101,12 @@ struct ExamineLimits {
 // anything else. "dicom.no_dictionary" (fatal) when the dictionary's file is not installed.
 Result<void> prepare_examiner();
 
-// The answer for a whole Part 10 file, without "id". Does not throw but for want of memory.
+// The answer for a whole Part 10 file, without "id", and with the members of the document. Does not
+// throw but for want of memory.
 nlohmann::json examine(ByteSource& file, const ExamineLimits& limits = {});
+
+// The line of an answer of any kind, without its line feed.
+std::string print_answer(nlohmann::json answer);
 
 // The answer to a request for the data dictionary.
 nlohmann::json look_up_keywords(const nlohmann::json& keywords);

@@ -150,7 +150,7 @@ std::string answer(const std::string& line, const Options& options) {
         refused("InternalServerException", "worker.bad_request", "The request is not understood.");
   }
   if (!id.is_null()) result["id"] = id;
-  return result.dump(-1, ' ', false, json::error_handler_t::replace);
+  return print_answer(std::move(result));
 }
 
 int run(int argc, char** argv) {

@@ -47,6 +47,20 @@ nlohmann::json dictionary(const nlohmann::json& keywords) {
   return {{"ok", true}, {"elements", elements}};
 }
 
+// As the real one says it: the document behind a tab.
+std::string answer_in(const std::string& content) {
+  auto answer = nlohmann::json::parse(content, nullptr, false);
+  if (!answer.is_object() || !answer.contains("metadata")) return content;
+  nlohmann::json document;
+  for (const char* name :
+       {"metadata", "transferSyntaxUID", "frames", "rows", "columns", "datasetOffset", "bulk"}) {
+    if (!answer.contains(name)) continue;
+    document[name] = answer[name];
+    if (name != std::string("datasetOffset")) answer.erase(name);
+  }
+  return answer.dump() + '\t' + document.dump();
+}
+
 }  // namespace
 
 int main() {
@@ -77,7 +91,7 @@ int main() {
     if (content == "nonsense") {
       std::cout << "neither JSON nor anything" << std::endl;
     } else {
-      std::cout << content << std::endl;
+      std::cout << answer_in(content) << std::endl;
     }
   }
   return 0;
