@@ -76,7 +76,7 @@ class LocalDataStore : public DataStore {
         events_(env, *catalogue_,
                 {options_.region, options_.account_id,
                  options_.event_log ? options_.directory / "events.ndjson" : FileSystem::Path()}),
-        runner_(env, *blobs_, objects_, import_jobs_, *examiner_, options_.import_workers),
+        runner_(env, *blobs_, objects_, import_jobs_, *examiner_, ahead_, options_.import_workers),
         upkeep_(env, objects_, options_.upload_life),
         gate_(env, options_),
         s3_(env, gate_, *blobs_, objects_, options_),
@@ -85,8 +85,8 @@ class LocalDataStore : public DataStore {
                         [this] { runner_.notify(); }}),
         index_(*catalogue_),
         stow_(env, gate_,
-              {*blobs_, objects_, import_jobs_, *examiner_, index_, [this] { runner_.notify(); },
-               options_.stores_at_once}),
+              {*blobs_, objects_, import_jobs_, *examiner_, ahead_, index_,
+               [this] { runner_.notify(); }, options_.stores_at_once}),
         oidc_(options_.identity_provider, options_.identity_scope),
         imaging_web_(env, gate_, oidc_, data_stores_),
         dicomweb_(env, imaging_web_,
@@ -153,6 +153,7 @@ class LocalDataStore : public DataStore {
   ImportJobs import_jobs_;
   ImageSetStore image_sets_;
   const std::unique_ptr<ProcessExaminer> examiner_;
+  ExaminedAhead ahead_;
   const std::unique_ptr<FrameStore> frames_;
   ImageSetChanges changes_;
   Tags tags_;

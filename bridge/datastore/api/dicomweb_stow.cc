@@ -304,7 +304,7 @@ Result<http::Response> Stow::store_now(const Order& order, std::vector<Incoming>
       continue;
     }
     const BlobPin& part = *incoming.file;
-    TRY_ASSIGN(const Examination examination,
+    TRY_ASSIGN(Examination examination,
                parts_.examiner.examine(parts_.blobs.path_of(part.digest())));
     TRY_ASSIGN(Outcome outcome, outcome_of(examination, order.study));
     outcome.blob = part.digest();
@@ -317,6 +317,7 @@ Result<http::Response> Stow::store_now(const Order& order, std::vector<Incoming>
       object.blob = part.digest();
       object.size_bytes = part.size_bytes();
       TRY(parts_.objects.put({kBucket, keys.back()}, object, part));
+      parts_.ahead.put(part.digest(), std::move(examination));
       imported.push_back(outcomes.size());
     }
     outcomes.push_back(std::move(outcome));

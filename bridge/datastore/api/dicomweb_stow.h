@@ -13,6 +13,7 @@
 #include "datastore/api/gate.h"
 #include "datastore/engine/blobs.h"
 #include "datastore/engine/dicom_index.h"
+#include "datastore/engine/examined_ahead.h"
 #include "datastore/engine/examiner.h"
 #include "datastore/engine/import_jobs.h"
 #include "datastore/engine/objects.h"
@@ -28,6 +29,7 @@ class Stow {
     Objects& objects;
     ImportJobs& import_jobs;
     Examiner& examiner;
+    ExaminedAhead& ahead;  // what the import finds here is not examined again
     DicomIndex& index;
     std::function<void()> job_accepted;
     // Requests that may wait for their import at once; each holds a thread of the server.

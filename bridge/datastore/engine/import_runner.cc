@@ -12,7 +12,7 @@ namespace {
 constexpr Milliseconds kLookAgain{1'000};
 constexpr Milliseconds kAfterTrouble{2'000};
 constexpr std::size_t kJobsAtOnce = 4;
-constexpr std::size_t kMostFilesAtOnce = 32;  // written down in one transaction, or fewer:
+constexpr std::size_t kMostFilesAtOnce = 256;  // written down in one transaction, or fewer:
 constexpr std::size_t kMostBytesAtOnce = 1 * MiB;
 constexpr Milliseconds kLongestUnwritten{500};
 constexpr std::uint64_t kMostOverrideBytes = 1 * MiB;
@@ -26,12 +26,13 @@ Error stopped() {
 }  // namespace
 
 ImportRunner::ImportRunner(Env& env, Blobs& blobs, Objects& objects, ImportJobs& jobs,
-                           Examiner& examiner, std::size_t workers)
+                           Examiner& examiner, ExaminedAhead& ahead, std::size_t workers)
     : env_(env),
       blobs_(blobs),
       objects_(objects),
       jobs_(jobs),
       examiner_(examiner),
+      ahead_(ahead),
       workers_(std::max<std::size_t>(workers, 1)),
       share_(workers_) {}
 
@@ -253,7 +254,8 @@ Result<void> ImportRunner::may_go_on(const ImportJobRecord& job) {
 
 Result<ExaminedFile> ImportRunner::examine_one(const ImportJobRecord& job, const PendingFile& file,
                                                const ImportOverrides& overrides) {
-  Result<Examination> examination = [&] {
+  Result<Examination> examination = [&]() -> Result<Examination> {
+    if (std::optional<Examination> known = ahead_.take(file.blob)) return std::move(*known);
     const FairShare::Slot slot(share_, job.id);
     return examiner_.examine(blobs_.path_of(file.blob));
   }();

@@ -8,6 +8,7 @@
 #include <memory>
 
 #include "base/thread.h"
+#include "datastore/engine/examined_ahead.h"
 #include "datastore/engine/examiner.h"
 #include "datastore/engine/fair_share.h"
 #include "datastore/engine/import_jobs.h"
@@ -18,7 +19,7 @@ namespace isthmus::datastore {
 class ImportRunner {
  public:
   ImportRunner(Env& env, Blobs& blobs, Objects& objects, ImportJobs& jobs, Examiner& examiner,
-               std::size_t workers);
+               ExaminedAhead& ahead, std::size_t workers);
   ~ImportRunner();
 
   void start();
@@ -64,6 +65,7 @@ class ImportRunner {
   Objects& objects_;
   ImportJobs& jobs_;
   Examiner& examiner_;
+  ExaminedAhead& ahead_;
   const std::size_t workers_;
   FairShare share_;
   std::atomic<bool> stopping_{false};

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -70,6 +71,9 @@ int main() {
     if (request.contains("keywords")) {
       std::cout << dictionary(request["keywords"]) << std::endl;
       continue;
+    }
+    if (const char* log = std::getenv("FAKE_WORKER_LOG")) {
+      std::ofstream(log, std::ios::app) << request.value("path", "") << '\n';
     }
     std::ifstream file(request.value("path", ""), std::ios::binary);
     std::stringstream text;

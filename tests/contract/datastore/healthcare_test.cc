@@ -1,5 +1,9 @@
 // What a client of the Cloud Healthcare face may rely on.
+#include <algorithm>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <thread>
 
 #include "contract/datastore/store_kit.h"
@@ -293,6 +297,39 @@ TEST_F(GoogleDicomWeb, StoresAndAnswersInXml) {
                              std::string(kStore) + "/dicomWeb/studies/1.2.3</Value>"),
             std::string::npos)
       << stored.body;
+  EXPECT_EQ(instances(), "2");
+}
+
+datastore::DataStoreOptions with_small_bodies() {
+  datastore::DataStoreOptions options = with_metadata_server();
+  options.max_google_store_bytes = 8 * KiB;
+  return options;
+}
+
+class SmallGoogleDicomWeb : public GoogleDicomWeb {
+ protected:
+  SmallGoogleDicomWeb() : GoogleDicomWeb(with_small_bodies()) {}
+};
+
+TEST_F(SmallGoogleDicomWeb, TakesNoLargerBodyThanIsSet) {
+  const std::string file = instance("1.2.3.1.1").text();
+  ASSERT_LT(file.size(), 4 * KiB);
+
+  EXPECT_EQ(refusal(stow({std::string(8 * KiB, 'x')})), "413 PAYLOAD_TOO_LARGE");
+  EXPECT_EQ(stow({file}).status, 200);
+  EXPECT_EQ(instances(), "1");
+}
+
+TEST_F(GoogleDicomWeb, ExaminesAFileOnce) {
+  const std::filesystem::path log = kit.env().folder() / "examined";
+  ASSERT_EQ(setenv("FAKE_WORKER_LOG", log.c_str(), 1), 0);
+
+  const Answer stored = stow({instance("1.2.3.1.1").text(), instance("1.2.3.1.2").text()});
+
+  unsetenv("FAKE_WORKER_LOG");
+  EXPECT_EQ(stored.status, 200) << stored.body;
+  std::ifstream lines(log);
+  EXPECT_EQ(std::count(std::istreambuf_iterator<char>(lines), {}, '\n'), 2);
   EXPECT_EQ(instances(), "2");
 }
 
