@@ -257,7 +257,7 @@ def replaced_nevertheless(folder, point):
 
 
 def killed_while_replacing(folder, chance, kills):
-    """SIGKILL at random moments of an update and of its revert."""
+    """SIGKILL at random moments of updates and their reverts, until so many kills have been survived."""
     cloud = GoogleCloud(folder)
     try:
         make_study(folder / "study", series=3, instances=6, rows=64, cols=64)
@@ -272,7 +272,7 @@ def killed_while_replacing(folder, chance, kills):
 
         def until_applied(identity, state):
             nonlocal died
-            for kill in range(kills):
+            while died < kills:
                 time.sleep(chance.uniform(0.05, 0.5))
                 if call(daemon, "GET", f"/v1/metadata-updates/{identity}")[1]["state"] == state:
                     break
@@ -283,17 +283,20 @@ def killed_while_replacing(folder, chance, kills):
             ended(daemon, {"id": identity}, state, timeout=180)
 
         body = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": NEW.decode()}]}}
-        status, update = call(daemon, "PATCH", f"/v1/studies/{wanted[0][0]}", body)
-        assert status == 202, (status, update)
-        until_applied(update["id"], "applied")
-        if cloud.instances() != wanted or not all(NEW in cloud.stored(*place) for place in wanted):
-            fail(f"not all are new: {daemon.log_tail()}")
-        status, revert = call(daemon, "POST", f"/v1/metadata-updates/{update['id']}/revert")
-        assert status == 202, (status, revert)
-        until_applied(revert["id"], "applied")
-        if {place: cloud.stored(*place) for place in cloud.instances()} != before:
-            fail(f"the revert is not what was there: {daemon.log_tail()}")
-        print(f"{len(wanted)} instances replaced and put back through {died} kills")
+        rounds = 0
+        while died < kills:
+            rounds += 1
+            status, update = call(daemon, "PATCH", f"/v1/studies/{wanted[0][0]}", body)
+            assert status == 202, (status, update)
+            until_applied(update["id"], "applied")
+            if cloud.instances() != wanted or not all(NEW in cloud.stored(*place) for place in wanted):
+                fail(f"not all are new: {daemon.log_tail()}")
+            status, revert = call(daemon, "POST", f"/v1/metadata-updates/{update['id']}/revert")
+            assert status == 202, (status, revert)
+            until_applied(revert["id"], "applied")
+            if {place: cloud.stored(*place) for place in cloud.instances()} != before:
+                fail(f"the revert is not what was there: {daemon.log_tail()}")
+        print(f"{len(wanted)} instances replaced and put back {rounds} times through {died} kills")
         assert daemon.stop() == 0
     finally:
         cloud.close()
