@@ -265,6 +265,18 @@ def orthancs_users_have_scopes(folder):
         if {item["caller"] for item in audit["items"]} != {"orthanc/guest"}:
             fail(f"audit: {audit}")
         print("scopes:", found)
+    # Where Orthanc asks for no password, whoever writes a name is one of the others all the same.
+    users = {"orthanc.scopes": '["read"]', "orthanc_users.boss.scopes": '["admin", "operate"]'}
+    (folder / "unasked").mkdir()
+    with Orthanc(folder / "unasked", **users) as unasked:
+        try:
+            unasked.rest(*retry, {"Authorization": basic("boss:whatever")})
+            fail("a name was believed that nobody had checked")
+        except urllib.error.HTTPError as error:
+            if error.code != 403:
+                fail(f"an unchecked name was answered {error.code}")
+        if "orthanc.users_unchecked" not in unasked.log_path.read_text(errors="replace"):
+            fail("nobody was told that names are not checked")
 
 
 def answers_are_as_described(folder):
