@@ -108,7 +108,7 @@ struct SegmentOptions {
   Milliseconds compact_after{600'000};
   // A segment that holds nothing for so long is removed, but for as many as are kept ready: after a
   // flood the space is others' again.
-  Milliseconds remove_after{3'600'000};
+  Milliseconds remove_after{259'200'000};
   // False: rows and segments are only looked after when asked (unit tests).
   bool background = true;
 };
