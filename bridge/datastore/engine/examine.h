@@ -39,7 +39,7 @@
 //
 //   {"metadata":…,"transferSyntaxUID":…,"frames":…,"rows":…,"columns":…,"datasetOffset":…,"bulk":…}
 //
-// has left the answer for the document but for datasetOffset, which is in both:
+// has left the answer but for datasetOffset, which is in both. Here they stand together:
 //
 //   {"ok":true,
 //    "transferSyntaxUID":"1.2.840.10008.1.2.4.201",
