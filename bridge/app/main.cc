@@ -192,8 +192,8 @@ void describe_commands(CLI::App& app, CommandLine& line) {
   app.add_subcommand("reload", "Take new certificates, keys and revocation lists into force");
   describe_senders(app, line);
   describe_tokens(app, line);
-  auto* doctor = app.add_subcommand(
-      "doctor", "Looks at machine, network and destinations: ok, or what to do");
+  auto* doctor =
+      app.add_subcommand("doctor", "Looks at machine, network and destinations: ok, or what to do");
   doctor->add_option("destination", line.doctor.destination, "Its name; else all, and the machine");
   doctor->add_flag("--import", line.doctor.import, "Have a job started over an object of no use");
   doctor->add_flag("--json", line.doctor.json, "As JSON");

@@ -152,9 +152,9 @@ void examine_file(const TransferSyntax* syntax, std::uint64_t size_bytes,
                         "The transfer syntax is not in the list of those that are imported."});
   }
   if (size_bytes > rules.most_bytes) {
-    findings.push_back({"preflight.too_large",
-                        fmt::format("A file of an import job has at most {} bytes.",
-                                    rules.most_bytes)});
+    findings.push_back(
+        {"preflight.too_large",
+         fmt::format("A file of an import job has at most {} bytes.", rules.most_bytes)});
   }
 }
 

@@ -383,9 +383,7 @@ class Updater final : public Step {
     return true;
   }
 
-  Milliseconds turn() {
-    return calls_.wait(env_.clock.steady_now());
-  }
+  Milliseconds turn() { return calls_.wait(env_.clock.steady_now()); }
 
   void slow_down(const Error& error) {
     const Milliseconds pause = std::max(options_.backoff.delay(++throttled_in_a_row_, env_.entropy),

@@ -86,7 +86,7 @@ struct Bind {
 };
 
 Result<void> bind_all(const Connection& connection, sqlite3_stmt* statement,
-                  sqlite3_destructor_type keeps, Values values) {
+                      sqlite3_destructor_type keeps, Values values) {
   sqlite3_reset(statement);
   ASSERT(static_cast<std::size_t>(sqlite3_bind_parameter_count(statement)) == values.size());
   int at = 1;

@@ -119,8 +119,8 @@ std::string opening(const std::string& data_store, const std::string& image_set,
   return "{\"SchemaVersion\":\"1.1\",\"DatastoreID\":" + dumped(data_store) +
          ",\"ImageSetID\":" + dumped(image_set) +
          ",\"Patient\":{\"DICOM\":" + dumped(levels.patient) +
-         "},\"Study\":{\"DICOM\":" + dumped(levels.study) + ",\"Series\":{" +
-         dumped(series_uid) + ":{\"DICOM\":" + dumped(levels.series) + ",\"Instances\":{";
+         "},\"Study\":{\"DICOM\":" + dumped(levels.study) + ",\"Series\":{" + dumped(series_uid) +
+         ":{\"DICOM\":" + dumped(levels.series) + ",\"Instances\":{";
 }
 
 }  // namespace

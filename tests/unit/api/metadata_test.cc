@@ -247,9 +247,8 @@ TEST_F(MetadataRoutes, GuardedAttributesAreChangedWhenTheyAreNamed) {
 
 TEST_F(MetadataRoutes, MergeOrdersOneUpdateForEachStudyUnderAParent) {
   receive(2, 8);  // the fixture's patients have the number of their study
-  const std::string body =
-      R"({"surviving":{"PatientID":"P8","PatientName":"Synthetic^Kept"},)"
-      R"("merged":{"PatientID":"P7"}})";
+  const std::string body = R"({"surviving":{"PatientID":"P8","PatientName":"Synthetic^Kept"},)"
+                           R"("merged":{"PatientID":"P7"}})";
 
   const Answer answer = call("POST", "/v1/patients/merge", body);
 

@@ -51,14 +51,13 @@ TEST(UpdateDocument, IsReadLevelByLevel) {
 }
 
 TEST(UpdateDocument, RefusesWhatIsNotItsForm) {
-  for (
-      const char* text :
-      {"", "[]", "{", "{}", R"({"SchemaVersion":1.2})", R"({"SchemaVersion":1.1,"ImageSetID":"x"})",
-       R"({"SchemaVersion":1.1,"Patient":[]})",
-       R"({"SchemaVersion":1.1,"Patient":{"PatientName":"A"}})",
-       R"({"SchemaVersion":1.1,"Study":{"Series":{"not a uid":{}}}})",
-       R"({"SchemaVersion":1.1,"Study":{"Series":{"1.2":{"Instances":[]}}}})",
-       R"({"SchemaVersion":1.1,"Study":{"Series":{"1.2":{"Instances":{"1.3":{"Frames":1}}}}}})"}) {
+  for (const char* text :
+       {"", "[]", "{", "{}", R"({"SchemaVersion":1.2})",
+        R"({"SchemaVersion":1.1,"ImageSetID":"x"})", R"({"SchemaVersion":1.1,"Patient":[]})",
+        R"({"SchemaVersion":1.1,"Patient":{"PatientName":"A"}})",
+        R"({"SchemaVersion":1.1,"Study":{"Series":{"not a uid":{}}}})",
+        R"({"SchemaVersion":1.1,"Study":{"Series":{"1.2":{"Instances":[]}}}})",
+        R"({"SchemaVersion":1.1,"Study":{"Series":{"1.2":{"Instances":{"1.3":{"Frames":1}}}}}})"}) {
     EXPECT_THAT(parse_update_document(text), FailsWith("datastore.change_refused")) << text;
   }
   const std::string deep = std::string(2000, '[') + std::string(2000, ']');

@@ -39,13 +39,11 @@ TEST(HealthImagingUpdates, AreTheDocumentsOfTheContract) {
   EXPECT_EQ(
       json::parse(*updates.removable_attributes),
       json::parse(R"({"SchemaVersion":1.1,"Study":{"DICOM":{"StudyDescription":"CHEST "}}})"));
-  EXPECT_EQ(
-      json::parse(*updates.updatable_attributes),
-      json::parse(
-          R"({"SchemaVersion":1.1,"Patient":{"DICOM":{"PatientName":"DOE^JANE^A"}},)"
-          R"("Study":{"Series":{"1.2.1":{"DICOM":{"SeriesDescription":"thin"},)"
-          R"("Instances":{"1.2.1.1":{"DICOM":{"001910F9":"97"},)"
-          R"("DICOMVRs":{"001910F9":"DS"}}}}}}})"));
+  EXPECT_EQ(json::parse(*updates.updatable_attributes),
+            json::parse(R"({"SchemaVersion":1.1,"Patient":{"DICOM":{"PatientName":"DOE^JANE^A"}},)"
+                        R"("Study":{"Series":{"1.2.1":{"DICOM":{"SeriesDescription":"thin"},)"
+                        R"("Instances":{"1.2.1.1":{"DICOM":{"001910F9":"97"},)"
+                        R"("DICOMVRs":{"001910F9":"DS"}}}}}}})"));
 }
 
 TEST(HealthImagingUpdates, RemoveNothingThatIsNotStored) {
