@@ -25,7 +25,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 def parse_arguments():
     parser = argparse.ArgumentParser()
     parser.add_argument("--bin", default="build/release/bin")
-    parser.add_argument("--files", type=int, default=1000, help="of the import, 256 × 256 × 16 bits")
+    parser.add_argument("--files", type=int, default=3000, help="of the import, 256 × 256 × 16 bits")
     parser.add_argument("--instances", type=int, default=1_000_000, help="that QIDO searches")
     parser.add_argument("--many", type=int, default=10_000, help="small files while memory is watched")
     parser.add_argument("--reads", type=int, default=5000, help="of frames from the cache")
@@ -149,7 +149,7 @@ def run_import(daemon, imaging, bucket, store):
         state = imaging.get_dicom_import_job(datastoreId=store, jobId=job)["jobProperties"]
         if state["jobStatus"] in ("COMPLETED", "FAILED"):
             break
-        time.sleep(0.02)
+        time.sleep(0.1)  # asking costs the processors that are measured
     if state["jobStatus"] != "COMPLETED":
         raise AssertionError(state)
     return time.perf_counter() - begun
