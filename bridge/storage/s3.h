@@ -26,7 +26,7 @@ struct S3Options {
   std::uint64_t multipart_threshold_bytes = 64 * MiB;  // larger objects go up in parts
   // At least 5 MiB (S3 UploadPart). Each put in parts holds one in memory at a time.
   std::uint64_t part_bytes = 8 * MiB;
-  std::size_t parts_at_once = 5;  // of all puts: those beyond wait for their turn
+  std::size_t parts_at_once = 8;  // of all puts: those beyond wait for their turn
   int list_page_keys = 1000;      // at most 1000 (ListObjectsV2)
   S3Encryption encryption = S3Encryption::bucket;
   std::string kms_key_id = {};  // with kms; empty: the account's default key

@@ -6,12 +6,11 @@
 
 #include <algorithm>
 #include <charconv>
-#include <condition_variable>
 #include <map>
-#include <mutex>
 
 #include "base/failpoint.h"
 #include "storage/s3/answers.h"
+#include "storage/s3/part_memory.h"
 #include "wire/s3.h"
 #include "wire/sigv4.h"
 
@@ -49,50 +48,6 @@ struct Call {
   Milliseconds timeout = kRequestTimeout;
 };
 
-Result<Bytes> read_exactly(ByteSource& source, std::uint64_t length) {
-  Bytes bytes(static_cast<std::size_t>(length));
-  for (std::size_t have = 0; have < bytes.size();) {
-    TRY_ASSIGN(const std::size_t got, source.read(MutableByteSpan(bytes).subspan(have)));
-    if (got == 0) {
-      return permanent_error("store.bad_digest", "The object ends before its stated size.");
-    }
-    have += got;
-  }
-  return bytes;
-}
-
-// So many parts in memory at once, of all uploads.
-class PartTurns {
- public:
-  explicit PartTurns(std::size_t count) : left_(std::max<std::size_t>(count, 1)) {}
-  // Waits for its turn, and has it until it is destroyed.
-  class Turn {
-   public:
-    explicit Turn(PartTurns& turns) : turns_(turns) {
-      std::unique_lock lock(turns_.mutex_);
-      turns_.given_back_.wait(lock, [this] { return turns_.left_ > 0; });
-      --turns_.left_;
-    }
-    ~Turn() {
-      {
-        const std::lock_guard lock(turns_.mutex_);
-        ++turns_.left_;
-      }
-      turns_.given_back_.notify_one();
-    }
-    Turn(const Turn&) = delete;
-    Turn& operator=(const Turn&) = delete;
-
-   private:
-    PartTurns& turns_;
-  };
-
- private:
-  std::mutex mutex_;
-  std::condition_variable given_back_;
-  std::size_t left_;
-};
-
 // A multipart upload in progress.
 struct Parts {
   std::string upload_id;
@@ -109,7 +64,7 @@ class S3Store : public ObjectStore {
         options_(std::move(options)),
         base_url_(base_url(options_)),
         uploads_(env, options_.sessions),
-        part_turns_(options_.parts_at_once),
+        part_memory_(std::make_shared<s3::PartMemory>(options_.parts_at_once)),
         http_(env, transport, options_.retry,
               [this](http::Request& request) { return sign(request); }) {}
 
@@ -375,10 +330,10 @@ class S3Store : public ObjectStore {
     const std::uint64_t part_size = part_size_for(size);
     Sha256 whole;
     for (std::uint64_t offset = 0; offset < size; offset += part_size) {
-      const PartTurns::Turn turn(part_turns_);
-      TRY_ASSIGN(Bytes part, read_exactly(bytes, std::min(part_size, size - offset)));
-      whole.update(part);
-      TRY(put_part(key, std::move(part), parts));
+      TRY_ASSIGN(const s3::Part part,
+                 part_memory_->read(bytes, std::min(part_size, size - offset)));
+      whole.update(*part);
+      TRY(put_part(key, part, parts));
     }
     if (whole.finish() != expected) {
       return permanent_error("store.bad_digest", "The bytes are not those that were announced.");
@@ -394,7 +349,8 @@ class S3Store : public ObjectStore {
     return known.etag == to_hex(md5(bytes));
   }
 
-  Result<void> put_part(const ObjectKey& key, Bytes bytes, Parts& parts) {
+  Result<void> put_part(const ObjectKey& key, const s3::Part& part, Parts& parts) {
+    const Bytes& bytes = *part;
     const Digest digest = sha256(bytes);
     const int number = static_cast<int>(parts.uploaded.parts.size()) + 1;
     const auto known = parts.known.find(number);
@@ -409,7 +365,7 @@ class S3Store : public ObjectStore {
               fmt::format("partNumber={}&uploadId={}", number,
                           http::percent_encode(parts.upload_id, false)),
               {},
-              source_of(std::move(bytes)),
+              s3::source_of(part),
               digest.hex(),
               timeout};
     call.headers.set(kChecksum, digest.base64());
@@ -493,7 +449,7 @@ class S3Store : public ObjectStore {
   const S3Options options_;
   const std::string base_url_;
   UploadsInProgress uploads_;
-  PartTurns part_turns_;
+  const std::shared_ptr<s3::PartMemory> part_memory_;
   http::RetryingTransport http_;
 };
 
