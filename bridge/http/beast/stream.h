@@ -1,8 +1,8 @@
 // The bytes of one connection: a socket, or a TLS session over it. What Asio and Beast need of a
 // stream, and the few things beside it that a connection asks of its socket. Private to beast/.
 //
-// One thread at a time, but for shutdown(). Operations end through the socket's executor, never inside the call that
-// began them; the stream must live until then.
+// One thread at a time, but for shutdown(). Operations end through the socket's executor, never
+// inside the call that began them; the stream must live until then.
 #pragma once
 
 #include <boost/asio/async_result.hpp>

@@ -33,8 +33,8 @@ TEST(Preflight, NothingSpeaksAgainstAnOrdinaryFile) {
 }
 
 TEST(Preflight, ReadsEverySyntaxThatIsImported) {
-  for (const std::string_view syntax : {test::kImplicitLittle, test::kExplicitLittle,
-                                        test::kDeflated, test::kExplicitBig}) {
+  for (const std::string_view syntax :
+       {test::kImplicitLittle, test::kExplicitLittle, test::kDeflated, test::kExplicitBig}) {
     DicomRecipe recipe;
     recipe.transfer_syntax_uid = syntax;
     EXPECT_THAT(codes_of(recipe), IsEmpty()) << syntax;

@@ -39,8 +39,11 @@ TEST(AdaptiveRate, LetsTheBurstThroughThenTheRate) {
     std::int64_t burst;
     Milliseconds duration;
     int least, most;
-  } kCases[] = {{1, 2, 1ms, 2, 2},      {1, 2, 60s, 60, 62}, {0.25, 1, 60s, 15, 16},
-                {0.25, 1, 1h, 899, 901}, {25, 50, 10s, 290, 300}};
+  } kCases[] = {{1, 2, 1ms, 2, 2},
+                {1, 2, 60s, 60, 62},
+                {0.25, 1, 60s, 15, 16},
+                {0.25, 1, 1h, 899, 901},
+                {25, 50, 10s, 290, 300}};
   for (const auto& one : kCases) {
     AdaptiveRate rate(one.per_second, one.burst, at(0ms));
     const int calls = calls_in(rate, 0ms, one.duration);
@@ -209,9 +212,9 @@ TEST(UploadHours, SaysHowLongUntilTheyBegin) {
 }
 
 TEST(UploadHours, TakesNothingElse) {
-  for (const char* text : {"", "22-06", "22:00", "22:00-", "25:00-06:00", "22:60-06:00",
-                           "8:00-09:00", "08:00-08:00", "24:00-06:00", "aa:bb-cc:dd",
-                           "22:00-06:00 "}) {
+  for (const char* text :
+       {"", "22-06", "22:00", "22:00-", "25:00-06:00", "22:60-06:00", "8:00-09:00", "08:00-08:00",
+        "24:00-06:00", "aa:bb-cc:dd", "22:00-06:00 "}) {
     EXPECT_FALSE(UploadHours::parse({text})) << text;
   }
 }
