@@ -60,6 +60,18 @@ try {
   assert.ok(differences.includes(`becomes "${process.env.DESCRIPTION}"`), differences);
   const ordered = await text("#isthmus-ordered");
   await ended(": applied");
+  // One that fails at the service is told with the reason. The gateway refuses beforehand whatever
+  // our own data store would, so the answer is put into the browser's hands here.
+  await page.setRequestInterception(true);
+  page.on("request", (request) => {
+    if (!request.url().includes("/v1/metadata-updates/")) return request.continue();
+    return request.respond({ contentType: "application/json", body: JSON.stringify(
+      { destination: "main", state: "failed", error: "the service said no" }) });
+  });
+  await look("StudyDescription", "ONCE MORE");
+  await confirm();
+  await ended("main: failed, the service said no");
+  await page.screenshot({ path: process.env.SHOT.replace(".png", "-failed.png"), fullPage: true });
   // An order that the gateway itself refuses says why: no date, and StudyID is guarded.
   const refused = (attribute) => page.waitForFunction((name) =>
     new RegExp(`Refused: .*${name}`).test(document.querySelector("#isthmus-refused")?.innerText),
